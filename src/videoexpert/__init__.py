@@ -1,0 +1,54 @@
+"""VideoExpert: a video language model that says when as well as what.
+
+>>> import videoexpert
+>>> expert = videoexpert.load()
+>>> video = expert.open("kitchen.mp4")
+>>> video.ground("a person opens the fridge")
+
+Names load on first use: importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "load": "session",
+    "Expert": "session",
+    "Video": "session",
+    "VideoExpertConfig": "config",
+    "VideoExpertModel": "model",
+    "Frames": "types",
+    "VisualTokens": "types",
+    "Moment": "types",
+    "Moments": "types",
+    "Highlights": "types",
+    "Answer": "types",
+    "VideoExpertError": "errors",
+    "InputError": "errors",
+    "VideoError": "errors",
+    "CheckpointError": "errors",
+    "DataError": "errors",
+    "DependencyError": "errors",
+}
+__all__ = ["__version__", *_HOMES]
+
+if TYPE_CHECKING:
+    from .config import VideoExpertConfig as VideoExpertConfig
+    from .model import VideoExpertModel as VideoExpertModel
+    from .session import Expert as Expert
+    from .session import Video as Video
+    from .session import load as load
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'videoexpert' has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

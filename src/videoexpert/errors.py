@@ -1,0 +1,39 @@
+"""The error tree. Every message is one sentence: what was wrong, what was expected, what to do.
+
+    VideoExpertError                 anything this package raises on purpose
+    ├── InputError                   the caller's argument is off (query, option, time range); exit code 2
+    ├── VideoError                   a file that does not give frames; exit code 1
+    ├── CheckpointError              a model folder that cannot be loaded, converted or saved; exit code 1
+    ├── DataError                    an annotation or prediction file that cannot be read; exit code 1
+    └── DependencyError              an optional package or program is missing; exit code 1
+"""
+
+from __future__ import annotations
+
+
+class VideoExpertError(Exception):
+    """Base class; ``exit_code`` is what the command line returns."""
+
+    exit_code: int = 1
+
+
+class InputError(VideoExpertError, ValueError):
+    """The call was wrong: an argument out of range, empty or contradictory."""
+
+    exit_code = 2
+
+
+class VideoError(VideoExpertError):
+    """A video file cannot be opened, is refused, or holds no decodable picture."""
+
+
+class CheckpointError(VideoExpertError):
+    """A model folder or checkpoint is incomplete, of another shape, or not one of ours."""
+
+
+class DataError(VideoExpertError):
+    """An annotation, prediction or recipe file is missing or malformed."""
+
+
+class DependencyError(VideoExpertError, ImportError):
+    """An optional dependency is needed for this and is not installed."""

@@ -1,0 +1,152 @@
+"""Objects that cross a stage. Frozen and self-checking; times are seconds from the start of the video.
+
+Letters: B batch, N frames, P patches a frame, C vision width, U groups of pictures, W tokens a group,
+M = U*W S-tokens, L sequence length, D language width, H head width, Q queries, r rank.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TokenRole(IntEnum):
+    """What a sequence position holds; decides which expert acts on it (paper Eq. 7-9)."""
+
+    TEXT = 0
+    TEMPORAL = 1
+    SPATIAL = 2
+
+
+@dataclass(frozen=True)
+class Frames:
+    """N upright frames of one video with their own times (stage 1 -> 2).
+
+    pixels      (N, 3, height, width) uint8, RGB
+    times_s     (N,) float64, presentation time of each frame, ascending, relative to the video's first picture
+    start_s     start of the clip looked at (0 unless trimmed), on the same clock
+    duration_s  length of the clip looked at; frame i stands for
+                ``[start_s + i/N * duration_s, start_s + (i+1)/N * duration_s)``
+    """
+
+    pixels: torch.Tensor
+    times_s: torch.Tensor
+    duration_s: float
+    start_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.shape[1] != 3:
+            raise ValueError(f"pixels must be (N, 3, height, width), got {tuple(self.pixels.shape)}")
+        if self.times_s.shape != self.pixels.shape[:1]:
+            raise ValueError(f"times_s must be ({len(self.pixels)},), got {tuple(self.times_s.shape)}")
+        if len(self.pixels) == 0:
+            raise ValueError("a video needs at least one frame, got 0")
+        if bool((self.times_s.diff() < 0).any()):
+            raise ValueError("times_s must not decrease")
+        _check_clip(self.start_s, self.duration_s)
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+@dataclass(frozen=True)
+class VisualTokens:
+    """T- and S-tokens of one video (stage 2 -> 3), both before the adapter.
+
+    temporal    (N, C) class token of each frame (paper Eq. 1-2)
+    spatial     (M, C) compressed patch tokens (paper Eq. 3); M may be 0
+    """
+
+    temporal: torch.Tensor
+    spatial: torch.Tensor
+    duration_s: float
+    start_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.temporal.ndim != 2 or self.spatial.ndim != 2:
+            raise ValueError(
+                f"temporal must be (N, C) and spatial (M, C), got {tuple(self.temporal.shape)} "
+                f"and {tuple(self.spatial.shape)}"
+            )
+        if self.temporal.shape[1] != self.spatial.shape[1]:
+            raise ValueError(
+                f"temporal and spatial differ in width: {self.temporal.shape[1]} and {self.spatial.shape[1]}"
+            )
+        _check_clip(self.start_s, self.duration_s)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """An interval of the video in seconds; ``score`` in [0, 1] is calibrated; ``text`` for captions."""
+
+    start: float
+    end: float
+    score: float = 1.0
+    text: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.start) and math.isfinite(self.end) and self.start <= self.end):
+            raise ValueError(f"a moment needs finite start <= end, got [{self.start}, {self.end}]")
+        if not 0.0 <= self.score <= 1.0:
+            raise ValueError(f"score must be in [0, 1], got {self.score}")
+
+
+@dataclass(frozen=True)
+class Moments(Sequence[Moment]):
+    """Ranked moments of one query, best first.
+
+    presence    calibrated probability that the event is in the video at all
+    absent      True when ``presence`` is below the model's threshold: the moments are then its best guesses only
+    curve       (N,) indicator probability of each frame, as a tuple of floats; for plots and highlights
+    """
+
+    query: str
+    items: tuple[Moment, ...]
+    presence: float = 1.0
+    absent: bool = False
+    curve: tuple[float, ...] = field(default=(), repr=False)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing here
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments."""
+
+    query: str
+    times: tuple[float, ...]
+    scores: tuple[float, ...]
+    moments: tuple[Moment, ...]
+    clip_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if len(self.times) != len(self.scores):
+            raise ValueError(f"{len(self.times)} times but {len(self.scores)} scores")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer text, the 0-based ``choice`` (None for open questions) and the moments that prove it."""
+
+    question: str
+    text: str
+    choice: int | None = None
+    moments: tuple[Moment, ...] = ()
+    choice_scores: tuple[float, ...] = ()
+
+
+def _check_clip(start_s: float, duration_s: float) -> None:
+    if not (math.isfinite(duration_s) and duration_s > 0):
+        raise ValueError(f"duration_s must be positive and finite, got {duration_s}")
+    if not (math.isfinite(start_s) and start_s >= 0):
+        raise ValueError(f"start_s must be >= 0 and finite, got {start_s}")
