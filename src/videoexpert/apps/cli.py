@@ -1,0 +1,48 @@
+"""The ``videoexpert`` command. Thin: each verb lives in a ``*_commands`` module and imports heavy code when run."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from ..errors import VideoExpertError
+from . import data_commands, evaluation_commands, model_commands, tool_commands, training_commands
+
+app = typer.Typer(
+    name="videoexpert",
+    help="A video language model that says when as well as what.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (model_commands, data_commands, training_commands, evaluation_commands, tool_commands):
+    module.register(app)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. Returns 0 done, 1 the job failed, 2 the call was wrong."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    if debug:
+        arguments.remove("--debug")
+    try:
+        result = app(arguments, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+        return 1
+    except VideoExpertError as error:
+        if debug:
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    return int(result) if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
