@@ -1,0 +1,264 @@
+"""Two experts in every linear layer of the language model (paper Eq. 7-9), as one LoRA with a gated rank.
+
+``y = W x + B (gate(role) * (A x)) * scale``: the first r_t rank dimensions are the temporal expert, open for
+T-tokens; the other r_s are the spatial expert, open for every other token. No index, no scatter: a product with
+a 0/1 gate. The paper's rank split (Fig. 5) is where the gate cuts; the single LoRA of Table VII row 4 is the
+gate at one everywhere. In shapes, B is the batch and R = r_t + r_s.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import InputError
+from ..types import TokenRole
+
+# A linear layer belongs to a decoder block when its name has a number in it: `model.layers.3.mlp.up_proj`.
+# Embeddings and the output layer have none. Fused layers (Phi's `qkv_proj`, `gate_up_proj`) are layers like any.
+_IN_BLOCK = re.compile(r"\.\d+\.")
+
+
+class ExpertGate:
+    """The token roles of the forward pass at hand, shared by all expert layers of one model.
+
+    Roles stay until the next ``set``: gradient checkpointing runs the forward again during backward.
+    """
+
+    def __init__(self) -> None:
+        self.roles: Tensor | None = None
+        self._patterns: dict[tuple[object, ...], Tensor] = {}
+
+    def set(self, roles: Tensor | None) -> None:
+        """``roles`` (B, L), integers of TokenRole; None: no token is a T-token (a decoding step)."""
+        if roles is not None and (roles.ndim != 2 or roles.is_floating_point() or roles.dtype == torch.bool):
+            raise InputError(
+                f"roles must be (B, L) integers of TokenRole, got {tuple(roles.shape)} of {roles.dtype}; "
+                "build them with the sequence."
+            )
+        self.roles = roles
+        self._patterns.clear()
+
+    def pattern(
+        self,
+        ranks: tuple[int, int],
+        on_temporal: tuple[float, float],
+        on_others: tuple[float, float],
+        like: Tensor,
+    ) -> Tensor:
+        """The factor on each rank dimension of ``like`` (B, L, R), which gives shape, dtype and device.
+
+        ``ranks`` (r_t, r_s) cut the rank dimension in two; the pairs hold the factor of either part on T-tokens
+        and on all others. Computed once per forward pass, as every layer asks for the same one.
+        """
+        if self.roles is None or self.roles.shape != like.shape[:-1]:
+            given = None if self.roles is None else tuple(self.roles.shape)
+            raise InputError(
+                f"the gate holds roles of shape {given} but the layer sees tokens of shape "
+                f"{tuple(like.shape[:-1])}; set the roles of this forward pass, or None for a decoding step."
+            )
+        key = (ranks, on_temporal, on_others, like.dtype, like.device)
+        if key not in self._patterns:
+            temporal = (self.roles.to(like.device) == TokenRole.TEMPORAL).unsqueeze(-1)
+            rows = [
+                torch.tensor([row[0]] * ranks[0] + [row[1]] * ranks[1], dtype=like.dtype, device=like.device)
+                for row in (on_temporal, on_others)
+            ]
+            self._patterns[key] = torch.where(temporal, rows[0], rows[1])
+        return self._patterns[key]
+
+
+class ExpertLinear(nn.Module):
+    """A frozen linear layer with a temporal and a spatial LoRA expert.
+
+    lora_A  (R, in)   rows [0, r_t) temporal, the rest spatial; Kaiming-uniform at the start
+    lora_B  (out, R)  columns likewise; zero at the start, so a new layer computes what its base computes
+
+    Both are float32 whatever the base is; the output has the base's dtype. As both experts live in one
+    parameter, an expert without tokens has a gradient that is exactly zero and present.
+
+    The paper gives no scale and the released code a constant 2.0, which is alpha 64 over rank 32. Ours is alpha
+    over the mean rank of the two experts: 2.0 again, and the same for every rank dimension however the rank is
+    divided (Fig. 5) or shared (Table VII row 4), so that such a comparison changes the division and nothing else.
+
+    Raises InputError for ranks that are negative or both zero, or roles of another shape than the tokens.
+    """
+
+    def __init__(
+        self,
+        base: nn.Module,
+        gate: ExpertGate,
+        *,
+        temporal_rank: int,
+        spatial_rank: int,
+        alpha: float,
+        dropout: float = 0.0,
+        experts: str = "split",
+    ) -> None:
+        super().__init__()
+        if min(temporal_rank, spatial_rank) < 0 or temporal_rank + spatial_rank == 0:
+            raise InputError(
+                f"temporal_rank is {temporal_rank} and spatial_rank {spatial_rank}, "
+                "expected both at least 0 and not both 0."
+            )
+        if experts not in ("split", "shared"):
+            raise InputError(f"experts is {experts!r}, expected 'split' or 'shared'.")
+        self.base = base
+        self.gate = gate
+        self.temporal_rank, self.spatial_rank, self.experts = temporal_rank, spatial_rank, experts
+        self.in_features, self.out_features = int(base.in_features), int(base.out_features)  # type: ignore[arg-type]
+        rank = temporal_rank + spatial_rank
+        self.scale = 2.0 * alpha / rank
+        device = next(base.parameters()).device
+        self.lora_A = nn.Parameter(torch.empty(rank, self.in_features, dtype=torch.float32, device=device))
+        self.lora_B = nn.Parameter(torch.empty(self.out_features, rank, dtype=torch.float32, device=device))
+        self.dropout = nn.Dropout(dropout)
+        self._unfolded: Tensor | None = None  # the base weight while the spatial expert is folded into it
+        self.reset_parameters()
+        self.register_state_dict_post_hook(_save_unfolded)
+        self.register_load_state_dict_pre_hook(_refuse_when_folded)
+
+    def reset_parameters(self) -> None:
+        """As a new LoRA: A Kaiming-uniform (its bound depends on ``in`` alone, not on the rank), B zero."""
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        nn.init.zeros_(self.lora_B)
+
+    @property
+    def folded(self) -> bool:
+        """Whether the base weight holds the spatial expert (the one LoRA, if shared)."""
+        return self._unfolded is not None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` (B, L, in) -> (B, L, out)."""
+        if self.folded and self.training:
+            raise InputError(
+                "this layer's expert is folded into its base weight; unfold() it before training."
+            )
+        out: Tensor = self.base(x)
+        # What every token gets alike: all of a shared LoRA; without T-tokens, the spatial expert alone.
+        alike = slice(None) if self.experts == "shared" else slice(self.temporal_rank, None)
+        if self.experts == "shared" or self.gate.roles is None:
+            if self.folded:
+                return out
+            a, b = self.lora_A[alike], self.lora_B[:, alike]
+            hidden = F.linear(self.dropout(x.to(a.dtype)), a)
+        else:
+            a, b = self.lora_A, self.lora_B
+            hidden = F.linear(self.dropout(x.to(a.dtype)), a)
+            hidden = hidden * self.gate.pattern(
+                (self.temporal_rank, self.spatial_rank),
+                # Folded, the base already adds the spatial expert everywhere: T-tokens take it off again.
+                on_temporal=(1.0, -1.0) if self.folded else (1.0, 0.0),
+                on_others=(0.0, 0.0) if self.folded else (0.0, 1.0),
+                like=hidden,
+            )
+        return out + F.linear(hidden * self.scale, b).to(out.dtype)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Adds the spatial expert to the base weight, in float32: a decoding step then costs what the base costs.
+
+        T-tokens get the difference of rank R from then on. The weight as it was is kept in main memory, so that
+        ``unfold`` and a saved state dict give it back bit for bit. Folding twice changes nothing.
+
+        Raises InputError for a quantised base, and while training.
+        """
+        if self.folded:
+            return
+        weight = getattr(self.base, "weight", None)
+        plain = isinstance(weight, Tensor) and weight.is_floating_point()
+        if not plain or weight.shape != (self.out_features, self.in_features):
+            raise InputError(
+                f"the expert cannot be folded into a quantised {type(self.base).__name__}; "
+                "use it unfolded, or load the language model unquantised."
+            )
+        if self.training:
+            raise InputError("an expert is folded for use only; call eval() on the model first.")
+        first = 0 if self.experts == "shared" else self.temporal_rank
+        update = self.lora_B[:, first:].float() @ self.lora_A[first:].float() * self.scale
+        self._unfolded = weight.detach().to("cpu", copy=True)
+        weight.copy_(weight.float() + update)
+
+    @torch.no_grad()
+    def unfold(self) -> None:
+        """Puts the base weight of before ``fold`` back, bit for bit."""
+        if self._unfolded is not None:
+            self.base.weight.copy_(self._unfolded)  # type: ignore[union-attr, operator]
+            self._unfolded = None
+
+    def extra_repr(self) -> str:
+        return (
+            f"temporal_rank={self.temporal_rank}, spatial_rank={self.spatial_rank}, scale={self.scale:g}, "
+            f"experts={self.experts}, folded={self.folded}"
+        )
+
+
+def install_experts(
+    language_model: nn.Module,
+    *,
+    temporal_rank: int,
+    spatial_rank: int,
+    alpha: float,
+    dropout: float,
+    experts: str = "split",
+) -> ExpertGate:
+    """Freezes the language model and gives every linear layer of its decoder blocks two experts.
+
+    In Llama-like models these are the seven q, k, v, o, gate, up and down projections of each block (paper
+    III-C); families that fuse some have fewer. Returns the gate that tells all of them the token roles.
+
+    Raises InputError when the model has no such layer or has experts already.
+    """
+    if any(True for _ in expert_layers(language_model)):
+        raise InputError("this language model already has experts; install them on the plain model, once.")
+    found = [
+        name
+        for name, module in language_model.named_modules()
+        if _IN_BLOCK.search(name) and hasattr(module, "in_features") and hasattr(module, "out_features")
+    ]
+    if not found:
+        raise InputError(
+            f"{type(language_model).__name__} has no linear layer inside numbered decoder blocks "
+            "(such as 'layers.0.mlp.up_proj'); use a causal language model built of nn.Linear."
+        )
+    language_model.requires_grad_(False)
+    gate = ExpertGate()
+    for name in found:
+        layer = ExpertLinear(
+            language_model.get_submodule(name),
+            gate,
+            temporal_rank=temporal_rank,
+            spatial_rank=spatial_rank,
+            alpha=alpha,
+            dropout=dropout,
+            experts=experts,
+        )
+        parent, _, child = name.rpartition(".")
+        setattr(language_model.get_submodule(parent), child, layer.train(language_model.training))
+    return gate
+
+
+def expert_layers(model: nn.Module) -> Iterator[tuple[str, ExpertLinear]]:
+    """(name, layer) of every expert layer, in the model's order."""
+    for name, module in model.named_modules():
+        if isinstance(module, ExpertLinear):
+            yield name, module
+
+
+def _save_unfolded(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """A saved model never holds an expert twice: the weight of before ``fold`` is what is written."""
+    assert isinstance(module, ExpertLinear)
+    if module._unfolded is not None:
+        state[f"{prefix}base.weight"] = module._unfolded
+
+
+def _refuse_when_folded(module: nn.Module, state: Any, prefix: str, *args: Any) -> None:
+    assert isinstance(module, ExpertLinear)
+    if module.folded and any(key.startswith(prefix) for key in state):
+        raise InputError("weights cannot be loaded into a folded expert layer; unfold() it first.")
