@@ -1,0 +1,1 @@
+"""The synthetic world: scripts (world), pixels (render), sentences (language), files (write)."""

@@ -1,0 +1,89 @@
+"""Scripts to pixels. Shapes are signed distance functions, so edges are smooth at any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .world import LEVELS, Script, States, states_at
+
+
+def render(script: Script, times_s: np.ndarray, size: int) -> torch.Tensor:
+    """(K, 3, size, size) uint8 pictures of the script at the given seconds (K,). Deterministic."""
+    states = states_at(script, times_s)
+    canvas = background(script, size)[None].repeat(len(times_s), 1, 1, 1)
+    draw_clutter(canvas, script, times_s)
+    for index, thing in enumerate(script.objects):
+        draw(canvas, thing.shape, states, index)
+    return (canvas * 255.0 + 0.5).clamp_(0, 255).to(torch.uint8)
+
+
+def background(script: Script, size: int) -> torch.Tensor:
+    """(3, size, size) floats in 0-1: a dull colour, soft noise and a fine grain, all from the script's seed."""
+    spec = LEVELS[script.level]
+    rng = torch.Generator().manual_seed(script.background)
+    base = 0.22 + 0.25 * torch.rand(3, 1, 1, generator=rng).mean() + 0.06 * torch.randn(3, 1, 1, generator=rng)
+    coarse = spec.texture * torch.randn(1, 1, 8, 8, generator=rng)
+    fine = 0.35 * spec.texture * torch.randn(1, 1, 64, 64, generator=rng)
+    texture = F.interpolate(coarse, (size, size), mode="bilinear", align_corners=False)[0]
+    texture = texture + F.interpolate(fine, (size, size), mode="bilinear", align_corners=False)[0]
+    return (base + texture).clamp(0.03, 0.7)
+
+
+def draw_clutter(canvas: torch.Tensor, script: Script, times_s: np.ndarray) -> None:
+    """Small grey blobs that drift to and fro: something moves that no query is about."""
+    rng = np.random.default_rng(script.background)
+    count = LEVELS[script.level].clutter
+    shape = (1, count)
+    x0, y0 = rng.uniform(0.05, 0.95, shape), rng.uniform(0.05, 0.95, shape)
+    phase, speed, reach = rng.uniform(0, 6.3, shape), rng.uniform(0.2, 0.7, shape), rng.uniform(0.02, 0.10, shape)
+    size, grey = rng.uniform(0.02, 0.045, shape), rng.uniform(0.15, 0.75, shape)
+    swing = reach * np.sin(times_s[:, None] * speed + phase)
+    ones = np.ones_like(swing)
+    states = States(
+        x0 + swing,
+        y0 + 0.5 * swing,
+        size * ones,
+        0 * ones,
+        ones,
+        np.repeat((grey * ones)[..., None], 3, axis=-1),
+    )
+    for index in range(count):
+        draw(canvas, "circle", states, index)
+
+
+def draw(canvas: torch.Tensor, shape: str, states: States, index: int) -> None:
+    """Paint one object over canvas (K, 3, S, S), in place."""
+    side = canvas.shape[-1]
+    axis = (torch.arange(side, dtype=torch.float32) + 0.5) / side
+
+    def column(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values[:, index])).float()[:, None, None]
+
+    dx = axis[None, None, :] - column(states.x)
+    dy = axis[None, :, None] - column(states.y)
+    if states.angle[:, index].any():
+        cos, sin = column(np.cos(states.angle)), column(np.sin(states.angle))
+        dx, dy = dx * cos + dy * sin, dy * cos - dx * sin
+    size = column(states.size)
+    distance = _signed_distance(shape, dx / size, dy / size) * size * side  # in pixels
+    cover = (0.5 - distance).clamp_(0, 1) * column(states.alpha)
+    colour = torch.from_numpy(states.rgb[:, index]).float()[:, :, None, None]
+    canvas += cover[:, None] * (colour - canvas)
+
+
+def _signed_distance(shape: str, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Distance to the outline in units of the size, negative inside; ``v`` points down."""
+    if shape == "circle":
+        return (u * u + v * v).sqrt() - 1
+    if shape == "ring":
+        return ((u * u + v * v).sqrt() - 0.75).abs() - 0.28
+    a, b = u.abs(), v.abs()
+    if shape == "square":
+        return torch.maximum(a, b) - 0.88
+    if shape == "cross":
+        return torch.minimum(torch.maximum(a - 1, b - 0.34), torch.maximum(a - 0.34, b - 1))
+    if shape == "triangle":
+        return torch.maximum(v - 0.62, 0.866 * a - 0.5 * v - 0.62)
+    raise ValueError(f"unknown shape {shape!r}")
