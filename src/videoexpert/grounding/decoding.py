@@ -1,0 +1,142 @@
+"""Frame probabilities and offsets -> ranked moments in seconds, and saliency of clips. One query at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from ..errors import InputError, VideoExpertError
+from ..types import Moment
+
+Floats = NDArray[np.float64]
+
+
+def decode_moments(
+    indicator_prob: Tensor,
+    offsets: Tensor,
+    centres: Tensor,
+    duration_s: float,
+    start_s: float = 0.0,
+    *,
+    nms_iou: float = 0.7,
+    top_k: int | None = None,
+    moment_from: str = "offsets",
+) -> list[Moment]:
+    """Moments of one query, best first, clipped to ``[start_s, start_s + duration_s]``.
+
+    indicator_prob (N,) in [0, 1]; offsets (N, 2), distances to start and end, and centres (N,), both fractions of
+    the duration. ``offsets``: every frame proposes [t - left, t + right] with its probability as score, thinned by
+    non-maximum suppression. ``run`` (not in the paper; for a boundary branch that is not yet trained): the stretches
+    of frames around each peak, see ``runs``; they do not overlap.
+
+    Raises InputError for an unknown ``moment_from`` or ``top_k`` below 1, VideoExpertError if a number is not finite.
+    """
+    if top_k is not None and top_k < 1:
+        raise InputError(f"top_k is {top_k}, expected at least 1.")
+    scores, distances, times = (as_array(values) for values in (indicator_prob, offsets, centres))
+    if not (np.isfinite(scores).all() and np.isfinite(distances).all()):
+        raise VideoExpertError(
+            "the temporal head gave numbers that are not finite; check the model's weights and its precision."
+        )
+    if moment_from == "offsets":
+        starts, ends = times - distances[:, 0], times + distances[:, 1]
+    elif moment_from == "run":
+        starts, ends, scores = runs(scores, times)
+    else:
+        raise InputError(f"moment_from is {moment_from!r}, expected 'offsets' or 'run'.")
+    starts, ends = (start_s + np.clip(edge, 0.0, 1.0) * duration_s for edge in (starts, ends))
+    kept = nms(starts, ends, scores, nms_iou)[:top_k]
+    return [
+        Moment(float(starts[i]), float(ends[i]), min(max(float(scores[i]), 0.0), 1.0)) for i in kept.tolist()
+    ]
+
+
+def nms(starts: ArrayLike, ends: ArrayLike, scores: ArrayLike, iou: float) -> NDArray[np.int64]:
+    """Indices of the intervals kept by non-maximum suppression, best first.
+
+    An interval goes if a better one that stays overlaps it by more than ``iou``. Equal scores keep their order.
+    """
+    starts, ends, scores = (np.asarray(values, dtype=np.float64) for values in (starts, ends, scores))
+    order = np.argsort(-scores, kind="stable")
+    starts, ends = starts[order], ends[order]
+    overlaps = interval_iou(starts[:, None], ends[:, None], starts, ends) > iou
+    alive = np.ones(len(order), dtype=bool)
+    for i in range(len(order)):
+        if alive[i]:
+            alive[i + 1 :] &= ~overlaps[i, i + 1 :]
+    return order[alive]
+
+
+def interval_iou(
+    starts: ArrayLike, ends: ArrayLike, other_starts: ArrayLike, other_ends: ArrayLike
+) -> Floats:
+    """Intersection over union of intervals with start <= end, broadcast; the same point twice counts as 1."""
+    a, b, c, d = (np.asarray(edge, dtype=np.float64) for edge in (starts, ends, other_starts, other_ends))
+    overlap = np.clip(np.minimum(b, d) - np.maximum(a, c), 0.0, None)
+    union = (b - a) + (d - c) - overlap
+    return np.where(union > 0, overlap / np.where(union > 0, union, 1.0), (a == c).astype(np.float64))
+
+
+def runs(scores: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:
+    """Starts, ends (fractions) and peak scores of the stretches of frames (N,) around each peak, best first.
+
+    From the highest frame not yet taken, the run grows both ways while frames stay at or above half of the peak;
+    the edge is where the line between the last frame inside and the first outside crosses that half, never past the
+    middle of two runs that touch; at either end of the video it is the video's edge. Then again, until all are taken.
+    """
+    free = np.ones(len(scores), dtype=bool)
+    found = []
+    for peak in np.argsort(-scores, kind="stable"):
+        if not free[peak]:
+            continue
+        half = scores[peak] / 2
+        inside = free & (scores >= half)
+        first = last = int(peak)
+        while first > 0 and inside[first - 1]:
+            first -= 1
+        while last + 1 < len(scores) and inside[last + 1]:
+            last += 1
+        free[first : last + 1] = False
+        start = 0.0 if first == 0 else crossing(scores, times, first, first - 1, half)
+        end = 1.0 if last + 1 == len(scores) else crossing(scores, times, last, last + 1, half)
+        found.append((start, end, scores[peak]))
+    starts, ends, peaks = np.array(found, dtype=np.float64).reshape(-1, 3).T
+    return starts, ends, peaks
+
+
+def crossing(scores: Floats, times: Floats, inside: int, outside: int, level: float) -> float:
+    """Time between two neighbouring frames where their line meets ``level``; halfway if it does not."""
+    drop = scores[inside] - scores[outside]
+    share = (scores[inside] - level) / drop if drop > 0 else 0.5
+    if scores[outside] >= level:  # the neighbour belongs to a better run
+        share = 0.5
+    return float(times[inside] + share * (times[outside] - times[inside]))
+
+
+def saliency(
+    indicator_prob: Tensor, duration_s: float, clip_s: float = 2.0, start_s: float = 0.0
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Start time in seconds and saliency in [0, 1] of each clip of ``clip_s`` seconds (the last may be shorter).
+
+    Frame i of indicator_prob (N,) covers [i/N, (i+1)/N) of the duration; a clip gets the mean over the time it
+    covers, so the mean over time is kept whatever N and ``clip_s``. Raises InputError unless both lengths are positive.
+    """
+    if not (math.isfinite(clip_s) and clip_s > 0 and math.isfinite(duration_s) and duration_s > 0):
+        raise InputError(f"clip_s is {clip_s} and duration_s {duration_s}, expected positive seconds.")
+    prob = as_array(indicator_prob)
+    # Lengths like 0.6 / 0.2 are a hair off a whole number: no clip of a hair's length for them.
+    num_clips = max(math.ceil(duration_s / clip_s - 1e-6), 1)
+    edges = np.minimum(np.arange(num_clips + 1) * clip_s, duration_s)
+    edges[-1] = duration_s
+    area = np.concatenate([[0.0], np.cumsum(prob)]) / len(prob)
+    at_edges = np.interp(edges / duration_s, np.linspace(0.0, 1.0, len(prob) + 1), area)
+    scores = np.clip(np.diff(at_edges) / np.diff(edges / duration_s), 0.0, 1.0)
+    return tuple((start_s + edges[:-1]).tolist()), tuple(scores.tolist())
+
+
+def as_array(values: Tensor) -> Floats:
+    """The tensor's numbers as float64 on the CPU."""
+    return values.detach().to("cpu").double().numpy()
