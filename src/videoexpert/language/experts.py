@@ -1,9 +1,9 @@
 """Two experts in every linear layer of the language model (paper Eq. 7-9), as one LoRA with a gated rank.
 
 ``y = W x + B (gate(role) * (A x)) * scale``: the first r_t rank dimensions are the temporal expert, open for
-T-tokens; the other r_s are the spatial expert, open for every other token. No index, no scatter: a product with
-a 0/1 gate. The paper's rank split (Fig. 5) is where the gate cuts; the single LoRA of Table VII row 4 is the
-gate at one everywhere. In shapes, B is the batch and R = r_t + r_s.
+T-tokens; the other r_s are the spatial expert, open for every other token. No index, no scatter: a product
+with a 0/1 gate. The paper's rank split (Fig. 5) is where the gate cuts; the single LoRA of Table VII row 4
+is the gate at one everywhere. In shapes, B is the batch and R = r_t + r_s.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..types import TokenRole
 
 # A linear layer belongs to a decoder block when its name has a number in it: `model.layers.3.mlp.up_proj`.
-# Embeddings and the output layer have none. Fused layers (Phi's `qkv_proj`, `gate_up_proj`) are layers like any.
+# Embeddings and the output layer have none. Phi's fused `qkv_proj` and `gate_up_proj` are layers like any.
 _IN_BLOCK = re.compile(r"\.\d+\.")
 
 
@@ -54,8 +54,8 @@ class ExpertGate:
     ) -> Tensor:
         """The factor on each rank dimension of ``like`` (B, L, R), which gives shape, dtype and device.
 
-        ``ranks`` (r_t, r_s) cut the rank dimension in two; the pairs hold the factor of either part on T-tokens
-        and on all others. Computed once per forward pass, as every layer asks for the same one.
+        ``ranks`` (r_t, r_s) cut the rank dimension in two; the pairs hold the factor of either part on
+        T-tokens and on all others. Computed once per forward pass, as every layer asks for the same one.
         """
         if self.roles is None or self.roles.shape != like.shape[:-1]:
             given = None if self.roles is None else tuple(self.roles.shape)
@@ -83,9 +83,10 @@ class ExpertLinear(nn.Module):
     Both are float32 whatever the base is; the output has the base's dtype. As both experts live in one
     parameter, an expert without tokens has a gradient that is exactly zero and present.
 
-    The paper gives no scale and the released code a constant 2.0, which is alpha 64 over rank 32. Ours is alpha
-    over the mean rank of the two experts: 2.0 again, and the same for every rank dimension however the rank is
-    divided (Fig. 5) or shared (Table VII row 4), so that such a comparison changes the division and nothing else.
+    The paper gives no scale and the released code a constant 2.0, which is alpha 64 over rank 32. Ours is
+    alpha over the mean rank of the two experts: 2.0 again, and the same for every rank dimension however the
+    rank is divided (Fig. 5) or shared (Table VII row 4), so that such a comparison changes the division and
+    nothing else.
 
     Raises InputError for ranks that are negative or both zero, or roles of another shape than the tokens.
     """
@@ -112,7 +113,8 @@ class ExpertLinear(nn.Module):
         self.base = base
         self.gate = gate
         self.temporal_rank, self.spatial_rank, self.experts = temporal_rank, spatial_rank, experts
-        self.in_features, self.out_features = int(base.in_features), int(base.out_features)  # type: ignore[arg-type]
+        self.in_features = int(base.in_features)  # type: ignore[arg-type]
+        self.out_features = int(base.out_features)  # type: ignore[arg-type]
         rank = temporal_rank + spatial_rank
         self.scale = 2.0 * alpha / rank
         device = next(base.parameters()).device
@@ -134,6 +136,17 @@ class ExpertLinear(nn.Module):
         """Whether the base weight holds the spatial expert (the one LoRA, if shared)."""
         return self._unfolded is not None
 
+    @property
+    def _first_alike(self) -> int:
+        """First rank dimension of what a text token gets: the spatial expert, or a shared LoRA whole."""
+        return 0 if self.experts == "shared" else self.temporal_rank
+
+    @property
+    def _base_weight(self) -> Tensor:
+        weight = self.base.weight
+        assert isinstance(weight, Tensor)
+        return weight
+
     def forward(self, x: Tensor) -> Tensor:
         """``x`` (B, L, in) -> (B, L, out)."""
         if self.folded and self.training:
@@ -141,16 +154,13 @@ class ExpertLinear(nn.Module):
                 "this layer's expert is folded into its base weight; unfold() it before training."
             )
         out: Tensor = self.base(x)
-        # What every token gets alike: all of a shared LoRA; without T-tokens, the spatial expert alone.
-        alike = slice(None) if self.experts == "shared" else slice(self.temporal_rank, None)
-        if self.experts == "shared" or self.gate.roles is None:
-            if self.folded:
-                return out
-            a, b = self.lora_A[alike], self.lora_B[:, alike]
-            hidden = F.linear(self.dropout(x.to(a.dtype)), a)
-        else:
-            a, b = self.lora_A, self.lora_B
-            hidden = F.linear(self.dropout(x.to(a.dtype)), a)
+        alike = self.experts == "shared" or self.gate.roles is None  # every token gets the same
+        if alike and self.folded:
+            return out
+        first = self._first_alike if alike else 0
+        a, b = self.lora_A[first:], self.lora_B[:, first:]
+        hidden = F.linear(self.dropout(x.to(a.dtype)), a)
+        if not alike:
             hidden = hidden * self.gate.pattern(
                 (self.temporal_rank, self.spatial_rank),
                 # Folded, the base already adds the spatial expert everywhere: T-tokens take it off again.
@@ -162,25 +172,24 @@ class ExpertLinear(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Adds the spatial expert to the base weight, in float32: a decoding step then costs what the base costs.
+        """Adds the spatial expert to the base weight, in float32: decoding then costs what the base costs.
 
-        T-tokens get the difference of rank R from then on. The weight as it was is kept in main memory, so that
-        ``unfold`` and a saved state dict give it back bit for bit. Folding twice changes nothing.
+        T-tokens get the difference of rank R from then on. The weight as it was is kept in main memory, so
+        that ``unfold`` and a saved state dict give it back bit for bit. Folding twice changes nothing.
 
         Raises InputError for a quantised base, and while training.
         """
         if self.folded:
             return
-        weight = getattr(self.base, "weight", None)
-        plain = isinstance(weight, Tensor) and weight.is_floating_point()
-        if not plain or weight.shape != (self.out_features, self.in_features):
+        weight = self._base_weight
+        if not weight.is_floating_point() or weight.shape != (self.out_features, self.in_features):
             raise InputError(
                 f"the expert cannot be folded into a quantised {type(self.base).__name__}; "
                 "use it unfolded, or load the language model unquantised."
             )
         if self.training:
             raise InputError("an expert is folded for use only; call eval() on the model first.")
-        first = 0 if self.experts == "shared" else self.temporal_rank
+        first = self._first_alike
         update = self.lora_B[:, first:].float() @ self.lora_A[first:].float() * self.scale
         self._unfolded = weight.detach().to("cpu", copy=True)
         weight.copy_(weight.float() + update)
@@ -189,7 +198,7 @@ class ExpertLinear(nn.Module):
     def unfold(self) -> None:
         """Puts the base weight of before ``fold`` back, bit for bit."""
         if self._unfolded is not None:
-            self.base.weight.copy_(self._unfolded)  # type: ignore[union-attr, operator]
+            self._base_weight.copy_(self._unfolded)
             self._unfolded = None
 
     def extra_repr(self) -> str:

@@ -1,7 +1,8 @@
 """One new word: ``<LOC>`` asks for a localisation where other models write a time (paper III-C).
 
-Its embedding row and its output row are parameters of their own beside the untouched base matrices. So exactly
-two rows train, the base stays frozen bit for bit, and an adapter-only checkpoint holds the two rows alone.
+Its embedding row and its output row are parameters of their own beside the untouched base matrices. So
+exactly two rows train, the base stays frozen bit for bit, and an adapter-only checkpoint holds the two rows
+alone.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class LocEmbedding(nn.Module):
 class LocOutput(nn.Module):
     """An output layer over V words whose column ``loc_id`` is ``h @ loc_row^T``.
 
-    The column is appended when ``loc_id`` is V; below V it replaces a spare row, as Qwen's padded matrices have.
+    The column is appended when ``loc_id`` is V. Below V it replaces a spare row of a padded matrix, as
+    Qwen's are.
     """
 
     def __init__(self, base: nn.Linear, loc_id: int) -> None:
@@ -60,11 +62,11 @@ class LocOutput(nn.Module):
 
 
 def install_loc(language_model: Any, loc_token_id: int, *, train_vocabulary: str = "loc") -> None:
-    """Gives a causal language model of transformers the ``<LOC>`` rows, each the mean of its base's rows at first.
+    """Gives a causal language model of transformers the two ``<LOC>`` rows, at first the base rows' mean.
 
-    ``train_vocabulary`` "loc" trains these two rows only; "all" the base matrices too, as the released code does.
-    Tied base matrices stay tied; the two rows are apart. The model's ``config.vocab_size`` counts ``<LOC>``
-    afterwards: a config that is to rebuild the base model has to be saved before.
+    ``train_vocabulary`` "loc" trains these two rows only; "all" the base matrices too, as the released code
+    does. Tied base matrices stay tied; the two rows are apart. The model's ``config.vocab_size`` counts
+    ``<LOC>`` afterwards: a config that is to rebuild the base model has to be saved before.
 
     Raises InputError for an id that the vocabulary has no place for, or a model that has ``<LOC>`` already.
     """
@@ -76,8 +78,8 @@ def install_loc(language_model: Any, loc_token_id: int, *, train_vocabulary: str
     size = int(embedding.weight.shape[0])
     if not 0 <= loc_token_id <= size:
         raise InputError(
-            f"the id of <LOC> is {loc_token_id} but the language model has {size} words, expected 0 to {size}; "
-            "use the tokenizer that belongs to the language model."
+            f"the id of <LOC> is {loc_token_id}, expected 0 to the {size} words of the language model; "
+            "use the tokenizer that belongs to it."
         )
     names = {module: name for name, module in language_model.named_modules() if module in (embedding, output)}
     for base in (embedding, output):
@@ -110,7 +112,7 @@ def _mean_row(weight: Tensor) -> Tensor:
 
 
 def _rename_tied(language_model: Any, renamed: dict[str, str]) -> None:
-    """Tells transformers the new names of tied base matrices, so that loading and saving still see them as one."""
+    """Tells transformers the new names of tied matrices: loading and saving go on seeing them as one."""
     for attribute in ("_tied_weights_keys", "all_tied_weights_keys"):
         tied = getattr(language_model, attribute, None)
         if tied:
