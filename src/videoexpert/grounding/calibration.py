@@ -33,9 +33,9 @@ class Calibration:
 def fit(logits: Tensor, labels: Tensor) -> Calibration:
     """The calibration of highest likelihood on held-out logits (K,) and their labels (K,) in [0, 1].
 
-    Labels are smoothed as Platt proposed (one imagined example of each class), so that a perfectly separated or
-    one-sided set still gives finite numbers. Logits that rank the wrong way round end in a very high temperature,
-    never in a reversed ranking. Raises InputError for nothing to fit or logits that are not finite.
+    Labels are smoothed as Platt proposed (one imagined example of each class), so that a perfectly separated
+    or one-sided set still gives finite numbers. Logits that rank the wrong way round end in a very high
+    temperature, never in a reversed ranking. Raises InputError for nothing to fit or logits not finite.
     """
     check_pair("logits", logits, labels)
     logits, labels = logits.detach().double().cpu(), labels.double().cpu()
@@ -45,9 +45,8 @@ def fit(logits: Tensor, labels: Tensor) -> Calibration:
     negatives = len(labels) - positives
     high, low = (positives + 1) / (positives + 2), 1 / (negatives + 2)
     targets = labels * high + (1 - labels) * low
-    scale = (
-        logits.abs().mean().clamp(min=1e-6)
-    )  # unit-free, so the optimiser sees the same problem at any scale
+    # so that the optimiser sees the same problem at any scale of the logits
+    scale = logits.abs().mean().clamp(min=1e-6)
     log_slope = torch.zeros((), dtype=torch.float64, requires_grad=True)
     bias = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS(
@@ -66,7 +65,7 @@ def fit(logits: Tensor, labels: Tensor) -> Calibration:
         value.backward()
         return value
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimiser.step(loss)
     return Calibration(float(scale / log_slope.detach().exp()), float(bias.detach()))
 
 
@@ -83,15 +82,15 @@ def expected_calibration_error(prob: Tensor, correct: Tensor, bins: int = 15) ->
 
 
 def presence(indicator_prob: Tensor) -> Tensor:
-    """(..., N) calibrated indicator probabilities -> (...,) that the event is in the video: the best frame's."""
+    """(..., N) calibrated indicator probabilities -> (...,) that of the event: the best frame's."""
     return indicator_prob.amax(dim=-1)
 
 
 def fit_absent_threshold(presences: Tensor, is_present: Tensor) -> float:
-    """Threshold in [0, 1] under which an event is called absent, of highest balanced accuracy on held-out queries.
+    """Threshold in [0, 1] under which an event is called absent, of highest balanced accuracy.
 
-    presences (K,), is_present (K,) bool. Lies midway between two observed values; of equally good places the widest
-    gap wins, then the lowest. Raises InputError unless both kinds of query are there.
+    presences (K,), is_present (K,) bool, of held-out queries. Lies midway between two observed values; of equally good places the
+    widest gap wins, then the lowest. Raises InputError unless both kinds of query are there.
     """
     check_pair("presences", presences, is_present)
     values, present = presences.detach().double().cpu(), is_present.bool().cpu()

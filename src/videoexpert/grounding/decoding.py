@@ -1,4 +1,4 @@
-"""Frame probabilities and offsets -> ranked moments in seconds, and saliency of clips. One query at a time."""
+"""Frame probabilities and offsets of one query -> ranked moments in seconds, and saliency of clips."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ def decode_moments(
 ) -> list[Moment]:
     """Moments of one query, best first, clipped to ``[start_s, start_s + duration_s]``.
 
-    indicator_prob (N,) in [0, 1]; offsets (N, 2), distances to start and end, and centres (N,), both fractions of
-    the duration. ``offsets``: every frame proposes [t - left, t + right] with its probability as score, thinned by
-    non-maximum suppression. ``run`` (not in the paper; for a boundary branch that is not yet trained): the stretches
-    of frames around each peak, see ``runs``; they do not overlap.
+    indicator_prob (N,) in [0, 1]; offsets (N, 2), distances to start and end, and centres (N,), both as
+    fractions of the duration. ``offsets``: every frame proposes [t - left, t + right] with its probability as score,
+    thinned by non-maximum suppression. ``run`` (not in the paper; for a boundary branch that is not yet
+    trained): the stretches of frames around each peak, see ``runs``; they do not overlap.
 
-    Raises InputError for an unknown ``moment_from`` or ``top_k`` below 1, VideoExpertError if a number is not finite.
+    Raises InputError for an unknown ``moment_from`` or ``top_k`` below 1, VideoExpertError if a number is not
+    finite.
     """
     if top_k is not None and top_k < 1:
         raise InputError(f"top_k is {top_k}, expected at least 1.")
@@ -57,7 +58,8 @@ def decode_moments(
 def nms(starts: ArrayLike, ends: ArrayLike, scores: ArrayLike, iou: float) -> NDArray[np.int64]:
     """Indices of the intervals kept by non-maximum suppression, best first.
 
-    An interval goes if a better one that stays overlaps it by more than ``iou``. Equal scores keep their order.
+    An interval goes if a better one that stays overlaps it by more than ``iou``. Of equal scores, the first
+    given is the better.
     """
     starts, ends, scores = (np.asarray(values, dtype=np.float64) for values in (starts, ends, scores))
     order = np.argsort(-scores, kind="stable")
@@ -83,11 +85,15 @@ def interval_iou(
 def runs(scores: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:
     """Starts, ends (fractions) and peak scores of the stretches of frames (N,) around each peak, best first.
 
-    From the highest frame not yet taken, the run grows both ways while frames stay at or above half of the peak;
-    the edge is where the line between the last frame inside and the first outside crosses that half, never past the
-    middle of two runs that touch; at either end of the video it is the video's edge. Then again, until all are taken.
+    From the highest frame not yet taken, the run grows both ways over free frames at or above half of the
+    peak. Its edge is where the line from its last frame to the first one outside crosses that half, or the
+    edge of the better run it meets, or the video's. Then again, until all frames are taken: the runs tile
+    the video or leave gaps, and never overlap.
     """
-    free = np.ones(len(scores), dtype=bool)
+    num_frames = len(scores)
+    free = np.ones(num_frames, dtype=bool)
+    edges = np.full(num_frames + 1, np.nan)  # edges[i] lies between frames i-1 and i, set by the better run
+    edges[0], edges[-1] = 0.0, 1.0
     found = []
     for peak in np.argsort(-scores, kind="stable"):
         if not free[peak]:
@@ -97,32 +103,32 @@ def runs(scores: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:
         first = last = int(peak)
         while first > 0 and inside[first - 1]:
             first -= 1
-        while last + 1 < len(scores) and inside[last + 1]:
+        while last + 1 < num_frames and inside[last + 1]:
             last += 1
         free[first : last + 1] = False
-        start = 0.0 if first == 0 else crossing(scores, times, first, first - 1, half)
-        end = 1.0 if last + 1 == len(scores) else crossing(scores, times, last, last + 1, half)
-        found.append((start, end, scores[peak]))
+        if np.isnan(edges[first]):
+            edges[first] = crossing(scores, times, first, first - 1, half)
+        if np.isnan(edges[last + 1]):
+            edges[last + 1] = crossing(scores, times, last, last + 1, half)
+        found.append((edges[first], edges[last + 1], scores[peak]))
     starts, ends, peaks = np.array(found, dtype=np.float64).reshape(-1, 3).T
     return starts, ends, peaks
 
 
 def crossing(scores: Floats, times: Floats, inside: int, outside: int, level: float) -> float:
-    """Time between two neighbouring frames where their line meets ``level``; halfway if it does not."""
-    drop = scores[inside] - scores[outside]
-    share = (scores[inside] - level) / drop if drop > 0 else 0.5
-    if scores[outside] >= level:  # the neighbour belongs to a better run
-        share = 0.5
+    """Time at which the line between two neighbouring frames meets ``level``, between their scores."""
+    share = (scores[inside] - level) / (scores[inside] - scores[outside])
     return float(times[inside] + share * (times[outside] - times[inside]))
 
 
 def saliency(
     indicator_prob: Tensor, duration_s: float, clip_s: float = 2.0, start_s: float = 0.0
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Start time in seconds and saliency in [0, 1] of each clip of ``clip_s`` seconds (the last may be shorter).
+    """Start time in seconds and saliency in [0, 1] of each clip of ``clip_s`` seconds (the last may be less).
 
-    Frame i of indicator_prob (N,) covers [i/N, (i+1)/N) of the duration; a clip gets the mean over the time it
-    covers, so the mean over time is kept whatever N and ``clip_s``. Raises InputError unless both lengths are positive.
+    Frame i of indicator_prob (N,) covers [i/N, (i+1)/N) of the duration; a clip gets the mean over the time
+    it covers, so the mean over time is kept whatever N and ``clip_s``. Raises InputError unless both lengths
+    are positive.
     """
     if not (math.isfinite(clip_s) and clip_s > 0 and math.isfinite(duration_s) and duration_s > 0):
         raise InputError(f"clip_s is {clip_s} and duration_s {duration_s}, expected positive seconds.")
