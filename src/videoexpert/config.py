@@ -33,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 CHOICES: dict[str, tuple[Any, ...]] = {
+    "weights": ("full", "adapter"),
     "gop": ("similarity", "fixed"),
     "key_score": ("attention", "cosine"),
     "static_reference": ("previous", "idr"),
@@ -62,6 +63,7 @@ class VideoExpertConfig(PreTrainedConfig):
     language_config: dict | None = None
     vision_name: str | None = None
     language_name: str | None = None
+    weights: str = "full"  # "adapter": the folder holds only what was trained; base models come from the names
 
     # Stage 1 and 2
     num_frames: int = 100  # N
@@ -128,6 +130,15 @@ class VideoExpertConfig(PreTrainedConfig):
         if preset not in PRESETS:
             raise InputError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}.")
         return cls(**{"preset": preset, **PRESETS[preset], **fields})
+
+    @property
+    def vision_width(self) -> int:
+        """C, the width of T- and S-tokens."""
+        if self.vision_config is None:
+            raise InputError("the config has no vision_config, expected the vision encoder's own config.")
+        if str(self.vision_config.get("model_type", "")).startswith("siglip"):
+            return int(self.vision_config["hidden_size"])
+        return int(self.vision_config["projection_dim"])
 
     @property
     def num_spatial_tokens(self) -> int:

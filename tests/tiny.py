@@ -1,0 +1,88 @@
+"""Tiny random models for tests: the real classes at toy sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import CLIPVisionConfig, LlamaConfig
+
+from videoexpert.config import VideoExpertConfig
+from videoexpert.language.sequence import IGNORED, Segment, TokenSequence, build_sequence
+from videoexpert.model import VideoExpertModel
+
+VISION = {
+    **CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=8,
+        projection_dim=24,
+    ).to_dict(),
+}
+LANGUAGE = {
+    **LlamaConfig(
+        vocab_size=60,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+    ).to_dict(),
+}
+LOC = 60
+
+
+def tiny_config(preset: str = "paper", **fields: Any) -> VideoExpertConfig:
+    """A config of one preset at toy size."""
+    sizes: dict[str, Any] = {
+        "vision_config": dict(VISION),
+        "language_config": dict(LANGUAGE),
+        "loc_token_id": LOC,
+        "num_frames": 6,
+        "groups": 2,
+        "tokens_per_group": 3,
+        "key_tokens": 2,
+        "temporal_rank": 3,
+        "spatial_rank": 2,
+        "lora_alpha": 5.0,
+        "lora_dropout": 0.0,
+        "head_width": 16,
+    }
+    return VideoExpertConfig.from_preset(preset, **{**sizes, **fields})
+
+
+def tiny_model(preset: str = "paper", seed: int = 0, **fields: Any) -> VideoExpertModel:
+    """A random model in eval mode whose experts are not zero."""
+    torch.manual_seed(seed)
+    model = VideoExpertModel(tiny_config(preset, **fields)).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("lora_B"):
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def segment(ids: list[int], answer_from: int) -> Segment:
+    """A question whose ids from ``answer_from`` on are supervised; ``LOC`` may stand among them."""
+    labels = [IGNORED] * answer_from + ids[answer_from:]
+    return Segment(tuple(ids), tuple(labels), tuple(i for i, t in enumerate(ids) if t == LOC))
+
+
+def batch_tensors(row: TokenSequence, temporal: torch.Tensor, spatial: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Keyword arguments of ``VideoExpertModel.forward``."""
+    return {
+        "input_ids": row.input_ids,
+        "temporal": temporal,
+        "spatial": spatial,
+        "roles": row.roles,
+        "segments": row.segments,
+        "position_ids": row.position_ids,
+        "labels": row.labels,
+        "loc_positions": row.loc_positions,
+    }
+
+
+__all__ = ["LOC", "batch_tensors", "build_sequence", "segment", "tiny_config", "tiny_model"]
