@@ -1,0 +1,198 @@
+"""Opens one local video file safely and turns its stored pictures upright."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from ..errors import VideoError
+
+# Formats that are one file each and carry their own times. Everything else is refused before its header is
+# read: playlists and lists (hls, dash, concat, sdp) open other files or addresses, image sequences are
+# patterns over other files, devices and lavfi are no files, raw elementary streams have no times.
+# Audio formats stand here so that an audio file gets the sentence about missing pictures.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,ogg,mpeg,mpegts,asf,gif,apng,nut,mxf,wtv,dv,rm,"
+    "ivf,yuv4mpegpipe,mp3,wav,flac,aac"
+)
+_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+_PLAYLIST_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"v=0\r\no=", b"v=0\no=", b"[playlist]", b"<asx")
+_PROTOCOLS = {"concat", "http", "https", "rtsp", "rtmp", "hls", "data"}
+_MAX_SAMPLE_ASPECT = 8  # outside [1/8, 8] a sample aspect ratio is a broken header, not a picture
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open file and its picture stream."""
+
+    path: str
+    container: av.container.InputContainer
+    stream: av.VideoStream
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds per tick of the picture stream."""
+        return Fraction(self.stream.time_base or Fraction(1, 1000))
+
+    @property
+    def sample_aspect_ratio(self) -> Fraction:
+        """Width of a stored pixel over its height; 1 where unknown or senseless."""
+        ratio = Fraction(self.stream.sample_aspect_ratio or 1)
+        sensible = Fraction(1, _MAX_SAMPLE_ASPECT) <= ratio <= _MAX_SAMPLE_ASPECT
+        return ratio if sensible else Fraction(1)
+
+    @property
+    def square_size(self) -> tuple[int, int]:
+        """(width, height) of the stored picture with its width scaled to square pixels, before any turn."""
+        return max(1, round(self.stream.width * self.sample_aspect_ratio)), self.stream.height
+
+    def upright(self, frame: av.VideoFrame) -> np.ndarray:
+        """(height, width, 3) uint8 RGB. A picture of another size in mid-stream is scaled to the stream's.
+
+        Alpha is dropped: what lies under transparent pixels shows, as in players without a backdrop.
+        """
+        width, height = self.square_size
+        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        transpose, flip_x, flip_y = orientation(frame)
+        if transpose:
+            picture = picture.transpose(1, 0, 2)
+        if flip_x:
+            picture = picture[:, ::-1]
+        if flip_y:
+            picture = picture[::-1]
+        return np.ascontiguousarray(picture)
+
+    def upright_size(self, frame: av.VideoFrame) -> tuple[int, int]:
+        """(width, height) of what ``upright`` gives."""
+        width, height = self.square_size
+        return (height, width) if orientation(frame)[0] else (width, height)
+
+
+def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """(transpose, flip_x, flip_y) that turn the stored picture upright, flips after the transposition.
+
+    Read from the display matrix [a b u; c d v; x y w] of the file: a point (p, q) of the stored picture
+    lands on (a p + c q, b p + d q). Turns are taken to the nearest quarter; mirrored matrices (front
+    cameras) too.
+    """
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(matrix), dtype=np.int32)[:9])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return True, c < 0, b < 0
+    return False, a < 0, d < 0
+
+
+def clockwise_turn(frame: av.VideoFrame) -> int:
+    """Degrees (0, 90, 180, 270), clockwise, that turn the stored picture upright; a mirroring is not
+    counted.
+    """
+    transpose, flip_x, flip_y = orientation(frame)
+    if transpose:
+        return 90 if flip_x else 270
+    return 180 if flip_y else 0
+
+
+@contextmanager
+def open_video(path: str | os.PathLike[str], *, threads: bool = True) -> Iterator[Source]:
+    """Opens a local video file for reading its best picture stream.
+
+    Only whitelisted single-file formats over the ``file`` protocol: a "video" that is really a playlist
+    cannot make FFmpeg read anything else. ``threads=False`` decodes one packet at a time, so that damage is
+    located.
+
+    Raises:
+        VideoError: no such file, a folder, an empty file, a playlist or address, not a video, no picture
+        stream.
+    """
+    name = os.fspath(path)
+    _check_file(name)
+    try:
+        # The prefix makes any name a file name: "-x.mp4", "concat:a.mp4" and "a:b.mp4" are names like others.
+        container = av.open("file:" + os.path.abspath(name), mode="r", options=dict(_OPTIONS))
+    except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
+        raise VideoError(_unreadable(name, error)) from error
+    with container:
+        stream = _picture_stream(name, container)
+        stream.thread_type = "AUTO" if threads else "NONE"
+        if not threads:
+            stream.codec_context.thread_count = 1
+        yield Source(name, container, stream)
+
+
+def _check_file(name: str) -> None:
+    file = Path(name)
+    try:
+        if file.is_dir():
+            raise VideoError(f"{name!r} is a folder, expected one video file: name a file inside it.")
+        if not file.exists():
+            if "://" in name or name.split(":", maxsplit=1)[0] in _PROTOCOLS:
+                raise VideoError(
+                    f"{name!r} is an address, expected a local video file: download it and name the file."
+                )
+            raise VideoError(f"{name!r} does not exist, expected a video file: check the path.")
+        if not file.is_file():
+            raise VideoError(f"{name!r} is not a regular file, expected a video file: name a file on disk.")
+        with file.open("rb") as handle:
+            head = handle.read(1024)
+    except (OSError, ValueError) as error:  # no permission, a name too long, a null byte
+        raise VideoError(f"{name!r} cannot be read ({error}): check the path and its permissions.") from error
+    if not head:
+        raise VideoError(f"{name!r} is empty (0 bytes), expected a video file: copy or download it again.")
+    if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_PLAYLIST_MARKS) or (
+        head.lstrip().startswith(b"<?xml") and b"<MPD" in head
+    ):
+        raise VideoError(_playlist(name))
+
+
+def _playlist(name: str) -> str:
+    return (
+        f"{name!r} is a playlist, list or raw stream, expected one video file with its own times: such files "
+        f"may make a reader open other files and are refused; convert it to mp4 first."
+    )
+
+
+def _unreadable(name: str, error: Exception) -> str:
+    if isinstance(error, av.ArgumentError):  # what the format whitelist answers
+        return _playlist(name)
+    detail = str(getattr(error, "strerror", None) or error).splitlines()[0].rstrip(".")
+    log = getattr(error, "log", None)
+    if log:
+        detail += f"; {str(log[2]).strip()}"
+    return (
+        f"{name!r} is not a readable video ({detail}), expected a whole file such as mp4, mkv, webm, avi or "
+        f"gif: "
+        f"copy or download it again, or convert it to mp4."
+    )
+
+
+def _picture_stream(name: str, container: av.container.InputContainer) -> av.VideoStream:
+    """FFmpeg's best video stream (default flag, size, bit rate), cover art and stills left out."""
+    not_moving = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    moving = [s for s in container.streams.video if not s.disposition & not_moving]
+    if not moving:
+        extra = " but a cover picture" if container.streams.video else ""
+        kinds = sorted({s.type for s in container.streams if s.type != "video"})
+        raise VideoError(
+            f"{name!r} holds no video stream{extra} ({', '.join(kinds) or 'no stream at all'}), expected "
+            f"moving "
+            f"pictures: name a file that has some."
+        )
+    best = container.streams.best("video")
+    chosen = next((s for s in moving if best is not None and s.index == best.index), None)
+    chosen = chosen or max(moving, key=lambda s: s.width * s.height)
+    if not (chosen.width and chosen.height):
+        raise VideoError(
+            f"{name!r} has a video stream without a picture size, expected decodable pictures: the file is "
+            f"damaged or its codec ({chosen.codec_context.name}) unknown; convert it to mp4."
+        )
+    return chosen

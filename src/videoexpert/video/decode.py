@@ -1,0 +1,338 @@
+"""A video file -> Frames: N pictures spread over its time, each with its own presentation time.
+
+First the packets are listed without decoding; they tell when every picture is shown and where decoding can
+start. Then the chosen pictures are decoded, seeking over long stretches without any. What comes out is
+checked against the plan. Only where they differ (damage, wrong headers, mislabelled times) everything is
+decoded once to measure the true times and once more to fetch the pictures. Kept in memory: N pictures as
+resized, one as decoded, and three numbers for each packet.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import av
+import numpy as np
+import torch
+
+from ..errors import InputError, VideoError
+from ..types import Frames
+from .container import Source, open_video
+from .pictures import DamageError, Measured, VideoWarning, decode_carefully, decode_quickly, measure
+from .sampling import centre_ticks, linspace_indices, shown_at
+from .timeline import Packets, Timeline, read_packets, timeline_of
+
+Sampling = Literal["centre", "linspace"]
+Resize = Callable[[np.ndarray], torch.Tensor]
+
+_SEEK_COST = (
+    24  # packets that decode in the time one seek takes (refilling the decoder's threads and reordering)
+)
+_DECODER_DELAY = 8  # packets read past a picture before it comes out
+
+
+@dataclass(frozen=True)
+class _Request:
+    path: str
+    num_frames: int
+    start_s: float | None
+    end_s: float | None
+    sampling: Sampling
+
+    @property
+    def whole(self) -> bool:
+        return self.start_s is None and self.end_s is None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which pictures of a timeline stand for the N bins of a clip.
+
+    ticks       (N,) ascending: each bin gets the picture on show then
+    indices     (N,) those pictures' places in the timeline
+    """
+
+    start: Fraction
+    duration: Fraction
+    ticks: list[int]
+    indices: np.ndarray
+
+
+def choose(
+    timeline: Timeline,
+    num_frames: int,
+    start_s: float | None,
+    end_s: float | None,
+    sampling: Sampling,
+    name: str,
+) -> Choice:
+    """The one rule for which N pictures stand for ``[start_s, end_s)``; used for reading and for reporting.
+
+    Raises:
+        InputError: the clip is not inside the video.
+    """
+    start, end = timeline.clip(start_s, end_s, name)
+    first = int(timeline.ticks[0]) + start / timeline.time_base
+    if sampling == "centre":
+        ticks = centre_ticks(num_frames, first, (end - start) / timeline.time_base)
+        return Choice(start, end - start, ticks, shown_at(timeline.ticks, ticks))
+    # Of the pictures that begin inside the clip, as the released code samples; the one on show if none does.
+    until = first + (end - start) / timeline.time_base
+    low, high = (int(np.searchsorted(timeline.ticks, -(-t // 1))) for t in (first, until))
+    if low == high:
+        low = high - 1
+    indices = low + linspace_indices(high - low, num_frames)
+    return Choice(start, end - start, timeline.ticks[indices].tolist(), indices)
+
+
+def read_frames(
+    path: str | os.PathLike[str],
+    num_frames: int = 100,
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    resize: Resize | None = None,
+    sampling: Sampling = "centre",
+) -> Frames:
+    """Reads N upright frames of a video or of its clip ``[start_s, end_s)`` (DESIGN.md section 2.1).
+
+    Times are seconds from the first picture's presentation on, from the container's timestamps.
+    ``sampling="centre"``: frame i is the picture on show at the centre of bin i (it may have come on before,
+    in a clip even before ``start_s``); a video of fewer pictures repeats them. ``"linspace"``: pictures
+    number ``linspace(0, T - 1, N)`` of the T in the clip, as the released code does. Rotation, mirroring and
+    sample aspect ratio are applied. The duration is the pictures' own, to the end of the last one; sound may
+    outlast it.
+
+    ``resize`` maps an upright (height, width, 3) uint8 RGB picture to a (3, h, w) uint8 tensor as soon as it
+    is decoded; None keeps the native upright size.
+
+    Raises:
+        VideoError: not one readable local video file, or no picture in it decodes.
+        InputError: ``num_frames`` below 1, or a clip outside the video.
+
+    Warns:
+        VideoWarning: parts of the file are damaged and left out.
+    """
+    if num_frames < 1:
+        raise InputError(f"num_frames is {num_frames}, expected at least 1.")
+    if sampling not in ("centre", "linspace"):
+        raise InputError(f"sampling is {sampling!r}, expected 'centre' or 'linspace'.")
+    request = _Request(os.fspath(path), num_frames, start_s, end_s, sampling)
+    with open_video(request.path) as source:
+        packets = read_packets(source)
+        planned = timeline_of(source, packets)
+    for runs in _plans(request, packets, planned):
+        try:
+            return _read_planned(request, packets, planned, runs, resize)
+        except DamageError:
+            continue
+    return _read_measured(request, packets, resize)
+
+
+class _Bins:
+    """The N frames while they come in."""
+
+    def __init__(self, num_frames: int, resize: Resize | None) -> None:
+        self.resize = resize
+        self.pixels: torch.Tensor | None = None
+        self.ticks = np.zeros(num_frames, dtype=np.int64)
+
+    def put(self, low: int, high: int, source: Source, frame: av.VideoFrame, tick: int) -> None:
+        """Bins ``[low, high)`` show ``frame``: converted once, at once."""
+        picture = source.upright(frame)
+        small = torch.from_numpy(picture).permute(2, 0, 1) if self.resize is None else self.resize(picture)
+        if self.pixels is None:
+            if small.ndim != 3 or small.shape[0] != 3 or small.dtype != torch.uint8:
+                raise InputError(
+                    f"resize gave {tuple(small.shape)} {small.dtype}, expected (3, height, width) "
+                    f"torch.uint8."
+                )
+            self.pixels = torch.empty((len(self.ticks), *small.shape), dtype=torch.uint8)
+        if small.shape != self.pixels.shape[1:]:
+            raise VideoError(
+                f"{source.path!r} changes its picture's shape on the way ({tuple(self.pixels.shape[1:])}, "
+                f"then "
+                f"{tuple(small.shape)}), expected one shape: pass a resize to a fixed size."
+            )
+        self.pixels[low:high] = small
+        self.ticks[low:high] = tick
+
+    def frames(self, timeline: Timeline, choice: Choice) -> Frames:
+        assert self.pixels is not None
+        times = torch.from_numpy(timeline.seconds(self.ticks))
+        return Frames(self.pixels, times, float(choice.duration), float(choice.start))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Bins ``[low, high)`` decoded in one go from key frame ``key`` (index of its packet; None: the
+    beginning).
+    """
+
+    key: int | None
+    low: int
+    high: int
+
+
+def plan_runs(packets: Packets, picked: np.ndarray) -> list[Run]:
+    """Fewest packets to decode for the pictures at ``picked`` ticks (N,), counting a seek as ``_SEEK_COST``
+    packets.
+    """
+    keys = np.flatnonzero(packets.keys)
+    keys = keys[np.argsort(packets.ticks[keys], kind="stable")]
+    order = np.argsort(packets.ticks, kind="stable")
+    # A picture at or after a key frame's time needs nothing from before that key frame, open groups included.
+    before = np.searchsorted(packets.ticks[keys], picked, side="right") - 1
+    places = order[np.searchsorted(packets.ticks[order], picked)]
+    runs: list[Run] = []
+    reached = 0
+    for i, (key, place) in enumerate(zip(before, places, strict=True)):
+        start = int(keys[key]) if key >= 0 else 0
+        if not runs and (start <= _SEEK_COST or key < 0):
+            runs.append(Run(None, 0, 1))
+        elif runs and start <= reached + _SEEK_COST:
+            runs[-1] = Run(runs[-1].key, runs[-1].low, i + 1)
+        else:
+            runs.append(Run(start, i, i + 1))
+        reached = max(reached, int(place) + _DECODER_DELAY)
+    return runs
+
+
+def _plans(request: _Request, packets: Packets, planned: Timeline) -> list[list[Run]]:
+    """Ways to read what the packets promise, cheapest first; none if the clip is not inside what they
+    promise.
+    """
+    everything = [Run(None, 0, request.num_frames)]
+    try:
+        choice = _choose(request, planned)
+    except InputError:  # the measured length decides
+        return []
+    # The released preset's places are counted in pictures: only decoding them all counts them.
+    if not packets.seekable or request.sampling == "linspace":
+        return [everything]
+    runs = plan_runs(packets, planned.ticks[choice.indices])
+    return [everything] if runs == everything else [runs, everything]
+
+
+def _choose(request: _Request, timeline: Timeline) -> Choice:
+    return choose(
+        timeline, request.num_frames, request.start_s, request.end_s, request.sampling, request.path
+    )
+
+
+def _read_planned(
+    request: _Request, packets: Packets, planned: Timeline, runs: list[Run], resize: Resize | None
+) -> Frames:
+    """Decodes the runs.
+
+    Raises:
+        DamageError: the pictures are not those planned.
+    """
+    choice = _choose(request, planned)
+    bins = _Bins(request.num_frames, resize)
+    problems: list[str] = []
+    with open_video(request.path) as source:
+        shown = [0]
+        for run in runs:
+            to_end = request.whole and run is runs[-1]
+            shown = _fill(source, packets, run, to_end, choice, bins, problems)
+        timeline = planned
+        if request.whole and runs[0].key is None and len(runs) == 1:
+            timeline = timeline_of(source, packets, np.asarray(shown))
+            choice = _choose(request, timeline)
+        elif request.whole and shown[-1] != planned.ticks[-1]:
+            raise DamageError  # the end is not where the packets say
+    if not np.array_equal(bins.ticks, timeline.ticks[choice.indices]):
+        raise DamageError
+    _warn(request.path, problems)
+    return bins.frames(timeline, choice)
+
+
+def _fill(
+    source: Source,
+    packets: Packets,
+    run: Run,
+    to_end: bool,
+    choice: Choice,
+    bins: _Bins,
+    problems: list[str],
+) -> list[int]:
+    """Fills the run's bins; decodes on to the last picture if ``to_end``. Returns the ticks of the pictures
+    met.
+
+    Raises:
+        DamageError: damage, times that run backwards, or a seek that missed its key frame.
+    """
+    key_tick = None
+    if run.key is not None:
+        key_tick = int(packets.ticks[run.key])
+        _seek(source, packets, run.key)
+    frames = decode_quickly(source, problems, key_tick)
+    tick, previous = next(frames, (None, None))
+    if tick is None or previous is None or (key_tick is not None and tick != key_tick):
+        raise DamageError
+    met = [tick]
+    low = run.low
+    for tick, frame in frames:
+        if tick < met[-1]:
+            raise DamageError
+        high = low
+        while high < run.high and choice.ticks[high] < tick:
+            high += 1
+        if high > low:
+            bins.put(low, high, source, previous, met[-1])
+            low = high
+        if low == run.high and not to_end:
+            return met
+        previous = frame
+        met.append(tick)
+    if low < run.high:
+        bins.put(low, run.high, source, previous, met[-1])
+    return met
+
+
+def _seek(source: Source, packets: Packets, key: int) -> None:
+    # MPEG streams have no index and are searched by decoding time; the others by presentation time.
+    by_dts = source.container.format.name in ("mpegts", "mpeg")
+    tick = int((packets.dts if by_dts else packets.ticks)[key])
+    try:
+        source.container.seek(tick, stream=source.stream, backward=True)
+    except av.FFmpegError as error:
+        raise DamageError from error
+
+
+def _read_measured(request: _Request, packets: Packets, resize: Resize | None) -> Frames:
+    """Two decodes: one to learn the true times, one to fetch the chosen pictures by their place in display
+    order.
+    """
+    measured = measure(request.path, packets)
+    choice = _choose(request, measured.timeline)
+    bins = _Bins(request.num_frames, resize)
+    with open_video(request.path, threads=not measured.careful) as source:
+        _fetch(source, measured, choice, bins)
+    if measured.careful:
+        _warn(request.path, measured.problems)
+    return bins.frames(measured.timeline, choice)
+
+
+def _fetch(source: Source, measured: Measured, choice: Choice, bins: _Bins) -> None:
+    frames = (decode_carefully if measured.careful else decode_quickly)(source, [])
+    low = 0
+    for place, (_, frame) in enumerate(frames):
+        high = int(np.searchsorted(choice.indices, place, side="right"))
+        if high > low:
+            bins.put(low, high, source, frame, int(measured.timeline.ticks[place]))
+            low = high
+        if low == len(bins.ticks):
+            return
+    raise VideoError(f"{source.path!r} changed while it was read, expected a finished file: try again.")
+
+
+def _warn(path: str, problems: tuple[str, ...] | list[str]) -> None:
+    if problems:
+        warnings.warn(f"{path!r}: {'; '.join(problems)}.", VideoWarning, stacklevel=4)

@@ -1,0 +1,134 @@
+"""What is in a video file and whether its times are sound: what ``videoexpert doctor VIDEO`` prints."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import av
+import numpy as np
+
+from .container import Source, open_video
+from .decode import Sampling, choose
+from .pictures import Measured, measure
+from .timeline import Timeline, read_packets
+
+_EVEN_S = 0.004  # gaps between pictures that differ by less are a rounded constant frame rate
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """A video file, measured by decoding it. ``read_frames`` sees the same size, duration and times.
+
+    width, height           upright, in square pixels
+    rotation_deg            clockwise turn that was applied to the stored picture: 0, 90, 180 or 270
+    sample_aspect_ratio     width over height of a stored pixel; 1.0 where not stated
+    duration_s              from the first picture's presentation to the end of the last one's
+    declared_duration_s     what the container's header says, sound included; None if nothing
+    header_frames           what the header says; 0 if nothing
+    start_offset_s          the first picture's time on the container's own clock
+    picture_times_s         (T,) seconds from the first picture on
+    problems                one phrase for each thing that is unsound
+    """
+
+    path: str
+    container: str
+    codec: str
+    pixel_format: str
+    width: int
+    height: int
+    rotation_deg: int
+    sample_aspect_ratio: float
+    duration_s: float
+    declared_duration_s: float | None
+    frame_count: int
+    header_frames: int
+    average_fps: float
+    variable_frame_rate: bool
+    start_offset_s: float
+    has_audio: bool
+    streams: tuple[str, ...]
+    problems: tuple[str, ...]
+    timeline: Timeline = field(repr=False, compare=False)
+
+    @property
+    def picture_times_s(self) -> np.ndarray:
+        return self.timeline.seconds(self.timeline.ticks)
+
+    def frame_times(
+        self,
+        num_frames: int = 100,
+        *,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        sampling: Sampling = "centre",
+    ) -> np.ndarray:
+        """(N,) seconds: the times of the frames ``read_frames`` would give.
+
+        Raises:
+            InputError: the clip is not inside the video.
+        """
+        choice = choose(self.timeline, num_frames, start_s, end_s, sampling, self.path)
+        return self.timeline.seconds(self.timeline.ticks[choice.indices])
+
+
+def probe(path: str | os.PathLike[str]) -> VideoInfo:
+    """Decodes a video once and says what it holds.
+
+    Raises:
+        VideoError: not one readable local video file, or no picture in it decodes.
+    """
+    name = os.fspath(path)
+    with open_video(name) as source:
+        packets = read_packets(source)
+        measured = measure(name, packets)
+        return _info(source, measured)
+
+
+def _info(source: Source, measured: Measured) -> VideoInfo:
+    container, stream, timeline = source.container, source.stream, measured.timeline
+    times = timeline.seconds(timeline.ticks)
+    gaps = np.diff(times)
+    duration_s = float(timeline.duration_s)
+    declared_s = container.duration / av.time_base if container.duration else None
+    return VideoInfo(
+        path=source.path,
+        container=container.format.name,
+        codec=stream.codec_context.name,
+        pixel_format=stream.pix_fmt or "unknown",
+        width=measured.width,
+        height=measured.height,
+        rotation_deg=measured.rotation_deg,
+        sample_aspect_ratio=float(source.sample_aspect_ratio),
+        duration_s=duration_s,
+        declared_duration_s=declared_s,
+        frame_count=len(times),
+        header_frames=stream.frames,
+        average_fps=len(times) / duration_s,
+        variable_frame_rate=len(gaps) > 0 and float(gaps.max() - gaps.min()) > _EVEN_S,
+        start_offset_s=float(int(timeline.ticks[0]) * timeline.time_base),
+        has_audio=bool(container.streams.audio),
+        streams=tuple(_describe(s) for s in container.streams),
+        problems=(*measured.problems, *_header_problems(source, len(times), duration_s, declared_s)),
+        timeline=timeline,
+    )
+
+
+def _describe(stream: av.stream.Stream) -> str:
+    context = getattr(stream, "codec_context", None)
+    return f"{stream.type}:{context.name if context is not None else 'unknown'}"
+
+
+def _header_problems(source: Source, frames: int, duration_s: float, declared_s: float | None) -> list[str]:
+    found = []
+    stream = source.stream
+    if stream.frames and stream.frames != frames:
+        found.append(f"the header promises {stream.frames} pictures, {frames} can be used")
+    if declared_s is None:
+        found.append("the header states no duration: measured")
+    elif declared_s < duration_s - _EVEN_S and not source.container.streams.audio:
+        found.append(f"the header states {declared_s:.3f} s, the pictures last {duration_s:.3f} s")
+    ratio = stream.sample_aspect_ratio
+    if ratio and ratio != source.sample_aspect_ratio:
+        found.append(f"the sample aspect ratio {ratio} is senseless: square pixels taken")
+    return found
