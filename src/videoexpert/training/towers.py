@@ -7,6 +7,7 @@ read-out of every thing's state from the class token, and a label for every patc
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -40,12 +41,12 @@ class TowerRecipe:
     patch_size: int = 8
     width: int = 96
     layers: int = 4
-    heads: int = 6
+    heads: int = 8
     text_width: int = 96
     text_layers: int = 2
     projection: int = 128
     level: int = 3
-    steps: int = 2400
+    steps: int = 1800
     scripts: int = 42  # per step
     frames: int = 6  # of each script
     learning_rate: float = 3e-3
@@ -90,7 +91,21 @@ def build_clip(recipe: TowerRecipe, tokenizer: PreTrainedTokenizerFast) -> CLIPM
     config = CLIPConfig(
         text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=recipe.projection
     )
-    return CLIPModel(config)
+    model = CLIPModel(config)
+    with torch.no_grad():  # places known from the start: learnt ones take thousands of frames to take shape
+        table = model.vision_model.embeddings.position_embedding.weight
+        table[1:] = place_table(recipe.image_size // recipe.patch_size, recipe.width)
+    return model
+
+
+def place_table(grid: int, width: int) -> torch.Tensor:
+    """(grid*grid, width) sines and cosines of x and y at rising frequencies, as strong as the patch contents."""
+    axis = (torch.arange(grid) + 0.5) / grid
+    frequency = math.pi * 0.5 * 2 ** (torch.arange(width // 4) / (width // 4) * 3)
+    waves = axis[:, None] * frequency
+    one = torch.cat([waves.sin(), waves.cos()], dim=-1)  # (grid, width / 2)
+    x, y = one[None, :, :].expand(grid, -1, -1), one[:, None, :].expand(-1, grid, -1)
+    return 0.3 * torch.cat([x, y], dim=-1).flatten(0, 1)
 
 
 def sample_frames(rng: random.Random, recipe: TowerRecipe, *, noise: torch.Generator | None) -> FrameBatch:
@@ -147,6 +162,7 @@ class TowerTrainer(nn.Module):
         slots = len(COLOURS)
         self.state_readout = nn.Linear(projection, slots * STATE_WIDTH)
         self.patch_readout = nn.Linear(projection, slots + 1)
+        self.patch_shape_readout = nn.Linear(projection, len(SHAPES))
 
     def tokens(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Class tokens (F, C) and patch tokens (F, P, C) after the final norm and the projection."""
@@ -172,9 +188,13 @@ class TowerTrainer(nn.Module):
         parts = {
             "presence": F.binary_cross_entropy_with_logits(presence, seen.float()),
             "state": 20.0 * F.smooth_l1_loss(state[seen], batch.state[seen], beta=0.05),
-            "shape": 0.3 * F.cross_entropy(shape[seen], batch.shape[seen]),
+            "shape": 0.5 * F.cross_entropy(shape[seen], batch.shape[seen]),
             "patch": 0.5 * F.cross_entropy(self.patch_readout(patches).flatten(0, 1), batch.patches.flatten()),
         }
+        # a patch on a thing also tells its shape: that is what S-tokens can then carry
+        frame, place = (batch.patches < len(COLOURS)).nonzero(as_tuple=True)
+        shapes = batch.shape[frame, batch.patches[frame, place]]
+        parts["patch_shape"] = 0.5 * F.cross_entropy(self.patch_shape_readout(patches[frame, place]), shapes)
         # every second frame only: neighbours of one script share their sentence too often
         image = F.normalize(cls[::2], dim=-1)
         text = F.normalize(self.text(batch.captions[::2]), dim=-1)

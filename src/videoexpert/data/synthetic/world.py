@@ -163,6 +163,7 @@ class _Running:
         self.visible_at_first = True
         self.fresh = True
         self.colour = first.colour
+        self.done: set[str] = set()
 
     def next_event(
         self, rng: random.Random, index: int, start: float, end: float, spec: Level, taken: list[str]
@@ -171,7 +172,9 @@ class _Running:
             self.visible = True
             return Event(index, "appear", start, min(end, round(start + 1.5, 1)))
         options = [a for a in ACTIONS[: spec.actions] if self._possible(a)]
-        action = rng.choice(options)
+        new = [a for a in options if a not in self.done]
+        action = rng.choice(new if new and rng.random() < 0.85 else options)  # some events come twice
+        self.done.add(action)
         first, self.fresh = self.fresh, False
         if action in MOVES:
             dx, dy = MOVES[action]

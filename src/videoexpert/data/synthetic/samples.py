@@ -1,0 +1,60 @@
+"""Scripts to samples: the questions of one video, for training straight from the world and for the files."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from ..samples import Sample
+from .language import absent_query, caption_of, query_for, questions_of, windows_of
+from .world import Script
+
+
+def samples_of(script: Script, rng: random.Random, *, held_out: bool = False, absent: int = 2) -> list[Sample]:
+    """All samples of a video: one query for each thing and action, ``absent`` false ones, captions, questions."""
+    common = {"video": script.id, "duration_s": script.duration}
+    samples = [
+        Sample(f"{script.id}_q{i}", task="grounding", query=query, windows=windows, **common)
+        for i, (query, windows) in enumerate(true_queries(script, rng, held_out=held_out))
+    ]
+    for i in range(absent):
+        query = absent_query(script, rng, held_out=held_out)
+        if query is not None:
+            samples.append(Sample(f"{script.id}_a{i}", task="grounding", query=query, **common))
+    events = sorted(script.events, key=lambda e: e.start)
+    samples.append(
+        Sample(
+            f"{script.id}_c",
+            task="caption",
+            windows=tuple((e.start, e.end) for e in events),
+            captions=tuple(caption_of(script, e) for e in events),
+            **common,
+        )
+    )
+    for i, q in enumerate(questions_of(script, rng)):
+        samples.append(
+            Sample(
+                f"{script.id}_{i}",
+                task="grounded_qa",
+                query=q.question,
+                windows=q.windows,
+                choices=q.choices,
+                answer=q.choices[q.answer],
+                choice=q.answer,
+                question_type=q.type,
+                **common,
+            )
+        )
+    return samples
+
+
+def true_queries(
+    script: Script, rng: random.Random, *, held_out: bool = False
+) -> Iterator[tuple[str, tuple[tuple[float, float], ...]]]:
+    """(query, all its windows) for each thing and action of the video, in order of time."""
+    seen = set()
+    for event in sorted(script.events, key=lambda e: e.start):
+        if (event.object, event.action) not in seen:
+            seen.add((event.object, event.action))
+            query = query_for(script.objects[event.object], event.action, rng, held_out=held_out)
+            yield query, windows_of(script, event.object, event.action)

@@ -1,0 +1,260 @@
+"""Second stage of the shipped model: a small language model from scratch, our stand-in for a pretrained one.
+
+Everything but the vision encoder trains jointly on all tasks, with a dense label at every T state (which thing does
+what now), because the loss at ``<LOC>`` alone leaves the T states blind for long. Afterwards the language model is
+frozen and only the paper's parts train (``videoexpert train``).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from ..data.collate import Prompter, collate
+from ..data.synthetic.samples import samples_of
+from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
+from ..model import VideoExpertModel
+from ..types import TokenRole, VisualTokens
+from .optimiser import build_optimiser, cosine_factor, set_learning_rate
+from .towers import COLOUR_INDEX, SHAPE_INDEX
+
+SLOT_WIDTH = 4 + len(SHAPES)  # a thing in the state vector: presence, x, y, size, shape
+STATE_DIMS = len(COLOURS) * SLOT_WIDTH
+
+
+class VideoSource(Protocol):
+    """Scripts with their visual tokens."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> tuple[Script, VisualTokens]: ...
+
+
+@dataclass
+class BaseRecipe:
+    """Budget of the joint stage."""
+
+    steps: int = 3000
+    videos: int = 8  # per step
+    questions: int = 7  # of each video, at the most
+    learning_rate: float = 2e-3
+    dense_weight: float = 2.0
+    train_language: bool = True
+    seed: int = 1
+
+
+class StateSource:
+    """Perfect vision, for a warm start that costs no rendering: state vectors in place of class tokens."""
+
+    def __init__(self, count: int, level: int, num_frames: int, spatial: tuple[int, int], width: int, seed: int) -> None:
+        self.count, self.level, self.num_frames = count, level, num_frames
+        self.groups, self.per_group = spatial
+        self.width, self.seed = width, seed
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Script, VisualTokens]:
+        script = sample_script(random.Random(f"{self.seed}-script-{index}"), self.level, f"v{index}")
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+        times = bin_centres(script.duration, self.num_frames)
+        temporal = torch.zeros(self.num_frames, self.width)
+        temporal[:, :STATE_DIMS] = state_vectors(script, times)
+        spatial = torch.zeros(self.groups, self.per_group, self.width)
+        idr = np.linspace(0, self.num_frames - 1, self.groups).round().astype(int)
+        for i in range(len(script.objects)):
+            spatial[:, i, :STATE_DIMS] = state_vectors(script, times[idr], only=i)
+        for tokens in (temporal, spatial):
+            tokens += 0.02 * torch.randn(tokens.shape, generator=rng)
+        return script, VisualTokens(temporal, spatial.flatten(0, 1), script.duration)
+
+
+def bin_centres(duration_s: float, num_frames: int) -> np.ndarray:
+    """(N,) seconds."""
+    return (np.arange(num_frames) + 0.5) / num_frames * duration_s
+
+
+def state_vectors(script: Script, times_s: np.ndarray, only: int | None = None) -> Tensor:
+    """(K, STATE_DIMS): per colour presence, x, y, size (centred) and shape; zeros for what is not there."""
+    states: States = states_at(script, times_s)
+    rows = torch.zeros(len(times_s), len(COLOURS), SLOT_WIDTH)
+    for i, thing in enumerate(script.objects):
+        if only is not None and i != only:
+            continue
+        slot = torch.zeros(len(times_s), SLOT_WIDTH)
+        slot[:, 0] = 1.0
+        slot[:, 1] = torch.from_numpy(states.x[:, i]) * 4 - 2
+        slot[:, 2] = torch.from_numpy(states.y[:, i]) * 4 - 2
+        slot[:, 3] = torch.from_numpy(states.size[:, i]) * 16 - 2
+        slot[:, 4 + SHAPE_INDEX[thing.shape]] = 1.0
+        rows[:, COLOUR_INDEX[thing.colour]] += slot * torch.from_numpy(states.alpha[:, i]).float()[:, None]
+    return rows.flatten(1)
+
+
+def dense_labels(script: Script, num_frames: int) -> Tensor:
+    """(N, colours * actions): what each thing does at each frame."""
+    times = bin_centres(script.duration, num_frames)
+    labels = torch.zeros(num_frames, len(COLOURS), len(ACTIONS))
+    for event in script.events:
+        active = torch.from_numpy((times >= event.start) & (times <= event.end)).float()
+        colour = COLOUR_INDEX[script.objects[event.object].colour]
+        labels[:, colour, ACTIONS.index(event.action)] += active
+    return labels.flatten(1).clamp_(max=1)
+
+
+class BaseBatches(Dataset[dict[str, Tensor]]):
+    """The batch of each step by its number, so that a resumed run sees what an uninterrupted one would."""
+
+    def __init__(self, source: VideoSource, prompter: Prompter, recipe: BaseRecipe) -> None:
+        self.source, self.prompter, self.recipe = source, prompter, recipe
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        torch.set_num_threads(1)
+        rng = random.Random(f"{self.recipe.seed}-batch-{step}")
+        per_epoch = len(self.source) // self.recipe.videos
+        epoch, place = divmod(step, per_epoch)
+        order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.source))
+        videos, examples, dense = [], [], []
+        for index in order[place * self.recipe.videos : (place + 1) * self.recipe.videos]:
+            script, tokens = self.source[int(index)]
+            samples = samples_of(script, rng)
+            if len(samples) > self.recipe.questions:
+                samples = rng.sample(samples, self.recipe.questions)
+            videos.append(tokens)
+            examples.append([self.prompter.example(s, rng if rng.random() < 0.7 else None) for s in samples])
+            dense.append(dense_labels(script, len(tokens.temporal)))
+        batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
+        batch["dense"] = torch.stack(dense)
+        return batch
+
+
+def train_base(
+    model: VideoExpertModel,
+    prompter: Prompter,
+    source: VideoSource,
+    recipe: BaseRecipe,
+    state_file: Path,
+    *,
+    log: Callable[[str], None] = print,
+    every: int = 100,
+    check: Callable[[VideoExpertModel], str] | None = None,
+) -> VideoExpertModel:
+    """Train (or resume) one joint stage; with ``train_language`` off only the paper's parts move."""
+    torch.manual_seed(recipe.seed)
+    width = model.language.get_input_embeddings().weight.shape[1]
+    readout = nn.Linear(width, len(COLOURS) * len(ACTIONS))
+    own = set(model.trained_names())
+    for name, parameter in model.named_parameters():
+        lora = name.endswith((".lora_A", ".lora_B"))
+        base = name.startswith("language.") and name not in own
+        parameter.requires_grad_((base or (name in own and not lora)) if recipe.train_language else name in own)
+    optimisers = build_optimiser(nn.ModuleList([model, readout]), recipe.learning_rate)
+    step = 0
+    if state_file.exists():
+        saved = torch.load(state_file, weights_only=True)
+        model.load_state_dict(saved["model"])
+        readout.load_state_dict(saved["readout"])
+        for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        step = saved["step"]
+    model.train()
+    began, cpu, sums = time.time(), time.process_time(), {}
+    for step, batch in _numbered(BaseBatches(source, prompter, recipe), step):
+        set_learning_rate(optimisers, cosine_factor(step, recipe.steps, warm_up=0.03))
+        dense = batch.pop("dense")
+        out = model(**batch, return_states=True)
+        states = out.states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
+        dense_loss = F.binary_cross_entropy_with_logits(
+            readout(states), dense, pos_weight=torch.tensor(4.0)
+        )
+        (out.loss + recipe.dense_weight * dense_loss).backward()
+        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        parts = {
+            "text": out.text_loss,
+            "ind": out.indicator_loss,
+            "l1": out.l1_loss,
+            "giou": out.giou_loss,
+            "dense": dense_loss,
+        }
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) / every
+        if (step + 1) % every == 0 or step == recipe.steps - 1:
+            text = " ".join(f"{k} {v:.4f}" for k, v in sums.items())
+            sums = {}
+            found = check(model) if check else ""
+            model.train()
+            log(f"step {step + 1} {text} {found} | {time.time() - began:.0f} s, cpu {time.process_time() - cpu:.0f}")
+            _save(state_file, model, readout, optimisers, step + 1)
+    return model.eval()
+
+
+def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any], step: int) -> None:
+    saved = {
+        "model": model.state_dict(),
+        "readout": readout.state_dict(),
+        "optimisers": [o.state_dict() for o in optimisers],
+        "step": step,
+    }
+    torch.save(saved, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    steps = range(first, len(batches))
+    loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=4)
+    yield from zip(steps, loader, strict=True)
+
+
+@torch.no_grad()
+def quick_scores(model: VideoExpertModel, prompter: Prompter, source: VideoSource, videos: int = 60) -> dict[str, float]:
+    """Grounding of true queries: R1@0.5, R1@0.7 and mIoU (fractions) by both ways of reading a moment."""
+    from ..data.synthetic.samples import true_queries
+    from ..grounding.decoding import decode_moments
+
+    model.eval()
+    found: dict[str, list[float]] = {"offsets": [], "run": []}
+    for index in range(min(videos, len(source))):
+        script, tokens = source[index]
+        queries = list(true_queries(script, random.Random(index)))
+        prefix = model.open_prefix(tokens, prompter.prefix_ids)
+        from ..language import prompt
+
+        segments = [
+            prompter.segment(prompt.grounding_question(q, model.config), prompt.grounding_answer(model.config))
+            for q, _ in queries
+        ]
+        head = model.locate(prefix, segments)
+        centres = model.centres(len(tokens.temporal))
+        for way in found:
+            for i, (_, windows) in enumerate(queries):
+                best = decode_moments(
+                    head.indicator[i], head.offsets[i], centres, script.duration, moment_from=way, top_k=1
+                )[0]
+                found[way].append(max(_iou((best.start, best.end), w) for w in windows))
+    scores = {}
+    for way, values in found.items():
+        ious = np.array(values)
+        scores[f"{way}/R1@0.5"] = float((ious >= 0.5).mean())
+        scores[f"{way}/R1@0.7"] = float((ious >= 0.7).mean())
+        scores[f"{way}/mIoU"] = float(ious.mean())
+    return scores
+
+
+def _iou(a: tuple[float, float], b: tuple[float, float]) -> float:
+    overlap = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
+    return overlap / max(a[1] - a[0] + b[1] - b[0] - overlap, 1e-9)
