@@ -90,8 +90,8 @@ def fit_absent_threshold(presences: Tensor, is_present: Tensor) -> float:
     """Threshold in [0, 1] under which an event is called absent, of highest balanced accuracy.
 
     presences (K,), is_present (K,) bool, of held-out queries. Lies midway between two neighbouring values
-    (0 and 1 among them); of equally good places the widest gap wins, then the lowest. Raises InputError unless
-    both kinds of query are there.
+    (0 and 1 among them); of equally good places the widest gap wins, then the lowest. Raises InputError
+    unless both kinds of query are there.
     """
     check_pair("presences", presences, is_present)
     values, present = presences.detach().double().cpu(), is_present.bool().cpu()

@@ -29,8 +29,8 @@ def decode_moments(
 
     indicator_prob (N,) in [0, 1]; offsets (N, 2), distances to start and end, and centres (N,), both as
     fractions of the duration. ``offsets``: every frame proposes [t - left, t + right] with its probability as
-    score, thinned by non-maximum suppression. ``run`` (not in the paper; for a boundary branch that is not yet
-    trained): the stretches of frames around each peak, see ``runs``; they do not overlap.
+    score, thinned by non-maximum suppression. ``run`` (not in the paper; for a boundary branch that is not
+    yet trained): the stretches of frames around each peak, see ``runs``; they do not overlap.
 
     Raises InputError for an unknown ``moment_from`` or ``top_k`` below 1, VideoExpertError if a number is not
     finite.
