@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from .errors import InputError
 
@@ -149,3 +149,6 @@ class VideoExpertConfig(PreTrainedConfig):
     def num_visual_tokens(self) -> int:
         """N + M."""
         return self.num_frames + self.num_spatial_tokens
+
+
+AutoConfig.register("videoexpert", VideoExpertConfig)  # so that transformers' own loaders know our config.json

@@ -1,0 +1,235 @@
+"""Model folders. Loading never guesses: what a checkpoint was trained with stands in its config.
+
+    config.json          VideoExpertConfig
+    model.safetensors    all weights ("full"), or only what was trained ("adapter")
+    tokenizer files      with <LOC> added
+    preprocessor_config.json   size, mean and standard deviation of the pictures
+
+An adapter-only folder names its base models (``vision_name``, ``language_name``): a folder beside it, a path, or a hub id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from .config import VideoExpertConfig
+from .errors import CheckpointError
+from .language.vocabulary import add_loc_token
+from .model import VideoExpertModel
+from .vision.encoder import VisionEncoder
+from .vision.preprocess import Preprocessor
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+
+
+def assemble(
+    vision: str | Path, language: str | Path, *, preset: str = "paper", dtype: torch.dtype | None = None, **fields: Any
+) -> tuple[VideoExpertModel, Any]:
+    """A new model on pretrained bases: (model, tokenizer). ``fields`` are those of VideoExpertConfig.
+
+    Raises CheckpointError when a base model cannot be loaded.
+    """
+    encoder = VisionEncoder.from_pretrained(vision)
+    base, tokenizer = load_language(language, dtype)
+    config = VideoExpertConfig.from_preset(
+        preset,
+        **{
+            "vision_config": encoder.to_config(),
+            "language_config": base.config.to_dict(),
+            "vision_name": str(vision),
+            "language_name": str(language),
+            **fields,
+        },
+    )
+    config.loc_token_id = add_loc_token(tokenizer, config.loc_text)
+    return VideoExpertModel(config, vision=encoder, language=base), tokenizer
+
+
+def load_language(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
+    """(causal language model, tokenizer) of a folder or hub id."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path_or_id))
+        base = AutoModelForCausalLM.from_pretrained(str(path_or_id), dtype=dtype or "auto")
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path_or_id} cannot be the language model: {first}") from error
+    return base, tokenizer
+
+
+def save(model: VideoExpertModel, tokenizer: Any, folder: str | Path, *, adapter_only: bool = False) -> Path:
+    """Write a model folder as a whole or not at all.
+
+    Raises CheckpointError for ``adapter_only`` without names of the base models.
+    """
+    config, out = model.config, Path(folder)
+    if adapter_only and not (config.vision_name and config.language_name):
+        raise CheckpointError(
+            "an adapter-only folder must name its base models; set vision_name and language_name in the config, "
+            "or save the full model."
+        )
+    keep = set(model.trained_names()) if adapter_only else None
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if keep is None or k in keep}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        stored = config.to_dict() | {"weights": "adapter" if adapter_only else "full"}
+        VideoExpertConfig.from_dict(stored).save_pretrained(part)
+        save_file(_untied(tensors), part / WEIGHTS, metadata={"format": "pt"})
+        tokenizer.save_pretrained(part)
+        (part / PREPROCESSOR).write_text(json.dumps(model.vision.preprocessor.to_dict(), indent=2) + "\n")
+        _swap(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return out
+
+
+def load(
+    folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> tuple[VideoExpertModel, Any]:
+    """(model in eval mode, tokenizer) of a folder written by ``save``, or of such a folder on the hub.
+
+    Weights keep float32 on the CPU; elsewhere ``dtype`` (default float32) is that of the base models.
+    Raises CheckpointError with one sentence for anything missing, unexpected or of another shape.
+    """
+    path = _local(folder)
+    config = read_config(path)
+    if config.weights == "adapter":
+        encoder = VisionEncoder.from_pretrained(_base_path(path, config.vision_name, "vision_name"))
+        base, _ = load_language(_base_path(path, config.language_name, "language_name"), dtype or torch.float32)
+        model = VideoExpertModel(config, vision=encoder, language=base)
+        expected = set(model.trained_names())
+    else:
+        model = VideoExpertModel(config)
+        expected = set(model.state_dict())
+    _read_weights(model, path / WEIGHTS, expected)
+    if (path / PREPROCESSOR).exists():
+        model.vision.preprocessor = Preprocessor.from_file(path / PREPROCESSOR)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} holds no tokenizer that can be read; copy the model's own there.") from error
+    found = tokenizer.convert_tokens_to_ids(config.loc_text)
+    if found != config.loc_token_id:
+        raise CheckpointError(
+            f"the tokenizer of {path} gives {config.loc_text} the id {found}, the config says {config.loc_token_id}; "
+            "use the tokenizer saved with the model."
+        )
+    if dtype is not None and config.weights == "full":
+        model.vision.to(dtype)
+        model.language.to(dtype)
+    return model.to(device).eval(), tokenizer
+
+
+def read_config(folder: Path) -> VideoExpertConfig:
+    """The config of a model folder; raises CheckpointError when it is none of ours."""
+    file = folder / CONFIG
+    if not file.exists():
+        raise CheckpointError(f"{folder} is not a model folder: it has no {CONFIG}; give a folder saved by videoexpert.")
+    try:
+        fields = json.loads(file.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON; copy the model folder again.") from error
+    if not isinstance(fields, dict) or fields.get("model_type") != "videoexpert":
+        kind = fields.get("model_type") if isinstance(fields, dict) else None
+        raise CheckpointError(
+            f"{folder} holds a model of type {kind!r}, expected 'videoexpert'; "
+            "use `videoexpert convert` for the authors' checkpoints."
+        )
+    return VideoExpertConfig.from_dict(fields)
+
+
+def _read_weights(model: VideoExpertModel, file: Path, expected: set[str]) -> None:
+    """Copy every expected tensor; nothing missing, nothing unexpected, no shape changed."""
+    if not file.exists():
+        raise CheckpointError(f"{file.parent} has no {WEIGHTS}; copy the model folder again.")
+    state = model.state_dict()
+    try:
+        with safe_open(file, framework="pt") as stored:
+            names = set(stored.keys())
+            tied = {k for k in expected - names if any(state[k] is state[n] or _same(state[k], state[n]) for n in names & set(state))}
+            missing, extra = expected - names - tied, names - expected
+            if missing or extra:
+                raise CheckpointError(
+                    f"{file} does not fit its config: {len(missing)} tensors missing ({_some(missing)}), "
+                    f"{len(extra)} unexpected ({_some(extra)})."
+                )
+            for name in names:
+                tensor = stored.get_tensor(name)
+                if tensor.shape != state[name].shape:
+                    raise CheckpointError(
+                        f"{name} in {file} has shape {tuple(tensor.shape)}, the config asks for "
+                        f"{tuple(state[name].shape)}."
+                    )
+                state[name].copy_(tensor)
+    except SafetensorError as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); copy the model folder again.") from error
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "") or "none"
+
+
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.data_ptr() == b.data_ptr() and a.shape == b.shape
+
+
+def _untied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors that share memory once: safetensors stores no ties."""
+    seen: set[tuple[int, torch.Size]] = set()
+    kept = {}
+    for name, tensor in tensors.items():
+        key = (tensor.data_ptr(), tensor.shape)
+        if key not in seen:
+            seen.add(key)
+            kept[name] = tensor
+    return kept
+
+
+def _local(folder: str | Path) -> Path:
+    path = Path(folder)
+    if path.is_dir():
+        return path
+    if path.exists() or os.sep in str(folder).strip(os.sep) and str(folder).count("/") != 1:
+        raise CheckpointError(f"{folder} is not a model folder; give a folder saved by videoexpert or a hub id.")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(str(folder)))
+    except (OSError, HFValidationError, ValueError) as error:
+        raise CheckpointError(f"there is no model folder {folder}, and the hub gave none of that name.") from error
+
+
+def _base_path(folder: Path, name: str | None, field: str) -> str:
+    """A base model beside or inside the folder, else the name as it stands."""
+    if not name:
+        raise CheckpointError(f"{folder / CONFIG} has no {field}; an adapter-only folder must name its base models.")
+    for place in (folder / name, folder.parent / name):
+        if place.is_dir():
+            return str(place)
+    return name
+
+
+def _swap(part: Path, out: Path) -> None:
+    """Put ``part`` in place of ``out``; the old folder goes only when the new one stands."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    part.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+__all__ = ["assemble", "load", "load_language", "read_config", "save"]
