@@ -97,9 +97,8 @@ def tokenize(
 
     Ids of the question form are a prefix of those with the answer, so that training and use agree. White
     space on both sides of <LOC> belongs to no token, as in the released code, whatever the tokenizer does by
-    itself. Supervised are every answer and what ends its turn. The released code leaves a later turn out
-    when its tokenizer splits the turn's first word in another way than at the start of a text; ours never
-    does.
+    itself. Supervised are every answer and what ends its turn. The released code masks a whole sample when
+    its tokenizer splits a later turn's first word otherwise than at the start of a text; ours never does.
 
     Raises InputError for supervision without a last answer, or a tokenizer that the style cannot use.
     """

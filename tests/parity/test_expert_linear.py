@@ -1,0 +1,105 @@
+"""Parity: the linear layer with two experts against tensors of the released code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from videoexpert.language.experts import ExpertGate, ExpertLinear
+from videoexpert.types import TokenRole
+
+SCALE = 2.0  # fixed in the released layer, whatever rank and alpha are
+Reference = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def reference(shared: Path) -> Reference:
+    return load_file(shared / "reference/expert_lora_linear/expert_lora_linear.safetensors")
+
+
+@pytest.fixture
+def layer(reference: Reference) -> ExpertLinear:
+    """Every stored weight goes in: V_* first (temporal), L_* after (spatial)."""
+    weights = {k.removeprefix("weights."): v for k, v in reference.items() if k.startswith("weights.")}
+    weight = weights.pop("weight")
+    base = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    base.weight = nn.Parameter(weight.clone())
+    ranks = [len(weights[f"{expert}_Expertlora_A.weight"]) for expert in "VL"]
+    ours = ExpertLinear(
+        base, ExpertGate(), temporal_rank=ranks[0], spatial_rank=ranks[1], alpha=SCALE * sum(ranks) / 2
+    )
+    with torch.no_grad():
+        for parameter, side, dim in ((ours.lora_A, "A", 0), (ours.lora_B, "B", 1)):
+            parts = [weights.pop(f"{expert}_Expertlora_{side}.weight") for expert in "VL"]
+            parameter.copy_(torch.cat(parts, dim=dim))
+    assert not weights, f"weights of the reference left over: {sorted(weights)}"
+    return ours.eval()
+
+
+def roles(mask: Tensor) -> Tensor:
+    return torch.where(mask, int(TokenRole.TEMPORAL), int(TokenRole.TEXT))
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_outputs_with_a_mask(reference: Reference, layer: ExpertLinear, folded: bool) -> None:
+    if folded:
+        layer.fold()
+    cases = [key.removeprefix("mask.") for key in reference if key.startswith("mask.")]
+    assert {"mixed_mask", "all_temporal", "none_temporal", "single_token_mask_true"} <= set(cases)
+    for case in cases:
+        x, mask = reference["x"], reference[f"mask.{case}"]
+        if case.startswith("single_token"):
+            x = x[:, 60:61]
+        layer.gate.set(roles(mask))
+        torch.testing.assert_close(layer(x), reference[f"out.{case}"], atol=1e-5, rtol=0, msg=case)
+
+
+def test_outputs_of_the_released_inference_without_a_mask(reference: Reference, layer: ExpertLinear) -> None:
+    """The released layer then takes positions 35 to 134 as T-tokens; we pass the roles, so we name them."""
+    for case, length in (("no_mask_long", reference["x"].shape[1]), ("no_mask_len135", 135)):
+        x = reference["x"][:, :length]
+        place = torch.arange(length).expand(x.shape[:2])
+        layer.gate.set(roles((place >= 35) & (place < 135)))
+        torch.testing.assert_close(layer(x), reference[f"out.{case}"], atol=1e-5, rtol=0, msg=case)
+    layer.gate.set(None)
+    single = layer(reference["x"][:, 60:61])
+    torch.testing.assert_close(single, reference["out.single_token_no_mask"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "case"),
+    [
+        ("grad.", "mixed_mask"),
+        ("grad_all_temporal.", "all_temporal"),
+        ("grad_none_temporal.", "none_temporal"),
+    ],
+)
+def test_gradients(reference: Reference, layer: ExpertLinear, prefix: str, case: str) -> None:
+    layer.base.requires_grad_(True)  # the reference holds its gradient, though it is frozen in use
+    x = reference["x"].clone().requires_grad_(True)
+    layer.gate.set(roles(reference[f"mask.{case}"]))
+    (layer(x) * reference["grad.g"]).sum().backward()
+    rank = layer.temporal_rank
+    ours = {
+        "x": x.grad,
+        "weight": layer.base.weight.grad,
+        "V_Expertlora_A.weight": layer.lora_A.grad[:rank],
+        "V_Expertlora_B.weight": layer.lora_B.grad[:, :rank],
+        "L_Expertlora_A.weight": layer.lora_A.grad[rank:],
+        "L_Expertlora_B.weight": layer.lora_B.grad[:, rank:],
+    }
+    stored = {k.removeprefix(prefix): v for k, v in reference.items() if k.startswith(prefix)}
+    stored.pop("g", None)
+    assert len(stored) >= 5
+    for name, wanted in stored.items():
+        torch.testing.assert_close(ours[name], wanted, atol=1e-4, rtol=0, msg=f"{case} {name}")
+        if not wanted.any():  # an expert without tokens: exactly zero
+            assert not ours[name].any(), name
+    idle = {"all_temporal": "L", "none_temporal": "V"}.get(case)
+    if idle:
+        assert not stored[f"{idle}_Expertlora_A.weight"].any()
+        assert not stored[f"{idle}_Expertlora_B.weight"].any()
