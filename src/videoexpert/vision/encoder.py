@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -58,7 +59,7 @@ class VisionEncoder(nn.Module):
         """Wrap a CLIPVisionModelWithProjection or SiglipVisionModel; see from_config and from_pretrained."""
         super().__init__()
         config = model.config
-        image_size = _square(config.image_size, "image_size")
+        image_size = config.image_size
         if not getattr(config, "vision_use_head", True):
             raise InputError(
                 "vision_use_head is off, expected a SigLIP tower with its attention-pooling head."
@@ -99,7 +100,7 @@ class VisionEncoder(nn.Module):
             model, report = kind.from_pretrained(path_or_id, config=vision_config, output_loading_info=True)
         except InputError as error:
             raise CheckpointError(f"{path_or_id} cannot be the vision encoder: {error}") from error
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             reason = str(error).strip().splitlines()[0]
             raise CheckpointError(
                 f"{path_or_id} is not a vision encoder that transformers can load ({reason}); name a CLIP or "
@@ -126,12 +127,12 @@ class VisionEncoder(nn.Module):
     @property
     def image_size(self) -> int:
         """Pixels a side of the square picture the encoder reads."""
-        return _square(self.model.config.image_size, "image_size")
+        return self.model.config.image_size
 
     @property
     def num_patches(self) -> int:
         """P, patch tokens a frame."""
-        return (self.image_size // _square(self.model.config.patch_size, "patch_size")) ** 2
+        return (self.image_size // self.model.config.patch_size) ** 2
 
     @property
     def dtype(self) -> torch.dtype:
@@ -244,7 +245,11 @@ def _vision_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
     if kind == "clip":
         # CLIPModel's projection is as wide as the outer entry says; the inner one may hold another number.
         vision["projection_dim"] = fields.get("projection_dim", 512)
-    return (CLIPVisionConfig if kind.startswith("clip") else SiglipVisionConfig).from_dict(vision)
+    config = (CLIPVisionConfig if kind.startswith("clip") else SiglipVisionConfig).from_dict(vision)
+    for name in ("image_size", "patch_size"):  # the config classes allow pairs, their models do not
+        if not isinstance(getattr(config, name), int):
+            raise InputError(f"{name} is {getattr(config, name)}, expected one number: the side of a square.")
+    return config
 
 
 def _model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -268,11 +273,3 @@ def _stored_preprocessor(path_or_id: str | Path) -> Preprocessor | None:
         if file is not None:
             return Preprocessor.from_file(file)
     return None
-
-
-def _square(size: Any, name: str) -> int:
-    """One side of a square; transformers allows a pair."""
-    sides = {size} if isinstance(size, int) else set(size)
-    if len(sides) != 1:
-        raise InputError(f"{name} is {size}, expected a square; other encoders are not supported.")
-    return sides.pop()
