@@ -105,9 +105,11 @@ class VideoExpertConfig(PreTrainedConfig):
     background_weight: float = 0.1
     nms_iou: float = 0.7
     moment_from: str = "offsets"
-    # Calibration on held-out data: probability = sigmoid(logit / temperature + bias)
-    score_temperature: float = 1.0
+    # Calibration on held-out data: probability = sigmoid(logit / temperature + bias), of the highest frame for presence
+    score_temperature: float = 1.0  # that a moment is right (IoU >= 0.5)
     score_bias: float = 0.0
+    presence_temperature: float = 1.0  # that the event is in the video at all
+    presence_bias: float = 0.0
     absent_below: float = 0.0  # a query whose presence is under this is said to be absent
 
     def __post_init__(self, **kwargs: Any) -> None:

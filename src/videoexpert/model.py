@@ -300,7 +300,7 @@ class VideoExpertModel(PreTrainedModel):
 
     @torch.no_grad()
     def likelihoods(self, prefix: Prefix, questions: Sequence[Segment]) -> Tensor:
-        """(len(questions),) mean log-probability of each question's supervised tokens."""
+        """(len(questions),) log-probability of each question's supervised tokens."""
         states = self.read_segments(prefix, questions)
         found, start = [], 0
         for question in questions:
@@ -308,7 +308,7 @@ class VideoExpertModel(PreTrainedModel):
             own = states[start : start + len(labels)]
             predicts = labels[1:] != IGNORED
             log_p = self.logits(own[:-1][predicts]).float().log_softmax(-1)
-            found.append(log_p.gather(-1, labels[1:][predicts][:, None]).mean())
+            found.append(log_p.gather(-1, labels[1:][predicts][:, None]).sum())
             start += len(labels)
         return torch.stack(found)
 

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..config import VideoExpertConfig
 from ..errors import DataError
 from ..grounding.targets import make_targets
 from ..language import prompt
+from ..language.prompter import Prompter
 from ..language.sequence import Segment, build_sequence
 from ..types import VisualTokens
 from .samples import Sample, Window
@@ -28,58 +28,33 @@ class Example:
     duration_s: float
 
 
-class Prompter:
-    """Writes samples as prompts of one model: its tokenizer, its templates, its ``<LOC>``."""
+def make_example(prompter: Prompter, sample: Sample, rng: random.Random | None = None) -> Example:
+    """Question, answer and targets of a sample; ``rng`` picks among the phrasings of the template.
 
-    def __init__(self, config: VideoExpertConfig, tokenizer: Any) -> None:
-        self.config, self.tokenizer = config, tokenizer
-        self.prefix_ids = self._ids("x", None).before_video.tolist()
-
-    def segment(self, question: str, answer: str | None = None) -> Segment:
-        """What follows the video; with an ``answer`` its tokens are supervised, without one it ends asking."""
-        ids = self._ids(question, answer)
-        after = ids.after_video.tolist()
-        labels = ids.labels[ids.video_position + 1 :].tolist() if answer is not None else ()
-        first = ids.video_position + 1
-        return Segment(tuple(after), tuple(labels), tuple(p - first for p in ids.loc_positions))
-
-    def _ids(self, question: str, answer: str | None) -> prompt.PromptIds:
-        conversation = prompt.Conversation((prompt.Turn(question, answer),), self.config.system_text)
-        return prompt.tokenize(
-            conversation,
-            self.tokenizer,
-            style=self.config.conversation,
-            loc_token_id=int(self.config.loc_token_id or 0),
-            supervise=answer is not None,
+    Raises DataError for a sample that cannot be trained on (no duration, no labels, a conversation).
+    """
+    if sample.duration_s is None or not sample.labelled:
+        raise DataError(f"sample {sample.id} has no duration or no labels, expected both for training.")
+    config = prompter.config
+    windows: tuple[tuple[Window, ...], ...] = (sample.windows,)
+    if sample.task in ("grounding", "highlight"):
+        question = prompt.grounding_question(sample.query or "", config, rng)
+        answer = prompt.grounding_answer(config)
+    elif sample.task == "caption":
+        question = prompt.caption_question(config, rng)
+        answer = prompt.caption_answer(sample.captions, config)
+        windows = tuple((window,) for window in sample.windows)
+    elif sample.task in ("qa", "grounded_qa"):
+        grounded = bool(sample.windows)
+        right = sample.choice if sample.choice is not None else sample.answer or ""
+        question = prompt.question_with_choices(
+            sample.query or "", sample.choices, config, grounded=grounded, rng=rng
         )
-
-    def example(self, sample: Sample, rng: random.Random | None = None) -> Example:
-        """Question, answer and targets of a sample; ``rng`` picks among the phrasings of the template.
-
-        Raises DataError for a sample that cannot be trained on (no duration, no labels, a conversation).
-        """
-        if sample.duration_s is None or not sample.labelled:
-            raise DataError(f"sample {sample.id} has no duration or no labels, expected both for training.")
-        config = self.config
-        windows: tuple[tuple[Window, ...], ...] = (sample.windows,)
-        if sample.task in ("grounding", "highlight"):
-            question = prompt.grounding_question(sample.query or "", config, rng)
-            answer = prompt.grounding_answer(config)
-        elif sample.task == "caption":
-            question = prompt.caption_question(config, rng)
-            answer = prompt.caption_answer(sample.captions, config)
-            windows = tuple((window,) for window in sample.windows)
-        elif sample.task in ("qa", "grounded_qa"):
-            grounded = bool(sample.windows)
-            right = sample.choice if sample.choice is not None else sample.answer or ""
-            question = prompt.question_with_choices(
-                sample.query or "", sample.choices, config, grounded=grounded, rng=rng
-            )
-            answer = prompt.choice_answer(right, grounded, config, sample.choices)
-            windows = (sample.windows,) if grounded else ()
-        else:
-            raise DataError(f"sample {sample.id} is a {sample.task}, which has no training template.")
-        return Example(self.segment(question, answer), windows, sample.duration_s)
+        answer = prompt.choice_answer(right, grounded, config, sample.choices)
+        windows = (sample.windows,) if grounded else ()
+    else:
+        raise DataError(f"sample {sample.id} is a {sample.task}, which has no training template.")
+    return Example(prompter.segment(question, answer), windows, sample.duration_s)
 
 
 def collate(

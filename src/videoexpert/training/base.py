@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from ..data.collate import Prompter, collate
+from ..data.collate import collate, make_example
 from ..data.synthetic.samples import samples_of
 from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
+from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from ..types import TokenRole, VisualTokens
 from .optimiser import build_optimiser, cosine_factor, set_learning_rate
@@ -133,7 +134,9 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
             if len(samples) > self.recipe.questions:
                 samples = rng.sample(samples, self.recipe.questions)
             videos.append(tokens)
-            examples.append([self.prompter.example(s, rng if rng.random() < 0.7 else None) for s in samples])
+            examples.append([
+                    make_example(self.prompter, s, rng if rng.random() < 0.7 else None) for s in samples
+                ])
             dense.append(dense_labels(script, len(tokens.temporal)))
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
         batch["dense"] = torch.stack(dense)
@@ -232,13 +235,7 @@ def quick_scores(model: VideoExpertModel, prompter: Prompter, source: VideoSourc
         script, tokens = source[index]
         queries = list(true_queries(script, random.Random(index)))
         prefix = model.open_prefix(tokens, prompter.prefix_ids)
-        from ..language import prompt
-
-        segments = [
-            prompter.segment(prompt.grounding_question(q, model.config), prompt.grounding_answer(model.config))
-            for q, _ in queries
-        ]
-        head = model.locate(prefix, segments)
+        head = model.locate(prefix, [prompter.grounding(query) for query, _ in queries])
         centres = model.centres(len(tokens.temporal))
         for way in found:
             for i, (_, windows) in enumerate(queries):

@@ -173,7 +173,7 @@ class _Running:
             return Event(index, "appear", start, min(end, round(start + 1.5, 1)))
         options = [a for a in ACTIONS[: spec.actions] if self._possible(a)]
         new = [a for a in options if a not in self.done]
-        action = rng.choice(new if new and rng.random() < 0.85 else options)  # some events come twice
+        action = rng.choice(new if new and rng.random() < 0.6 else options)  # some events come twice
         self.done.add(action)
         first, self.fresh = self.fresh, False
         if action in MOVES:

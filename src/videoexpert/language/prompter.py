@@ -1,0 +1,52 @@
+"""Texts as segments of one model: its tokenizer, its conversation style, its ``<LOC>``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..config import VideoExpertConfig
+from . import prompt
+from .sequence import Segment
+
+
+class Prompter:
+    """Turns questions and answers into what stands before and after the video in the prompt.
+
+    prefix_ids      ids before the video; the same for every question, so the video's prefix is computed once
+    """
+
+    def __init__(self, config: VideoExpertConfig, tokenizer: Any) -> None:
+        self.config, self.tokenizer = config, tokenizer
+        self.prefix_ids: list[int] = self._ids("video", None).before_video.tolist()
+
+    def segment(self, question: str, answer: str | None = None) -> Segment:
+        """What follows the video. With an ``answer`` its tokens are supervised; without, the text ends asking."""
+        ids = self._ids(question, answer)
+        first = ids.video_position + 1
+        labels = tuple(ids.labels[first:].tolist()) if answer is not None else ()
+        return Segment(tuple(ids.after_video.tolist()), labels, tuple(p - first for p in ids.loc_positions))
+
+    def grounding(self, query: str) -> Segment:
+        """The whole exchange of a grounding query; the answer is known, so nothing has to be decoded."""
+        return self.segment(prompt.grounding_question(query, self.config), prompt.grounding_answer(self.config))
+
+    def answered(self, question: Segment, answer_ids: list[int]) -> Segment:
+        """A question with the ids that the model answered, for reading its ``<LOC>``."""
+        ids = (*question.ids, *answer_ids)
+        first = len(question.ids)
+        locs = tuple(i for i in range(first, len(ids)) if ids[i] == self.config.loc_token_id)
+        return Segment(ids, (), locs)
+
+    def decode(self, ids: list[int]) -> str:
+        """Answer ids as text, ``<LOC>`` in place."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _ids(self, question: str, answer: str | None) -> prompt.PromptIds:
+        conversation = prompt.Conversation((prompt.Turn(question, answer),), self.config.system_text)
+        return prompt.tokenize(
+            conversation,
+            self.tokenizer,
+            style=self.config.conversation,
+            loc_token_id=int(self.config.loc_token_id or 0),
+            supervise=answer is not None,
+        )

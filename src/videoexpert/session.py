@@ -1,0 +1,238 @@
+"""Load once, open a video once, ask often.
+
+>>> expert = load()
+>>> video = expert.open("kitchen.mp4")
+>>> video.ground("a person opens the fridge")
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+from . import checkpoint
+from .errors import InputError
+from .grounding.calibration import Calibration
+from .grounding.decoding import decode_moments, saliency
+from .grounding.head import HeadOutput
+from .language import prompt
+from .language.prompter import Prompter
+from .language.sequence import Segment
+from .model import Prefix, VideoExpertModel
+from .types import Answer, Frames, Highlights, Moment, Moments, VisualTokens
+from .video.decode import read_frames
+
+SHIPPED_MODEL = Path(__file__).parent / "assets" / "model"
+SHIPPED_VIDEO = Path(__file__).parent / "assets" / "demo.mp4"
+TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
+
+
+def load(model: str | Path | None = None, *, device: str = "auto", dtype: torch.dtype | None = None) -> Expert:
+    """A model ready for use: the one shipped in the package, a folder, or a hub id.
+
+    ``device``: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
+    Raises CheckpointError for a folder that holds no model of ours, InputError for an unknown device.
+    """
+    folder = SHIPPED_MODEL if model is None else model
+    found, tokenizer = checkpoint.load(folder, device=pick_device(device), dtype=dtype)
+    name = "shipped" if model is None else str(model)
+    return Expert(found, tokenizer, name)
+
+
+def pick_device(device: str) -> torch.device:
+    """The device of that name; raises InputError when this machine has none."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} is not available here; use --device cpu.") from error
+    return found
+
+
+class Expert:
+    """A loaded model with its tokenizer; ``open`` gives videos to ask about."""
+
+    def __init__(self, model: VideoExpertModel, tokenizer: Any, name: str = "model") -> None:
+        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
+        self.prompter = Prompter(model.config, tokenizer)
+        if not getattr(model.language, "is_quantized", False):
+            model.fold()
+
+    def open(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        num_frames: int | None = None,
+    ) -> Video:
+        """Decode and encode a video, or its part from ``start`` to ``end`` (seconds), once.
+
+        Raises VideoError for a file that gives no frames, InputError for a part outside the video.
+        """
+        began = time.perf_counter()
+        config = self.model.config
+        count = config.num_frames if num_frames is None else num_frames
+        if count < 1:
+            raise InputError(f"the number of frames is {count}, expected at least 1.")
+        frames = read_frames(
+            path,
+            count,
+            start_s=start,
+            end_s=end,
+            resize=self.model.vision.preprocessor.resize,
+            sampling="centre" if config.frame_times == "centre" else "linspace",
+        )
+        decoded = time.perf_counter()
+        video = self.open_frames(frames, path=os.fspath(path))
+        video.timings = {"decode": decoded - began, **video.timings}
+        return video
+
+    def open_frames(self, frames: Frames, path: str = "") -> Video:
+        """A video whose frames are at hand."""
+        began = time.perf_counter()
+        tokens = self.model.encode_video(frames)
+        video = self.open_tokens(tokens, path)
+        video.timings = {"encode": time.perf_counter() - began}
+        return video
+
+    def open_tokens(self, tokens: VisualTokens, path: str = "") -> Video:
+        """A video whose visual tokens come from a feature store."""
+        return Video(self, tokens, path)
+
+
+class Video:
+    """An open video. Every answer shares one prefix; times are seconds from the start of the whole video."""
+
+    def __init__(self, expert: Expert, tokens: VisualTokens, path: str = "") -> None:
+        self.expert, self.tokens, self.path = expert, tokens, path
+        self.timings: dict[str, float] = {}
+
+    @property
+    def duration(self) -> float:
+        """Seconds looked at: the whole video, or the part that was opened."""
+        return self.tokens.duration_s
+
+    @property
+    def start(self) -> float:
+        """Second at which the part that was opened begins."""
+        return self.tokens.start_s
+
+    @cached_property
+    def prefix(self) -> Prefix:
+        """The video's share of the prompt, computed at the first question."""
+        return self.expert.model.open_prefix(self.tokens, self.expert.prompter.prefix_ids)
+
+    @overload
+    def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...
+    @overload
+    def ground(self, queries: Sequence[str], top_k: int | None = ...) -> list[Moments]: ...
+    def ground(self, queries: str | Sequence[str], top_k: int | None = 5) -> Moments | list[Moments]:
+        """Ranked moments of a sentence, or of each of many sentences in one pass over the shared video.
+
+        Raises InputError for an empty query.
+        """
+        asked = [queries] if isinstance(queries, str) else list(queries)
+        for query in asked:
+            if not query.strip():
+                raise InputError("the query is empty, expected a sentence that describes what to find.")
+        head = self._locate([self.expert.prompter.grounding(query) for query in asked])
+        found = [self._moments(query, head, i, top_k) for i, query in enumerate(asked)]
+        return found[0] if isinstance(queries, str) else found
+
+    def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
+        """Saliency of each clip of ``clip_s`` seconds (QVHighlights: 2), and the best moments."""
+        if clip_s <= 0:
+            raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
+        moments = self.ground(query, top_k)
+        times, scores = saliency(torch.tensor(moments.curve), self.duration, clip_s, self.start)
+        return Highlights(query, times, scores, moments.items, clip_s)
+
+    def caption(self, max_new_tokens: int = 512) -> list[Moment]:
+        """Sentences, each with its moment, in the order in which the model tells them."""
+        config = self.expert.model.config
+        question = self.expert.prompter.segment(prompt.caption_question(config))
+        ids, head = self._answer(question, max_new_tokens)
+        if head is None:
+            return []
+        sentences = prompt.parse_captions(self.expert.prompter.decode(ids), config)
+        best = [self._moments("", head, i, 1) for i in range(len(sentences))]
+        return [
+            Moment(m[0].start, m[0].end, m[0].score, text=text)
+            for m, text in zip(best, sentences, strict=True)
+            if text
+        ]
+
+    def ask(self, question: str, choices: Sequence[str] | None = None, max_new_tokens: int = 128) -> Answer:
+        """An answer and the moments that prove it; with ``choices`` the likeliest of them.
+
+        Raises InputError for an empty question, or fewer than two choices.
+        """
+        if not question.strip():
+            raise InputError("the question is empty, expected a sentence.")
+        if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
+            raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
+        config, prompter = self.expert.model.config, self.expert.prompter
+        asked = prompt.question_with_choices(question, choices or (), config, grounded=True)
+        if choices:
+            segments = [
+                prompter.segment(asked, prompt.choice_answer(i, True, config, choices)) for i in range(len(choices))
+            ]
+            scores = self.expert.model.likelihoods(self.prefix, segments).softmax(-1)
+            best = int(scores.argmax())
+            moments = self._moments(question, self._locate([segments[best]]), 0, 3)
+            return Answer(question, choices[best], best, moments.items, tuple(scores.tolist()))
+        ids, head = self._answer(prompter.segment(asked), max_new_tokens)
+        text = prompter.decode(ids).replace(prompt.grounding_answer(config).rstrip("."), "")
+        text = text.replace(config.loc_text, "").strip(" .,") + "."
+        return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
+
+    def _answer(self, question: Segment, max_new_tokens: int) -> tuple[list[int], HeadOutput | None]:
+        """Generated ids, and the head's output at their ``<LOC>`` by the route of training."""
+        eos = int(self.expert.tokenizer.eos_token_id)
+        ids = self.expert.model.generate(
+            self.prefix, question, eos_token_id=eos, max_new_tokens=max_new_tokens
+        )
+        answered = self.expert.prompter.answered(question, ids)
+        return ids, self._locate([answered]) if answered.loc_positions else None
+
+    def _locate(self, segments: Sequence[Segment]) -> HeadOutput:
+        """Every ``<LOC>`` of the segments, in passes of bounded length."""
+        passes: list[list[Segment]] = [[]]
+        for segment in segments:
+            if passes[-1] and sum(len(s.ids) for s in passes[-1]) + len(segment.ids) > TOKENS_PER_PASS:
+                passes.append([])
+            passes[-1].append(segment)
+        heads = [self.expert.model.locate(self.prefix, part) for part in passes]
+        return HeadOutput(
+            torch.cat([h.indicator_logits for h in heads]), torch.cat([h.boundary_logits for h in heads])
+        )
+
+    def _moments(self, query: str, head: HeadOutput, index: int, top_k: int | None) -> Moments:
+        """One query's moments with calibrated scores."""
+        config = self.expert.model.config
+        logits: Tensor = head.indicator_logits[index].float().cpu()
+        right = Calibration(config.score_temperature, config.score_bias)(logits)
+        peak = Calibration(config.presence_temperature, config.presence_bias)(logits.max())
+        items = decode_moments(
+            right,
+            head.offsets[index].cpu(),
+            self.expert.model.centres(len(logits)).cpu(),
+            self.duration,
+            self.start,
+            nms_iou=config.nms_iou,
+            top_k=top_k,
+            moment_from=config.moment_from,
+        )
+        presence = float(peak)
+        curve = tuple(logits.sigmoid().tolist())
+        return Moments(query, tuple(items), presence, presence < config.absent_below, curve)
