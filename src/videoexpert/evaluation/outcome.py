@@ -1,0 +1,86 @@
+"""What every scorer hands back: values per item, what was covered, what was noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONVENTIONS = ("corrected", "official")
+MISSING = ("wrong", "skip")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to count.
+
+    convention  "official" reproduces the benchmark's scorer, faults included; "corrected" leaves out the
+                faults that docs/benchmarks-differences.md lists
+    missing     "wrong": an item without a prediction counts 0; "skip": it leaves the mean
+    """
+
+    convention: str = "corrected"
+    missing: str = "wrong"
+
+    @property
+    def official(self) -> bool:
+        return self.convention == "official"
+
+    @property
+    def absent_value(self) -> float:
+        """Value of every metric for an item without a prediction; NaN leaves the mean."""
+        return 0.0 if self.missing == "wrong" else float("nan")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Result of one scorer.
+
+    values      metric name -> (items,) fractions in [0, 1]; NaN where the item does not enter that
+                metric's mean. All arrays have the same items in the same order (they are resampled together).
+    coverage    see ``coverage_of``
+    fixed       metrics in percent that are not means over items (corpus-level caption metrics)
+    notes       sentences for the reader: repaired rows, metrics that could not be computed
+    """
+
+    values: dict[str, NDArray[Any]]
+    coverage: dict[str, Any]
+    notes: tuple[str, ...] = ()
+    fixed: dict[str, float | None] = field(default_factory=dict)
+
+
+def coverage_of(
+    expected: Sequence[str], predicted: Iterable[str], rules: Rules, extra: Iterable[str] = ()
+) -> dict:
+    """Counts of expected, predicted, missing and extra ids, and both lists of ids."""
+    have = set(predicted)
+    missing = [identifier for identifier in expected if identifier not in have]
+    extra = sorted(set(extra))
+    counted = "counted as wrong" if rules.missing == "wrong" else "left out of every mean"
+    return {
+        "expected": len(expected),
+        "predicted": len(expected) - len(missing),
+        "scored": len(expected) if rules.missing == "wrong" else len(expected) - len(missing),
+        "missing": len(missing),
+        "extra": len(extra),
+        "missing_are": counted,
+        "missing_ids": missing,
+        "extra_ids": extra,
+    }
+
+
+def repeated_note(count: int) -> list[str]:
+    """A sentence where items are predicted more than once; nothing where none is."""
+    return [f"{count} items are predicted more than once; the last row of each counts."] if count else []
+
+
+def means_in_percent(values: dict[str, NDArray[np.float64]]) -> dict[str, float | None]:
+    """Mean of each metric over its items, times 100; None where no item enters."""
+    result: dict[str, float | None] = {}
+    for name, column in values.items():
+        known = column[~np.isnan(column)]
+        result[name] = float(known.mean() * 100) if len(known) else None
+    return result
