@@ -49,8 +49,8 @@ def fill(module: nn.Module, seed: int = 1) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     for _, layer in expert_layers(module):
         with torch.no_grad():
-            layer.lora_A.normal_(generator=generator)
-            layer.lora_B.normal_(std=0.1, generator=generator)
+            for parameter, std in ((layer.lora_A, 1.0), (layer.lora_B, 0.1)):
+                parameter.copy_(std * torch.randn(parameter.shape, generator=generator))
     return module
 
 
@@ -341,7 +341,7 @@ def test_install_is_refused_twice_and_without_blocks() -> None:
 
 def test_t_token_states_see_the_temporal_expert_only() -> None:
     """In a causal model with the T-tokens first, changing the spatial expert leaves their states alone."""
-    model = fill(language_model()).eval()
+    model = language_model().eval()
     gate = install_experts(model, temporal_rank=2, spatial_rank=2, alpha=4.0, dropout=0.0)
     fill(model)
     gate.set(roles([TEMPORAL] * 3 + [SPATIAL] * 2 + [TEXT]))
@@ -399,19 +399,18 @@ def test_a_copied_model_has_its_own_gate() -> None:
 
 def test_a_4_bit_base_trains_its_experts() -> None:
     bitsandbytes = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
-    if not torch.cuda.is_available():
-        pytest.skip("4-bit layers need a CUDA device")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    base = bitsandbytes.nn.Linear4bit(64, 32, bias=False, compute_dtype=torch.bfloat16).cuda()
+    base = bitsandbytes.nn.Linear4bit(64, 32, bias=False, compute_dtype=torch.float32).to(device)
     layer = ExpertLinear(base, ExpertGate(), temporal_rank=2, spatial_rank=2, alpha=4.0).eval()
-    fill(layer)
-    layer.gate.set(roles([TEMPORAL, TEXT]).cuda())
-    x = torch.randn(1, 2, 64, dtype=torch.bfloat16, device="cuda")
-    wanted = base(x).float()
+    fill(nn.ModuleList([layer]))
+    layer.gate.set(roles([TEMPORAL, TEXT]).to(device))
+    x = torch.randn(1, 2, 64, device=device)
+    wanted = base(x)
     for place, part in ((0, slice(0, 2)), (1, slice(2, 4))):
-        wanted[:, place] += x[:, place].float() @ layer.lora_A[part].T @ layer.lora_B[:, part].T * layer.scale
-    torch.testing.assert_close(layer(x).float(), wanted, atol=0.05, rtol=0.02)
-    layer(x).float().sum().backward()
+        wanted[:, place] += x[:, place] @ layer.lora_A[part].T @ layer.lora_B[:, part].T * layer.scale
+    torch.testing.assert_close(layer(x), wanted, atol=1e-3, rtol=1e-3)
+    layer(x).sum().backward()
     assert layer.lora_A.grad is not None
-    with pytest.raises(InputError, match="quantised"):
+    with pytest.raises(InputError, match="quantised Linear4bit"):
         layer.fold()
