@@ -46,7 +46,7 @@ class TowerRecipe:
     text_layers: int = 2
     projection: int = 128
     level: int = 3
-    steps: int = 1800
+    steps: int = 1300
     scripts: int = 42  # per step
     frames: int = 6  # of each script
     learning_rate: float = 3e-3
