@@ -1,9 +1,92 @@
-"""Commands of this group; filled by register()."""
+"""``videoexpert data check`` and ``data import``."""
 
 from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 
+class Format(str, Enum):
+    table = "table"
+    json = "json"
+
+
+data = typer.Typer(
+    name="data", help="Check annotation files and videos; import own data.", no_args_is_help=True
+)
+
+
+@data.command()
+def check(
+    benchmark: Annotated[
+        str,
+        typer.Argument(
+            help="charades-sta, qvhighlights, activitynet-captions, youcook2, nextqa, nextgqa, "
+            "video-chatgpt, instruction, timeit, or jsonl for own data."
+        ),
+    ],
+    annotations: Annotated[Path, typer.Option(help="Annotation file, or the folder of the originals.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder with the videos: each is decoded.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which split of a folder.")] = None,
+    lengths: Annotated[Path | None, typer.Option(help="charades-sta: Charades_v1_*.csv.")] = None,
+    questions: Annotated[Path | None, typer.Option(help="nextgqa: the question CSV.")] = None,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+) -> None:
+    """Counts against the published ones, dirty records with the rule for each, and broken videos.
+
+    Exit code 1 where videos are missing, unreadable or too short; dirty records alone are no failure.
+    """
+    from ..data.check import check as run
+
+    extra = {"lengths_csv": lengths, "questions": questions}
+    given = {name: value for name, value in extra.items() if value is not None}
+    report = run(benchmark, annotations, videos, split=split, progress=_progress, **given)
+    if format is Format.json:
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print(report.to_table())
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@data.command(name="import")
+def import_(
+    format: Annotated[
+        str, typer.Argument(help="charades-sta, vtimellm, qvhighlights, webvtt, srt or label-studio.")
+    ],
+    source: Annotated[Path, typer.Argument(help="The file; for subtitles also a folder of them.")],
+    out: Annotated[Path, typer.Argument(help="JSON lines file to write (docs/own-data.md).")],
+    fps: Annotated[
+        float | None, typer.Option(help="label-studio: frames a second, where regions count frames.")
+    ] = None,
+) -> None:
+    """Write annotations of another format as JSON lines of our own schema."""
+    from ..data.importers import import_data
+
+    dataset = import_data(format, source, out, fps=fps)
+    print(f"{len(dataset)} records written to {out}")
+    for kind, count in dataset.report.counts.items():
+        from ..data.report import RULES
+
+        print(f"  {kind}: {count} ({RULES[kind]})")
+
+
+def _progress(videos: Iterable[str], count: int) -> Iterable[str]:
+    """A bar with the time left on stderr, silent when that is no terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(
+        videos, "decoding videos", total=count, console=Console(stderr=True), disable=not sys.stderr.isatty()
+    )
+
+
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
+    app.add_typer(data)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# kind -> rule. "kept" changes nothing and is counted because users trip over it. docs/data-formats.md lists them all.
+# kind -> rule. What is "kept" changes nothing; it is counted because users trip over it.
 RULES: dict[str, str] = {
     # windows
     "reversed_dropped": "start after end: dropped, because swapping gives no better window",
     "reversed_swapped": "start after end: swapped",
     "start_before_zero": "start before 0: moved to 0 (left with clip=False)",
     "end_after_duration": "end after the video: clipped to its duration (left with clip=False)",
-    "end_after_rounded_duration": "end within 1 s after a duration in whole seconds: kept, the duration is raised",
+    "end_after_rounded_duration": "end up to 1 s after a rounded duration: kept, duration raised",
     "outside_video": "starts at or after the end of the video: dropped",
     "zero_length": "start equals end: kept",
     "short": "very short window: kept",
@@ -31,14 +31,14 @@ RULES: dict[str, str] = {
     "few_words": "sentence of three words or fewer: kept",
     # ids
     "duplicate": "the same record again: kept",
-    "duplicate_id": "an id that occurs before with other content: kept, the id gets '#2', '#3', ...",
+    "duplicate_id": "id used before with other content: kept as '{id}#2', '#3', ...",
     "repeated_query": "a query text used by an earlier record: kept",
     "repeated_question": "same video and question as an earlier record: kept",
-    "leading_dash": "video id starts with '-' (looks like an option on a command line): kept",
+    "leading_dash": "video id starts with '-', as options on a command line do: kept",
     "url_mismatch": "video_url names another video: the id is taken from the key",
     # questions
     "equal_options": "two options with equal text: kept",
-    "ambiguous_answer": "the answer's text matches two options: the index of NExT-QA where given, else the first",
+    "ambiguous_answer": "answer equals two options: the index of NExT-QA if given, else the first",
     "answer_not_in_options": "the answer is none of the options: record dropped",
     "question_mark": "question ends in a question mark, unlike the others: kept",
     "empty_location": "video with spans for no question: nothing to read",
@@ -47,7 +47,7 @@ RULES: dict[str, str] = {
     "frame_time_after_duration": "last sampled frame time after the rounded duration: file not used",
     # highlights
     "shorter_than_id": "duration shorter than the span that the video's id names: kept",
-    "no_very_good_clip": "no clip scored 4 by any annotator: kept, has no positive at the threshold Very Good",
+    "no_very_good_clip": "no clip scored 4 by any annotator: kept, no positive at Very Good",
     "saliency_mismatch": "saliency scores and clips do not pair up with the windows: scores left out",
     "other_clip_grid": "scores on clips of another length than 2 s: scores left out",
     # conversations

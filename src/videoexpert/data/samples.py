@@ -1,4 +1,4 @@
-"""One sample type for every data set, and the data set that a reader returns with its report of dirty records."""
+"""One sample type for every data set, and what a reader returns: samples and a report of dirty records."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Sample:
     task           one of TASKS
     duration_s     length of the input (of ``clip`` where there is one); None where the data set does not say
     query          the sentence to find, or the question; None for captions and conversations
-    windows        (start, end) in seconds of the input, in the file's order. Empty and ``labelled``: not in this video
+    windows        (start, end) in seconds of the input, in the file's order; empty if ``labelled``: absent
     captions       caption task: one sentence a window, same order
-    saliency       highlight task: for each clip of CLIP_S seconds one score per annotator, 0 outside the windows
+    saliency       highlight task: for each clip of CLIP_S seconds one score an annotator, 0 outside windows
     choices        options of a multiple-choice question
     answer         text of the right answer
     choice         0-based index of the right option; None for open questions
@@ -156,7 +156,7 @@ def clip_count(duration_s: float) -> int:
 
 
 def captions_to_grounding(sample: Sample) -> list[Sample]:
-    """A caption sample as one grounding sample a sentence, ``{id}_{index}``: how ActivityNet is used for grounding."""
+    """A caption sample as one grounding sample a sentence, ``{id}_{index}`` (grounding on ActivityNet)."""
     if sample.task != "caption":
         raise ValueError(f"needs a caption sample, got task {sample.task!r}")
     return [

@@ -1,7 +1,7 @@
 """Our JSON lines schema for own data: one record a line, documented in docs/own-data.md.
 
-``read_samples`` validates a whole file and reports every fault with its line; ``write_samples`` writes it back, so
-that own.jsonl -> samples -> own.jsonl is identical.
+``read_samples`` validates a whole file and reports every fault with its line; ``write_samples`` is its
+inverse: own.jsonl -> samples -> own.jsonl is identical.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def read_samples(path: Path) -> list[Sample]:
 
     Raises DataError that lists every fault of the file, each with its line.
     """
-    faults, records, ids = [], [], {}
+    faults: list[str] = []
+    records: list[tuple[str, dict[str, Any]]] = []
+    ids: dict[str, int] = {}
     for number, line in lines(path):
         try:
             record = parse_json(line, f"line {number}")
@@ -55,13 +57,14 @@ def read_samples(path: Path) -> list[Sample]:
     if faults:
         word = "fault" if len(faults) == 1 else "faults"
         raise DataError(f"{path} has {len(faults)} {word} (docs/own-data.md):\n  " + "\n  ".join(faults))
-    return [_to_sample(record, id) for id, record in records]
+    return [to_sample(record, id) for id, record in records]
 
 
 def write_samples(samples: Iterable[Sample], path: Path) -> int:
-    """Write samples as JSON lines, whole or not at all; returns how many. An id equal to the line is left out."""
+    """Write JSON lines, whole or not at all; returns how many. An id that is its line number is left out."""
     text = [
-        json.dumps(to_record(sample, line), ensure_ascii=False) + "\n" for line, sample in enumerate(samples, 1)
+        json.dumps(to_record(sample, line), ensure_ascii=False) + "\n"
+        for line, sample in enumerate(samples, 1)
     ]
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -88,29 +91,31 @@ def to_record(sample: Sample, line: int | None = None) -> dict[str, Any]:
         record["clip"] = list(sample.clip)
     if sample.source is not None:
         record["source"] = sample.source
+    return record | _task_fields(sample)
+
+
+def _task_fields(sample: Sample) -> dict[str, Any]:
     moments = [list(window) for window in sample.windows]
+    if sample.task == "caption":
+        return {"moments": moments, "captions": list(sample.captions)}
+    if sample.task == "conversation":
+        turns = [{"role": turn.role, "text": turn.text} for turn in sample.turns]
+        return {"conversation": turns, **({"times": dict(sample.times)} if sample.times else {})}
+    fields: dict[str, Any]
     if sample.task in ("grounding", "highlight"):
-        record["query"] = sample.query
+        fields = {"query": sample.query}
         if sample.labelled:
-            record["moments"] = moments
+            fields["moments"] = moments
         if sample.saliency is not None:
-            record["saliency"] = [list(scores) for scores in sample.saliency]
-    elif sample.task == "caption":
-        record |= {"moments": moments, "captions": list(sample.captions)}
-    elif sample.task == "conversation":
-        record["conversation"] = [{"role": turn.role, "text": turn.text} for turn in sample.turns]
-        if sample.times:
-            record["times"] = dict(sample.times)
-    else:
-        record["question"] = sample.query
-        if sample.task == "grounded_qa":
-            record["moments"] = moments
-        if sample.choices:
-            record["choices"] = list(sample.choices)
-        answer = sample.choice if sample.choice is not None else sample.answer
-        if answer is not None:
-            record["answer"] = answer
-    return record
+            fields["saliency"] = [list(scores) for scores in sample.saliency]
+        return fields
+    fields = {"question": sample.query}
+    if sample.task == "grounded_qa":
+        fields["moments"] = moments
+    if sample.choices:
+        fields["choices"] = list(sample.choices)
+    answer = sample.choice if sample.choice is not None else sample.answer
+    return fields if answer is None else fields | {"answer": answer}
 
 
 def record_faults(record: Any) -> list[str]:
@@ -170,7 +175,7 @@ def _clip_faults(record: dict[str, Any]) -> list[str]:
 
 
 def _moment_faults(record: dict[str, Any]) -> list[str]:
-    moments, duration_s = record["moments"], record.get("duration")
+    moments, limit = record["moments"], _last_second(record)
     if not isinstance(moments, list):
         return [f"moments is {_show(record, 'moments')}, expected a list of [start, end] in seconds"]
     faults = []
@@ -179,13 +184,15 @@ def _moment_faults(record: dict[str, Any]) -> list[str]:
             faults.append(f"moments[{index}] is {json.dumps(moment)}, expected [start, end] in seconds")
         elif not 0 <= moment[0] <= moment[1]:
             faults.append(f"moments[{index}] is {json.dumps(moment)}, expected 0 <= start <= end")
-        elif _is_number(duration_s) and moment[1] > duration_s + TOLERANCE_S:
-            faults.append(f"moments[{index}] ends at {moment[1]}, after the duration of {duration_s} s")
+        elif moment[1] > limit:
+            faults.append(
+                f"moments[{index}] ends at {moment[1]}, after the duration of {record['duration']} s"
+            )
     return faults
 
 
 def _saliency_faults(record: dict[str, Any]) -> list[str]:
-    value, duration_s = record["saliency"], record.get("duration")
+    value, duration_s = record["saliency"], record.get("duration", 0)
     if not (isinstance(value, list) and value and all(_is_numbers(scores) and scores for scores in value)):
         return ["saliency, expected for each 2 s clip a list of scores, one an annotator"]
     faults = []
@@ -210,7 +217,7 @@ def _choice_faults(record: dict[str, Any]) -> list[str]:
 
 
 def _answer_faults(record: dict[str, Any]) -> list[str]:
-    answer, choices = record["answer"], record.get("choices")
+    answer, choices = record["answer"], record.get("choices", [])
     if "choices" not in record:
         return [] if _is_text(answer) else [f"answer is {_show(record, 'answer')}, expected a text"]
     count = len(choices) if isinstance(choices, list) else 0
@@ -225,7 +232,9 @@ def _caption_faults(record: dict[str, Any]) -> list[str]:
     if not (isinstance(captions, list) and captions and all(_is_text(caption) for caption in captions)):
         return [f"captions is {_show(record, 'captions')}, expected a list of texts"]
     count = len(moments) if isinstance(moments, list) else 0
-    return [] if count == len(captions) else [f"{len(captions)} captions but {count} moments, expected as many"]
+    return (
+        [] if count == len(captions) else [f"{len(captions)} captions but {count} moments, expected as many"]
+    )
 
 
 def _conversation_faults(record: dict[str, Any]) -> list[str]:
@@ -246,10 +255,9 @@ def _conversation_faults(record: dict[str, Any]) -> list[str]:
 
 
 def _time_faults(record: dict[str, Any]) -> list[str]:
-    times, duration_s = record["times"], record.get("duration")
+    times, limit = record["times"], _last_second(record)
     if not isinstance(times, dict):
         return ["times, expected an object of placeholder to seconds"]
-    limit = duration_s + TOLERANCE_S if _is_number(duration_s) else math.inf
     return [
         f"times[{name}] is {json.dumps(value)}, expected seconds from 0 to the duration"
         for name, value in times.items()
@@ -257,7 +265,13 @@ def _time_faults(record: dict[str, Any]) -> list[str]:
     ]
 
 
-def _to_sample(record: dict[str, Any], id: str) -> Sample:
+def _last_second(record: dict[str, Any]) -> float:
+    duration_s: Any = record.get("duration")
+    return duration_s + TOLERANCE_S if _is_number(duration_s) else math.inf
+
+
+def to_sample(record: dict[str, Any], id: str) -> Sample:
+    """The sample of a record without faults."""
     common: dict[str, Any] = {
         "id": id,
         "video": record["video"],

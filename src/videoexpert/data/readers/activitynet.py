@@ -17,9 +17,9 @@ SHORT_S = 0.5
 
 
 def read(path: Path, *, split: str | None = None) -> Dataset:
-    """One caption sample a video, id = video id; ``captions_to_grounding`` gives one grounding sample a sentence.
+    """One caption sample a video, id = video id; ``captions_to_grounding`` makes one sample a sentence of it.
 
-    path   ``train.json``, ``val_1.json``, ``val_2.json`` or their folder (then val_1 unless ``split`` says otherwise)
+    path   ``train.json``, ``val_1.json``, ``val_2.json`` or their folder (then val_1 unless ``split`` says)
     split  "val" is val_1 and "test" is val_2, as grounding papers use them
 
     Raises DataError that names the video of a malformed record.
@@ -27,7 +27,9 @@ def read(path: Path, *, split: str | None = None) -> Dataset:
     if split is not None and split not in SPLITS:
         raise InputError(f"split of activitynet-captions is {split!r}, expected one of {', '.join(SPLITS)}.")
     split = SPLITS[split] if split else None
-    file = files.locate(path, [f"{name}.json" for name in ([split] if split else ["val_1", "val_2", "train"])])
+    file = files.locate(
+        path, [f"{name}.json" for name in ([split] if split else ["val_1", "val_2", "train"])]
+    )
     split = split or files.split_in_name(file, ("train", "val_1", "val_2"))
     return read_captions(file, files.load_json(file), "activitynet-captions", split, SHORT_S)
 
@@ -47,7 +49,9 @@ def read_captions(file: Path, database: Any, benchmark: str, split: str | None, 
         windows = [files.pair(value, where) for value in files.list_field(record, "timestamps", where)]
         sentences = files.list_field(record, "sentences", where)
         if len(windows) != len(sentences):
-            raise DataError(f"{where}: {len(windows)} timestamps but {len(sentences)} sentences, expected as many.")
+            raise DataError(
+                f"{where}: {len(windows)} timestamps but {len(sentences)} sentences, expected as many."
+            )
         segments += len(windows)
         duration_s = files.duration(record.get("duration"), where)
         sample = caption_sample(video, duration_s, windows, sentences, report, where, short_s)

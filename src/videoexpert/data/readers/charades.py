@@ -28,11 +28,11 @@ def read(
 
     path         ``charades_sta_{split}.txt``, its folder, or the same annotations in QVHighlights' JSON lines
     lengths_csv  table of video lengths; None: every ``Charades_v1_{train,test}.csv`` beside the file
-    clip         windows past the end of the video are clipped to it; False leaves them as annotated, as scorers do
-                 that read the text file alone
+    clip         windows past the end of the video are clipped to it; False leaves them as annotated, as
+                 scorers do that read the text file alone
 
-    Four reversed records of the training split are dropped: three lie after the end of their video, so swapping
-    does not repair them. Raises DataError with the line of a malformed record.
+    Four reversed records of the training split are dropped: three lie after the end of their video, so
+    swapping does not repair them. Raises DataError with the line of a malformed record.
     """
     if split is not None and split not in SPLITS:
         raise InputError(f"split of charades-sta is {split!r}, expected one of {', '.join(SPLITS)}.")
@@ -85,7 +85,7 @@ def video_lengths(
 
 
 def inspect_lengths(table: Path, report: Report) -> None:
-    """Dirty records of a ``Charades_v1_*.csv``; for `data check` only, because reading needs just the lengths."""
+    """Dirty records of a ``Charades_v1_*.csv``; for `data check` only: reading needs just lengths."""
     for number, row in files.csv_rows(table, ("id", "length", "actions", "quality")):
         where = f"{table}, line {number}"
         length = _seconds(row["length"], where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ..report import Report
 from ..samples import Window
@@ -66,7 +67,7 @@ def note_order(windows: Sequence[Window], report: Report, id: str) -> None:
     """Count videos whose events are out of order or overlap, as annotated; both are normal and kept."""
     if list(windows) != sorted(windows):
         report.add("unsorted", id)
-    if any(b[0] < a[1] for a, b in zip(windows, windows[1:], strict=False)):
+    if any(b[0] < a[1] for a, b in pairwise(windows)):
         report.add("overlapping", id)
 
 

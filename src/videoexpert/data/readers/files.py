@@ -17,7 +17,7 @@ from ...errors import DataError
 
 
 def read_text(path: Path) -> str:
-    """The file as text, UTF-8 with or without byte-order mark; gzip is told by its first two bytes, not its name.
+    """The file as text, UTF-8 with or without byte-order mark; gzip is told by its first bytes, not its name.
 
     Raises DataError where it cannot be read.
     """
@@ -78,14 +78,16 @@ def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
         missing = [name for name in columns if name not in header]
         if missing:
             raise DataError(
-                f"{path}, line 1: no column {', '.join(missing)}; expected the header to hold {', '.join(columns)}."
+                f"{path}, line 1: no column {', '.join(missing)}; "
+                f"expected the header to hold {', '.join(columns)}."
             )
         for row in reader:
             if not row:
                 continue
             if len(row) != len(header):
                 raise DataError(
-                    f"{path}, line {reader.line_num}: {len(row)} fields, expected {len(header)} as in the header."
+                    f"{path}, line {reader.line_num}: {len(row)} fields, "
+                    f"expected {len(header)} as in the header."
                 )
             yield reader.line_num, dict(zip(header, row, strict=True))
     except csv.Error as error:
@@ -102,7 +104,7 @@ def existing(folder: Path, names: Sequence[str]) -> Path | None:
 
 
 def locate(path: Path, names: Sequence[str]) -> Path:
-    """``path`` itself where it is a file, else the first of the original names in that folder. Raises DataError."""
+    """``path`` itself where it is a file, else the first of the names in that folder. Raises DataError."""
     if path.is_file():
         return path
     found = existing(path, names)
@@ -155,7 +157,7 @@ def duration(value: Any, where: str) -> float:
     """A positive number of seconds. Raises DataError."""
     if number(value, "duration", where) <= 0:
         raise DataError(f"{where}: duration is {value}, expected seconds above 0.")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def pair(value: Any, where: str) -> tuple[float, float]:

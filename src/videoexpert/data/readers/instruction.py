@@ -1,4 +1,4 @@
-"""VTimeLLM-style instruction JSON: conversations whose times are placeholders (InternVid, ActivityNet, DiDeMo)."""
+"""VTimeLLM-style instruction JSON: conversations whose times are placeholders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMES_AFTER = re.compile(r"[^.!?\s]\s+(?:from|during|between) <s\d+>", re.IGNORE
 def read(path: Path, *, split: str | None = None) -> Dataset:
     """One conversation sample a record, id ``{video}_{index in the list}``; placeholders stay in the turns.
 
-    ``windows`` are the complete pairs (``<s0>``, ``<e0>``), ... in order of their number; ``clip`` is ``meta.split``.
+    ``windows`` are the complete pairs (``<s0>``, ``<e0>``), ... by number; ``clip`` is ``meta.split``.
 
     path   the JSON file, or a folder with VTimeLLM's ``stage2.json`` and ``stage3.json``
     split  "stage2" or "stage3", for a folder
@@ -96,7 +96,7 @@ def _sample(record: dict[str, Any], video: str, id: str, report: Report, where: 
 def _turns(record: dict[str, Any], where: str) -> list[Turn]:
     turns = []
     for turn in files.list_field(record, "conversations", where):
-        role = ROLES.get(turn.get("from")) if isinstance(turn, dict) else None
+        role = ROLES.get(str(turn.get("from"))) if isinstance(turn, dict) else None
         if role is None:
             raise DataError(f"{where}: a turn without 'from', expected 'human' or 'gpt'.")
         turns.append(Turn(role, files.text_field(turn, "value", where).replace("<video>", "").strip()))

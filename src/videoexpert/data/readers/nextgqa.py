@@ -28,14 +28,14 @@ def read(
 ) -> Dataset:
     """One grounded-QA sample a question that has spans, id ``{video}_{qid}``.
 
-    path        ``gsub_{split}.json`` or its folder (then test, on which results are reported, unless ``split`` says)
+    path        ``gsub_{split}.json`` or its folder (then test unless ``split`` says)
     questions   the question file; None: ``{split}.csv`` beside the spans
-    nextqa_csv  NExT-QA's own file of the same split; its index decides where two options equal the answer's text
-    clip        False leaves spans exactly as annotated (36 of the test split start 0.1 or 0.2 s before 0), as the
-                official scorer takes them
+    nextqa_csv  NExT-QA's own file of the same split; its index decides where two options equal the answer
+    clip        False leaves spans exactly as annotated (36 of the test split start 0.1 or 0.2 s before 0), as
+                the official scorer takes them
 
-    A span that ends up to 1 s after the duration is kept, and the duration raised: spans are finer than durations,
-    which are rounded to whole seconds. Raises DataError for malformed files.
+    A span that ends up to 1 s after the duration is kept, and the duration raised: spans are finer than
+    durations, which are rounded to whole seconds. Raises DataError for malformed files.
     """
     if split is not None and split not in SPLITS:
         raise InputError(f"split of nextgqa is {split!r}, expected one of {', '.join(SPLITS)}.")
@@ -48,13 +48,14 @@ def read(
 
 
 def inspect_frame_times(table: Path, spans: Path, report: Report) -> None:
-    """Count videos of a ``frame2time_*.json`` whose last time lies after the duration; for `data check` only."""
+    """Count videos of a ``frame2time_*.json`` whose last time is after the duration; `data check` only."""
     database, times = files.load_json(spans), files.load_json(table)
     if not isinstance(database, dict) or not isinstance(times, dict):
         raise DataError(f"{table}: expected an object of videos with 32 times each.")
     for video, values in times.items():
-        if video in database and isinstance(values, list) and values and values[-1] > database[video]["duration"]:
-            report.add("frame_time_after_duration", video, f"{values[-1]} of {database[video]['duration']}")
+        duration_s = database[video]["duration"] if video in database else float("inf")
+        if isinstance(values, list) and values and values[-1] > duration_s:
+            report.add("frame_time_after_duration", video, f"{values[-1]} of {duration_s}")
 
 
 def _question_file(file: Path, split: str | None, given: str | PathLike[str] | None) -> Path:
@@ -116,9 +117,7 @@ def _join(
     return Dataset("nextgqa", tuple(samples), report, counts, split, (file, table))
 
 
-def _spans(
-    file: Path, report: Report, clip: bool
-) -> tuple[dict[str, tuple[float, tuple[Window, ...]]], int]:
+def _spans(file: Path, report: Report, clip: bool) -> tuple[dict[str, tuple[float, tuple[Window, ...]]], int]:
     """``{video}_{qid}`` -> (duration, windows), and the number of segments in the file."""
     database = files.load_json(file)
     if not isinstance(database, dict):

@@ -1,4 +1,4 @@
-"""NExT-QA (multiple choice) and NExT-OE (open-ended) question files; the questions of NExT-GQA in the same code."""
+"""NExT-QA (multiple choice) and NExT-OE (open-ended) question files; NExT-GQA shares the code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Question:
 def read(path: Path, *, split: str | None = None, nextqa_csv: str | PathLike[str] | None = None) -> Dataset:
     """One QA sample a question, id ``{video}_{qid}``; without choices for the open-ended files.
 
-    path        ``{train,val,test}.csv``, ``nextoe_*.csv`` or the folder (then val unless ``split`` says otherwise)
+    path        ``{train,val,test}.csv``, ``nextoe_*.csv`` or the folder (then val unless ``split`` says)
     nextqa_csv  only for files whose answer is text: the file with the index of each answer
 
     Raises DataError with the line of a malformed row.
@@ -71,8 +71,8 @@ def read(path: Path, *, split: str | None = None, nextqa_csv: str | PathLike[str
 
 
 def questions(file: Path, report: Report, indices: dict[str, int]) -> Iterator[Question]:
-    """Every row, cleaned and counted. The answer is an index in NExT-QA (column ``video``), the option's text in
-    NExT-GQA (column ``video_id``), free text in NExT-OE (no options)."""
+    """Every row, cleaned and counted. The answer is an index in NExT-QA (column ``video``), the option's
+    text in NExT-GQA (column ``video_id``), free text in NExT-OE (no options)."""
     unique = UniqueIds(report)
     for line, row in files.csv_rows(file, ("question", "answer", "qid", "type")):
         where = f"{file}, line {line}"
@@ -98,7 +98,7 @@ def questions(file: Path, report: Report, indices: dict[str, int]) -> Iterator[Q
 
 
 def answer_indices(nextqa_csv: str | PathLike[str] | None) -> dict[str, int]:
-    """``{video}_{qid}`` -> 0-based index of the right option, from an original NExT-QA file; empty without one."""
+    """``{video}_{qid}`` -> 0-based index of the right option, from an original NExT-QA file."""
     if nextqa_csv is None:
         return {}
     path = Path(nextqa_csv)
@@ -135,8 +135,8 @@ def _index(text: str, count: int, where: str) -> int:
 
 
 def _fix_encoding(text: str, report: Report, id: str) -> str:
-    """UTF-8 bytes that were once read as GBK ("man鈥檚" is "man’s"): undone where it is certain, that is where the
-    bytes are valid UTF-8 and fewer letters outside ASCII come out."""
+    """UTF-8 bytes that were once read as GBK ("man鈥檚" is "man’s"): undone where it is
+    certain, that is where the bytes are valid UTF-8 and fewer letters outside ASCII come out."""
     if text.isascii():
         return text
     try:

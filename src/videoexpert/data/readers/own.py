@@ -1,4 +1,4 @@
-"""Own data in our JSON lines schema (docs/own-data.md). Nothing is repaired: a fault is the author's to mend."""
+"""Own data in our JSON lines schema (docs/own-data.md). Nothing is repaired: faults are for the author."""
 
 from __future__ import annotations
 

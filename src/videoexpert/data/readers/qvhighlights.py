@@ -1,4 +1,4 @@
-"""QVHighlights JSON lines, and other data sets in the same layout (Charades-STA and TACoS as lighthouse has them)."""
+"""QVHighlights JSON lines, and other data sets in that layout (Charades-STA, TACoS in lighthouse)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def read(path: Path, *, split: str | None = None) -> Dataset:
 
     path  ``highlight_{split}_release.jsonl``, or its folder (then val unless ``split`` says otherwise)
 
-    The test split has no labels: its samples are ``labelled=False``. Raises DataError with the line of a malformed record.
+    The test split has no labels: its samples are ``labelled=False``. Raises DataError with the line of a
+    malformed record.
     """
     if split is not None and split not in SPLITS:
         raise InputError(f"split of qvhighlights is {split!r}, expected one of {', '.join(SPLITS)}.")
@@ -50,7 +51,7 @@ def read_moment_lines(file: Path, benchmark: str, task: str, split: str | None) 
         if not query:
             report.add("empty_text", id)
             continue
-        if query in queries:
+        if task == "highlight" and query in queries:
             report.add("repeated_query", id, query)
         queries.add(query)
         labelled = record.get("relevant_windows") is not None
@@ -61,9 +62,7 @@ def read_moment_lines(file: Path, benchmark: str, task: str, split: str | None) 
         saliency = _saliency(record, windows, duration_s, report, id, where)
         kind = task if saliency is not None or not labelled else "grounding"
         samples.append(
-            Sample(
-                unique(id), video, kind, duration_s, query, windows, saliency=saliency, labelled=labelled
-            )
+            Sample(unique(id), video, kind, duration_s, query, windows, saliency=saliency, labelled=labelled)
         )
     counts = {split or "all": {"records": total, "videos": len(videos)}}
     return Dataset(benchmark, tuple(samples), report, counts, split, (file,))
@@ -78,11 +77,18 @@ def _windows(
 
 
 def _saliency(
-    record: dict[str, Any], windows: tuple[Window, ...], duration_s: float, report: Report, id: str, where: str
+    record: dict[str, Any],
+    windows: tuple[Window, ...],
+    duration_s: float,
+    report: Report,
+    id: str,
+    where: str,
 ) -> tuple[tuple[float, ...], ...] | None:
-    """One tuple of scores for every clip of the video; clips that nobody labelled have 0 (the data set's own rule)."""
+    """One tuple of scores for every clip of the video; clips nobody labelled have 0 (the data set's rule)."""
     if record.get("saliency_scores") is None:
-        if record.get("label") is not None:  # TVSum: one second a clip; YouTube Highlights: 100 frames every 50
+        if (
+            record.get("label") is not None
+        ):  # TVSum: one second a clip; YouTube Highlights: 100 frames every 50
             report.add("other_clip_grid", id)
         return None
     scores = files.list_field(record, "saliency_scores", where)
@@ -103,7 +109,9 @@ def _saliency(
         for clip in range(int(start // CLIP_S), clip_count(end) if end > start else 0)
     }
     if len(scores) != len(clips) or len(annotators) > 1 or set(clips) != inside or len(inside) != len(clips):
-        report.add("saliency_mismatch", id, f"{len(scores)} scores, {len(clips)} clips, {len(inside)} in windows")
+        report.add(
+            "saliency_mismatch", id, f"{len(scores)} scores, {len(clips)} clips, {len(inside)} in windows"
+        )
         return None
     if not any(value >= VERY_GOOD for score in scores for value in score):
         report.add("no_very_good_clip", id)

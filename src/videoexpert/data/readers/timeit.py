@@ -1,4 +1,4 @@
-"""TimeIT / VTG-IT instruction JSON lines: times are seconds inside the answers' text, read back by their patterns."""
+"""TimeIT / VTG-IT instruction JSON lines: times are read back from the answers' text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .clean import clean_text, clean_window
 
 EXTRA = ()
 TIME = r"(\d+(?:\.\d+)?)"
-# An event begins the answer or follows two spaces or a line break; descriptions hold commas and numbers of their own.
+# An event begins the answer or follows two spaces or a line break; descriptions hold commas and numbers too.
 EVENT = re.compile(rf"(?:^|\s{{2,}}|\n){TIME} - {TIME} seconds, ")
 GROUNDING = re.compile(rf"The given query happens in {TIME} - {TIME} seconds?\.?")
 HIGHLIGHT = re.compile(
@@ -24,10 +24,10 @@ HIGHLIGHT = re.compile(
 
 
 def read(path: Path, *, split: str | None = None) -> Dataset:
-    """One caption, grounding or highlight sample an answer, id ``{line}_{index}``; other answers become QA samples.
+    """One caption, grounding or highlight sample an answer, id ``{line}_{index}``; others become QA samples.
 
-    The query of grounding and highlights is the quoted part of the question, or all of it. Scores stand for every
-    2 s clip up to the last that is named (the files hold no durations). Raises DataError with the line.
+    The query of grounding and highlights is the quoted part of the question, or all of it. Scores stand for
+    every 2 s clip up to the last that is named (the files hold no durations). Raises DataError with the line.
     """
     if split is not None:
         raise InputError("timeit files have no splits; leave split out.")

@@ -17,8 +17,8 @@ SPLITS = ("generic", "temporal", "consistency")
 def read(path: Path, *, split: str | None = None) -> Dataset:
     """One open QA sample a question; ``question_type`` is the file it comes from.
 
-    Ids are ``{file}_{index}`` by place in the list, because (video, question) pairs repeat with other answers; the
-    two wordings of a consistency record are ``consistency_{index}_1`` and ``_2``.
+    Ids are ``{file}_{index}`` by place in the list, because (video, question) pairs repeat with other
+    answers; the two wordings of a consistency record are ``consistency_{index}_1`` and ``_2``.
 
     path   ``{generic,temporal,consistency}_qa.json`` or their folder (then every one that is there)
     split  one of the three
@@ -41,9 +41,7 @@ def read(path: Path, *, split: str | None = None) -> Dataset:
         rows, count = _read_file(file, kind, report)
         samples += rows
         counts[kind or "all"] = count
-    return Dataset(
-        "video-chatgpt", tuple(samples), report, counts, split, tuple(file for _, file in parts)
-    )
+    return Dataset("video-chatgpt", tuple(samples), report, counts, split, tuple(file for _, file in parts))
 
 
 def _read_file(file: Path, kind: str | None, report: Report) -> tuple[list[Sample], dict[str, int]]:

@@ -34,7 +34,8 @@ def read(path: Path, *, split: str | None = None) -> Dataset:
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict):
         raise DataError(f"{file}: expected an object with the key 'database'.")
-    report, samples, counts = Report(), [], {}
+    report, samples = Report(), []
+    counts: dict[str, dict[str, int]] = {}
     for video, record in database.items():
         where = f"{file}, video {video}"
         if not isinstance(record, dict):
