@@ -65,6 +65,22 @@ def test_every_video_ends_in_one_list(own: Path) -> None:
     assert not report.ok
 
 
+def test_real_videos_that_do_not_hold_what_they_promise(shared: Path, tmp_path: Path) -> None:
+    """videos.json: two files do not open; corrupted_tail promises 5 s and gives 28 pictures at 10 a second."""
+    good, *bad = names = ["sideways_rot90", "broken", "not_a_video", "corrupted_tail"]
+    rows = [
+        {"video": name, "query": "x", "moments": [[0, 1 if name == "sideways_rot90" else 5]]}
+        for name in names
+    ]
+    file = tmp_path / "own.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = check("jsonl", file, shared / "videos")
+    assert report.videos is not None
+    assert report.videos.good == 1
+    assert [video for video, _ in report.videos.unreadable] == bad[:2]
+    assert [video for video, _ in report.videos.too_short] == bad[2:]
+
+
 def test_the_command_prints_json_and_fails_on_broken_videos(
     own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,7 +105,8 @@ def test_qvhighlights_dirty_records(tmp_path: Path) -> None:
     ]
     assert dataset.report.counts == {
         "end_after_duration": 1, "outside_video": 1, "no_window_left": 1, "outer_spaces": 1,
-        "duplicate_id": 1, "repeated_query": 1, "no_very_good_clip": 1, "saliency_mismatch": 1, "other_clip_grid": 1,
+        "duplicate_id": 1, "repeated_query": 1, "no_very_good_clip": 1, "saliency_mismatch": 1,
+        "other_clip_grid": 1,
     }  # fmt: skip
     assert dataset[3].query == "z"
 

@@ -1,6 +1,6 @@
 """Every dirty record that a README of the shared annotations lists is found, one case a line.
 
-The numbers are the READMEs', counted there by other means. They hold for the files beside them and for no others.
+The numbers are the READMEs', counted there by other means. They hold for the files beside them only.
 """
 
 from __future__ import annotations
@@ -182,10 +182,10 @@ def test_activitynet_reversed_and_zero_length_spans(annotations: Path) -> None:
 
 
 def test_youcook2_urls_and_ids(annotations: Path) -> None:
-    dataset = read("youcook2", annotations / "youcook2")
+    dataset = checked("youcook2", annotations / "youcook2").dataset
     assert set(dataset.report["url_mismatch"]) == {"FHvZgt3ExDI", "yDZvPCG51zw"}
     listed = (annotations / "youcook2" / "train_list.txt").read_text().split()
-    training = read("youcook2", annotations / "youcook2", split="train")
+    training = checked("youcook2", annotations / "youcook2", split="train").dataset
     assert {s.video for s in training} == {line.partition("/")[2] for line in listed}
     dashed = {s.video for s in dataset if s.video.startswith("-")}
     assert dashed
@@ -224,7 +224,7 @@ def test_nextoe_keeps_both_questions_of_a_key(annotations: Path) -> None:
 
 
 def test_text_answers_map_back_to_the_indices_of_nextqa(annotations: Path) -> None:
-    by_index = read("nextqa", annotations / "nextqa", split="val")
+    by_index = checked("nextqa", annotations / "nextqa", split="val").dataset
     by_text = read("nextqa", annotations / "nextgqa" / "nextqa_val_text_answers.csv")
     assert [(s.id, s.choice) for s in by_text] == [(s.id, s.choice) for s in by_index]
 
@@ -274,17 +274,19 @@ def test_timeit_records_are_those_they_derive_from(annotations: Path) -> None:
     dataset = read("timeit", annotations / "instruction_json" / "timeit_style_samples.jsonl")
     tasks = [sample.task for sample in dataset]
     assert [tasks.count(task) for task in ("caption", "grounding", "highlight", "qa")] == [16, 15, 15, 0]
-    cook = {sample.video: sample for sample in read("youcook2", annotations / "youcook2")}
+    cook = {sample.video: sample for sample in checked("youcook2", annotations / "youcook2").dataset}
     for sample in dataset:
         if sample.source == "derived_from_YouCook2":
             video = sample.video.removeprefix("YouCook2/").removesuffix(".mp4")
             assert sample.windows == cook[video].windows
             # the derived answers end each sentence in a full stop
             assert [text.removesuffix(".") for text in sample.captions] == list(cook[video].captions)
-    queries = {s.query for s in read("charades-sta", annotations / "charades_sta")}
+    queries = {s.query for s in checked("charades-sta", annotations / "charades_sta", split="train").dataset}
     grounding = [s for s in dataset if s.task == "grounding"]
     assert all(f"{s.query}." in queries or s.query in queries for s in grounding)
-    highlights = {s.query: s for s in read("qvhighlights", annotations / "qvhighlights", split="train")}
+    highlights = {
+        s.query: s for s in checked("qvhighlights", annotations / "qvhighlights", split="train").dataset
+    }
     for sample in (s for s in dataset if s.task == "highlight"):
         original = highlights[sample.query]
         assert sample.windows
