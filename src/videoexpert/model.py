@@ -239,10 +239,13 @@ class VideoExpertModel(PreTrainedModel):
 
     def localise(self, states: Tensor, roles: Tensor, loc_positions: Tensor) -> HeadOutput:
         """Indicator (Q, N) and boundary (Q, N, 2) logits of every ``<LOC>`` from states (B, L, D)."""
-        rows, places = loc_positions.unbind(-1)
-        locs = states[rows, places - self._loc_shift]
+        locs = self.loc_states(states, loc_positions)
         frames = states[roles == TokenRole.TEMPORAL].unflatten(0, (len(states), -1))
-        return self.head(frames.float(), locs.float(), rows)
+        return self.head(frames.float(), locs.float(), loc_positions[:, 0])
+
+    def loc_states(self, states: Tensor, loc_positions: Tensor) -> Tensor:
+        """(Q, D) the states that stand for each ``<LOC>``: its own, or the one before it (``loc_state``)."""
+        return states[loc_positions[:, 0], loc_positions[:, 1] - self._loc_shift]
 
     @property
     def _loc_shift(self) -> int:

@@ -1,8 +1,9 @@
 """Second stage of the shipped model: a small language model from scratch, our stand-in for a pretrained one.
 
-Everything but the vision encoder trains jointly on all tasks, with a dense label at every T state (which thing does
-what now), because the loss at ``<LOC>`` alone leaves the T states blind for long. Afterwards the language model is
-frozen and only the paper's parts train (``videoexpert train``).
+Everything but the vision encoder trains jointly on all tasks, with two read-outs that only training has: at every T
+state, which thing does what now; at every ``<LOC>``, which thing and what it does. The grounding loss alone first
+learns where anything happens at all, and then has no reason to look at the query for thousands of steps.
+Afterwards the language model is frozen and only the paper's parts train.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from ..data.collate import collate, make_example
+from ..data.samples import Sample
+from ..data.synthetic.language import meaning
 from ..data.synthetic.samples import samples_of
 from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
 from ..language.prompter import Prompter
@@ -49,6 +52,7 @@ class BaseRecipe:
     questions: int = 7  # of each video, at the most
     learning_rate: float = 2e-3
     dense_weight: float = 2.0
+    tasks: tuple[str, ...] = ("grounding", "caption", "grounded_qa")
     train_language: bool = True
     seed: int = 1
 
@@ -112,6 +116,22 @@ def dense_labels(script: Script, num_frames: int) -> Tensor:
     return labels.flatten(1).clamp_(max=1)
 
 
+def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
+    """For each ``<LOC>`` of a sample (colours + actions,): the thing and the action it stands for."""
+    by_window = {(e.start, e.end): (script.objects[e.object].colour, e.action) for e in script.events}
+    if sample.task == "caption":
+        found: list[tuple[str, str] | None] = [by_window[w] for w in sample.windows]
+    else:
+        found = [by_window[sample.windows[0]] if sample.windows else meaning(sample.query or "")]
+    labels = []
+    for pair in found:
+        label = torch.zeros(len(COLOURS) + len(ACTIONS))
+        if pair is not None:
+            label[COLOUR_INDEX[pair[0]]] = label[len(COLOURS) + ACTIONS.index(pair[1])] = 1.0
+        labels.append(label)
+    return labels
+
+
 class BaseBatches(Dataset[dict[str, Tensor]]):
     """The batch of each step by its number, so that a resumed run sees what an uninterrupted one would."""
 
@@ -127,10 +147,10 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
         per_epoch = len(self.source) // self.recipe.videos
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.source))
-        videos, examples, dense = [], [], []
+        videos, examples, dense, asked = [], [], [], []
         for index in order[place * self.recipe.videos : (place + 1) * self.recipe.videos]:
             script, tokens = self.source[int(index)]
-            samples = samples_of(script, rng)
+            samples = [s for s in samples_of(script, rng) if s.task in self.recipe.tasks]
             if len(samples) > self.recipe.questions:
                 samples = rng.sample(samples, self.recipe.questions)
             videos.append(tokens)
@@ -138,8 +158,9 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
                     make_example(self.prompter, s, rng if rng.random() < 0.7 else None) for s in samples
                 ])
             dense.append(dense_labels(script, len(tokens.temporal)))
+            asked += [label for sample in samples for label in asked_labels(script, sample)]
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
-        batch["dense"] = torch.stack(dense)
+        batch["dense"], batch["asked"] = torch.stack(dense), torch.stack(asked)
         return batch
 
 
@@ -157,7 +178,9 @@ def train_base(
     """Train (or resume) one joint stage; with ``train_language`` off only the paper's parts move."""
     torch.manual_seed(recipe.seed)
     width = model.language.get_input_embeddings().weight.shape[1]
-    readout = nn.Linear(width, len(COLOURS) * len(ACTIONS))
+    readout = nn.ModuleDict(
+        {"now": nn.Linear(width, len(COLOURS) * len(ACTIONS)), "asked": nn.Linear(width, len(COLOURS) + len(ACTIONS))}
+    )
     own = set(model.trained_names())
     for name, parameter in model.named_parameters():
         lora = name.endswith((".lora_A", ".lora_B"))
@@ -176,13 +199,13 @@ def train_base(
     began, cpu, sums = time.time(), time.process_time(), {}
     for step, batch in _numbered(BaseBatches(source, prompter, recipe), step):
         set_learning_rate(optimisers, cosine_factor(step, recipe.steps, warm_up=0.03))
-        dense = batch.pop("dense")
+        dense, asked = batch.pop("dense"), batch.pop("asked")
         out = model(**batch, return_states=True)
         states = out.states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
-        dense_loss = F.binary_cross_entropy_with_logits(
-            readout(states), dense, pos_weight=torch.tensor(4.0)
-        )
-        (out.loss + recipe.dense_weight * dense_loss).backward()
+        dense_loss = F.binary_cross_entropy_with_logits(readout["now"](states), dense, pos_weight=torch.tensor(4.0))
+        at_loc = readout["asked"](model.loc_states(out.states, batch["loc_positions"]))
+        asked_loss = F.binary_cross_entropy_with_logits(at_loc, asked)
+        (out.loss + recipe.dense_weight * (dense_loss + asked_loss)).backward()
         nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
         for optimiser in optimisers:
             optimiser.step()
@@ -192,7 +215,8 @@ def train_base(
             "ind": out.indicator_loss,
             "l1": out.l1_loss,
             "giou": out.giou_loss,
-            "dense": dense_loss,
+            "now": dense_loss,
+            "asked": asked_loss,
         }
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) / every
@@ -242,7 +266,7 @@ def quick_scores(model: VideoExpertModel, prompter: Prompter, source: VideoSourc
                 best = decode_moments(
                     head.indicator[i], head.offsets[i], centres, script.duration, moment_from=way, top_k=1
                 )[0]
-                found[way].append(max(_iou((best.start, best.end), w) for w in windows))
+                found[way].append(max(overlap((best.start, best.end), w) for w in windows))
     scores = {}
     for way, values in found.items():
         ious = np.array(values)
@@ -252,6 +276,7 @@ def quick_scores(model: VideoExpertModel, prompter: Prompter, source: VideoSourc
     return scores
 
 
-def _iou(a: tuple[float, float], b: tuple[float, float]) -> float:
-    overlap = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
-    return overlap / max(a[1] - a[0] + b[1] - b[0] - overlap, 1e-9)
+def overlap(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """IoU of two intervals."""
+    both = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
+    return both / max(a[1] - a[0] + b[1] - b[0] - both, 1e-9)

@@ -65,6 +65,14 @@ def query_for(thing: SceneObject, action: str, rng: random.Random, *, held_out: 
     )
 
 
+def meaning(query: str) -> tuple[str, str] | None:
+    """(colour, action) that a query of this world asks for; None where it names no colour or no action."""
+    colour = next((c for c in COLOURS if c in query.split()), None)
+    phrases = [(v, a) for table in (VERBS, HELD_OUT_VERBS) for a, verbs in table.items() for v in verbs]
+    action = next((a for v, a in sorted(phrases, key=lambda p: -len(p[0])) if query.endswith(v)), None)
+    return (colour, action) if colour and action else None
+
+
 def caption_of(script: Script, event: Event) -> str:
     """The canonical sentence of an event."""
     return f"the {script.objects[event.object].name} {VERBS[event.action][0]}"

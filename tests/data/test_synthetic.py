@@ -1,0 +1,198 @@
+"""The synthetic world: seeded, consistent with its own annotations, and in need of motion."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from videoexpert.data.synthetic.language import (
+    HELD_OUT_SENTENCES,
+    HELD_OUT_VERBS,
+    VERBS,
+    absent_query,
+    meaning,
+    query_for,
+    questions_of,
+    windows_of,
+)
+from videoexpert.data.synthetic.render import render
+from videoexpert.data.synthetic.samples import samples_of
+from videoexpert.data.synthetic.world import (
+    ACTIONS,
+    LEVELS,
+    Event,
+    SceneObject,
+    Script,
+    frame_times,
+    sample_script,
+    states_at,
+)
+from videoexpert.data.synthetic.write import WorldRecipe, annotation_files, write_world
+from videoexpert.errors import InputError
+
+
+def scripts(level: int, count: int = 60) -> list[Script]:
+    rng = random.Random(level)
+    return [sample_script(rng, level, f"v{i}") for i in range(count)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_scripts_are_possible(level):
+    seen = set()
+    for script in scripts(level):
+        times = frame_times(script.duration)
+        states = states_at(script, times)
+        assert ((states.x > 0.05) & (states.x < 0.95) & (states.y > 0.05) & (states.y < 0.95)).all()
+        assert ((states.alpha >= -1e-9) & (states.alpha <= 1 + 1e-9)).all()
+        assert len({o.colour for o in script.objects}) == len(script.objects)
+        for event in script.events:
+            assert 0 <= event.start < event.end <= script.duration
+            seen.add(event.action)
+        for index in range(len(script.objects)):
+            own = sorted((e.start, e.end) for e in script.events if e.object == index)
+            assert all(a[1] <= b[0] for a, b in zip(own, own[1:], strict=False))
+    assert seen == set(ACTIONS[: LEVELS[level].actions])
+
+
+def test_an_event_changes_its_object_during_its_window_only():
+    thing = SceneObject("red", "circle", 0.3, 0.5, 0.1, 0.0)
+    script = Script("v", 12.0, (thing,), (Event(0, "right", 4.0, 6.0, 0.4),), 7, 1)
+    states = states_at(script, np.array([0.0, 4.0, 5.0, 6.0, 11.0]))
+    np.testing.assert_allclose(states.x[:, 0], [0.3, 0.3, 0.5, 0.7, 0.7])
+    np.testing.assert_allclose(states.y[:, 0], 0.5)
+
+
+def test_directions_need_motion():
+    """A frame in the middle of moving left is one of moving right: only their order tells them apart."""
+    left = Script(
+        "a", 12.0, (SceneObject("red", "circle", 0.7, 0.5, 0.1, 0),), (Event(0, "left", 4, 8, 0.4),), 3, 1
+    )
+    right = Script(
+        "b", 12.0, (SceneObject("red", "circle", 0.3, 0.5, 0.1, 0),), (Event(0, "right", 4, 8, 0.4),), 3, 1
+    )
+    times = np.linspace(4.0, 8.0, 9)
+    difference = render(left, times, 48).int() - render(right, times[::-1].copy(), 48).flip(0).int()
+    assert difference.abs().max() <= 1
+
+
+@pytest.mark.parametrize("shape", ["circle", "square", "triangle", "cross", "ring"])
+def test_rendering_puts_the_shape_where_the_state_says(shape):
+    script = Script("v", 12.0, (SceneObject("red", shape, 0.25, 0.75, 0.12, 0.0),), (), 1, 1)
+    image = render(script, np.array([1.0]), 64)[0].float()
+    redness = (image[0] - image[1] - image[2]).clamp(min=0)
+    ys, xs = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(64) + 0.5, indexing="ij")
+    assert float((redness * xs).sum() / redness.sum()) / 64 == pytest.approx(0.25, abs=0.02)
+    assert float((redness * ys).sum() / redness.sum()) / 64 == pytest.approx(0.75, abs=0.03)
+
+
+def test_same_seed_same_pixels():
+    script = scripts(3, 1)[0]
+    times = frame_times(script.duration)[:20]
+    assert torch.equal(render(script, times, 64), render(script, times, 64))
+
+
+def test_held_out_phrasings_never_occur_in_training():
+    rng = random.Random(0)
+    thing = SceneObject("red", "circle", 0.3, 0.5, 0.1, 0.0)
+    for action in ACTIONS:
+        assert not set(VERBS[action]) & set(HELD_OUT_VERBS[action])
+        seen = {query_for(thing, action, rng) for _ in range(300)}
+        held = {query_for(thing, action, rng, held_out=True) for _ in range(300)}
+        assert len(seen) > 8
+        assert len(held) > 4
+        assert not seen & held
+    assert len(HELD_OUT_SENTENCES) == 2
+
+
+def test_queries_mean_what_they_were_made_for():
+    rng = random.Random(0)
+    for action in ACTIONS:
+        for held_out in (False, True):
+            thing = SceneObject("blue", "square", 0.3, 0.5, 0.1, 0.0)
+            assert meaning(query_for(thing, action, rng, held_out=held_out)) == ("blue", action)
+    assert meaning("what does it do") is None
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_absent_queries_are_false_and_questions_have_one_right_answer(level):
+    rng = random.Random(5)
+    for script in scripts(level, 30):
+        query = absent_query(script, rng)
+        assert query is not None
+        colour, action = meaning(query)
+        at = [i for i, o in enumerate(script.objects) if o.colour == colour]
+        assert all(not windows_of(script, i, action) for i in at)
+        for q in questions_of(script, rng):
+            assert len(set(q.choices)) == len(q.choices) == 5
+            assert all(0 <= a < b <= script.duration for a, b in q.windows)
+
+
+def test_samples_cover_every_event_once():
+    for script in scripts(2, 20):
+        samples = samples_of(script, random.Random(1))
+        captions = next(s for s in samples if s.task == "caption")
+        assert len(captions.captions) == len(script.events)
+        found = sorted(w for s in samples if s.task == "grounding" for w in s.windows)
+        assert found == sorted((e.start, e.end) for e in script.events)
+        assert len({s.id for s in samples}) == len(samples)
+
+
+def test_annotation_files_are_the_benchmarks_own_and_keep_the_splits_apart():
+    recipe = WorldRecipe(videos=40, seed=3, test_share=0.4)
+    made = [recipe.script(i) for i in range(40)]
+    files = annotation_files(recipe, made)
+    assert files == annotation_files(recipe, [recipe.script(i) for i in range(40)])
+    test = {s.id for i, s in enumerate(made) if recipe.split(i) == "test"}
+    assert 12 <= len(test) <= 20
+    train_lines = files["charades-sta/charades_sta_train.txt"].splitlines()
+    test_lines = files["charades-sta/charades_sta_test.txt"].splitlines()
+    assert {line.split()[0] for line in test_lines} <= test
+    assert not {line.split()[0] for line in train_lines} & test
+    for line in test_lines:
+        head, sentence = line.split("##")
+        _, start, end = head.split(" ")
+        assert float(start) < float(end)
+        assert sentence.endswith(".")
+    rows = [json.loads(line) for line in files["qvhighlights/highlight_val_release.jsonl"].splitlines()]
+    for row in rows:
+        inside = {c for a, b in row["relevant_windows"] for c in range(a // 2, b // 2)}
+        assert inside == set(row["relevant_clip_ids"])
+        assert len(row["saliency_scores"]) == len(row["relevant_clip_ids"])
+        assert all(0 <= s <= 4 for triple in row["saliency_scores"] for s in triple)
+    questions = list(csv.DictReader(files["nextgqa/test.csv"].splitlines()))
+    spans = json.loads(files["nextgqa/gsub_test.json"])
+    by_index = list(csv.DictReader(files["nextqa/test.csv"].splitlines()))
+    for a, b in zip(questions, by_index, strict=True):
+        assert a["answer"] == b[f"a{b['answer']}"]
+        assert spans[a["video_id"]]["location"][a["qid"]]
+    database = json.loads(files["youcook2/youcookii_annotations_trainval.json"])["database"]
+    assert {v for v, d in database.items() if d["subset"] == "validation"} == test
+
+
+def test_write_world_resumes_and_refuses_another_world(tmp_path: Path):
+    recipe = WorldRecipe(videos=2, seed=1, size=32)
+    write_world(recipe, tmp_path, workers=1)
+    videos = sorted((tmp_path / "videos").glob("*.mp4"))
+    assert len(videos) == 2
+    first, second = (v.read_bytes() for v in videos)
+    videos[1].unlink()
+    done = []
+    write_world(recipe, tmp_path, workers=1, progress=done.append)
+    assert done == [1]
+    assert [v.read_bytes() for v in sorted((tmp_path / "videos").glob("*.mp4"))] == [first, second]
+    with pytest.raises(InputError, match="another synthetic world"):
+        write_world(WorldRecipe(videos=2, seed=2, size=32), tmp_path, workers=1)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"videos": 0}, {"level": 9}, {"size": 33}, {"size": 8}, {"test_share": 1.5}]
+)
+def test_impossible_worlds_are_refused(fields):
+    with pytest.raises(InputError, match="expected"):
+        WorldRecipe(**fields)
