@@ -66,12 +66,9 @@ def test_every_video_ends_in_one_list(own: Path) -> None:
 
 
 def test_real_videos_that_do_not_hold_what_they_promise(shared: Path, tmp_path: Path) -> None:
-    """videos.json: two files do not open; corrupted_tail promises 5 s and gives 28 pictures at 10 a second."""
+    """Two files do not open; corrupted_tail promises 5 s and gives 28 pictures at 10 a second (videos.json)."""
     good, *bad = names = ["sideways_rot90", "broken", "not_a_video", "corrupted_tail"]
-    rows = [
-        {"video": name, "query": "x", "moments": [[0, 1 if name == "sideways_rot90" else 5]]}
-        for name in names
-    ]
+    rows = [{"video": name, "query": "x", "moments": [[0, 1 if name == good else 5]]} for name in names]
     file = tmp_path / "own.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     report = check("jsonl", file, shared / "videos")
