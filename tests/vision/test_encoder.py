@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
     CLIPConfig,
@@ -256,7 +257,7 @@ def test_incomplete_or_foreign_folders_are_refused(
     with pytest.raises(CheckpointError, match="model_type 'llama', expected one of clip"):
         VisionEncoder.from_pretrained(tmp_path / "text")
     clip.vision_model.save_pretrained(tmp_path / "no_projection")
-    with pytest.raises(CheckpointError, match=r"lacks 1 weights .*visual_projection\.weight"):
+    with pytest.raises(CheckpointError, match=r"lacks weights \(1, visual_projection\.weight first"):
         VisionEncoder.from_pretrained(tmp_path / "no_projection")
     (tmp_path / "cut").mkdir()
     for file in clip_folder.iterdir():
@@ -265,6 +266,23 @@ def test_incomplete_or_foreign_folders_are_refused(
         (tmp_path / "cut" / file.name).write_bytes(cut)
     with pytest.raises(CheckpointError, match="is not a vision encoder"):
         VisionEncoder.from_pretrained(tmp_path / "cut")
+
+
+def test_no_weight_is_skipped_in_silence(
+    clip_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for file in clip_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(clip_folder / "model.safetensors")
+    # OpenAI's published folders hold this constant; text tower and position ids go without a word on stderr.
+    weights["vision_model.embeddings.position_ids"] = torch.arange(1 + PATCHES)[None]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    VisionEncoder.from_pretrained(tmp_path)
+    assert "LOAD REPORT" not in capfd.readouterr().err
+    weights["vision_model.encoder.layers.3.mlp.fc1.weight"] = torch.zeros(48, 32)
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"has unknown weights \(1, vision_model\.encoder\.layers\.3"):
+        VisionEncoder.from_pretrained(tmp_path)
 
 
 def test_weights_of_another_shape_are_refused(clip_folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,10 @@ class VisionEncoder(nn.Module):
             config = AutoConfig.from_pretrained(path_or_id)
             vision_config = _vision_config(config.to_dict())
             kind: Any = _model_class(vision_config)
-            model, report = kind.from_pretrained(path_or_id, config=vision_config, output_loading_info=True)
+            with _without_load_report():
+                model, report = kind.from_pretrained(
+                    path_or_id, config=vision_config, output_loading_info=True
+                )
         except InputError as error:
             raise CheckpointError(f"{path_or_id} cannot be the vision encoder: {error}") from error
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -106,12 +111,7 @@ class VisionEncoder(nn.Module):
                 f"{path_or_id} is not a vision encoder that transformers can load ({reason}); name a CLIP or "
                 "SigLIP folder or hub id."
             ) from error
-        lacking = sorted(report["missing_keys"])
-        if lacking:
-            raise CheckpointError(
-                f"{path_or_id} lacks {len(lacking)} weights of its vision tower ({lacking[0]}, ...), "
-                "expected a complete CLIPModel, CLIPVisionModelWithProjection or SigLIP model; save it again."
-            )
+        _check_keys(path_or_id, report)
         return cls(model, _stored_preprocessor(path_or_id))
 
     def to_config(self) -> dict[str, Any]:
@@ -254,6 +254,39 @@ def _vision_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
 
 def _model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     return CLIPVisionModelWithProjection if isinstance(config, CLIPVisionConfig) else SiglipVisionModel
+
+
+@contextmanager
+def _without_load_report() -> Iterator[None]:
+    """Hide transformers' table of keys while loading: _check_keys judges them and expects a text tower's."""
+    logger = logging.getLogger("transformers.modeling_utils")
+
+    def hide(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    logger.addFilter(hide)
+    try:
+        yield
+    finally:
+        logger.removeFilter(hide)
+
+
+def _check_keys(path_or_id: str | Path, report: Mapping[str, Any]) -> None:
+    """CheckpointError unless the checkpoint holds exactly the tower's weights, beside a text tower's."""
+    allowed = ("text_model.", "text_projection.", "logit_")
+    missing = sorted(report["missing_keys"])
+    # Older CLIP checkpoints store position_ids, a constant.
+    foreign = sorted(
+        key
+        for key in report["unexpected_keys"]
+        if not key.startswith(allowed) and not key.endswith(".position_ids")
+    )
+    for keys, what in ((missing, "lacks"), (foreign, "has unknown")):
+        if keys:
+            raise CheckpointError(
+                f"{path_or_id} {what} weights ({len(keys)}, {keys[0]} first), expected exactly those of a "
+                "CLIPModel, CLIPVisionModelWithProjection or SigLIP model; save it again."
+            )
 
 
 def _default_preprocessor(model_type: str, image_size: int) -> Preprocessor:
