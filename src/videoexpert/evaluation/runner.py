@@ -1,0 +1,264 @@
+"""``eval``: answer a whole benchmark from video files, resumably, then score it.
+
+Predictions are appended as they come, one JSON line a sample (docs/predictions.md), so a killed run goes on where it
+stopped and ends with the same result file. A video that cannot be read is reported and skipped; its samples count as
+missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..data.readers import read
+from ..data.samples import Dataset, Sample
+from ..data.videos import VideoFolder
+from ..errors import DataError, InputError, VideoError, VideoExpertError
+from .score import score
+
+ANSWERED = ("charades-sta", "activitynet-captions", "qvhighlights", "youcook2", "nextqa", "nextgqa")
+PREDICTIONS, RESULT, SUBMISSION = "predictions.jsonl", "result.json", "submission.zip"
+Row = dict[str, Any]
+
+
+class System(Protocol):
+    """Anything that answers samples about one video: our model, or a baseline."""
+
+    name: str
+
+    def describe(self) -> dict[str, Any]:
+        """What the result file says of it."""
+        ...
+
+    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
+        """One row a sample, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result as written to ``result.json``, and the videos that failed with their sentence."""
+
+    result: dict[str, Any]
+    failed: dict[str, str]
+
+
+def evaluate(
+    benchmark: str,
+    system: System,
+    annotations: str | Path,
+    videos: str | Path,
+    out: str | Path,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Answer every sample of a benchmark and score the answers; ``progress`` hears (done, all) samples.
+
+    annotations  the benchmark's original file or folder
+    videos       folder with the videos, named by id
+    out          folder for predictions.jsonl, result.json and, for QVHighlights, submission.zip
+    limit        only the first so many samples; the result then says so and counts no other as missing
+
+    Raises InputError for a benchmark that is not answered from videos, or an ``out`` that another run began.
+    """
+    if benchmark not in ANSWERED:
+        raise InputError(f"eval answers {', '.join(ANSWERED)}, got {benchmark!r}.")
+    dataset = read(benchmark, annotations, split=split)
+    samples = list(dataset.samples)[:limit]
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = describe_run(benchmark, system, dataset, limit, len(samples))
+    _begin(folder / "run.json", run)
+    predictions = folder / PREDICTIONS
+    done = _finished(predictions)
+    failed = _answer_all(system, samples, VideoFolder(Path(videos)), predictions, done, progress)
+    _in_order(predictions, samples)
+    files = [str(f) for f in dataset.files if f.suffix != ".csv" or benchmark in ("nextqa", "nextgqa")]
+    result = score(benchmark, predictions, _annotation_path(annotations, files), split=None, missing=_missing(limit))
+    result["run"] = {**result["run"], **run, "failed_videos": failed}
+    if benchmark == "qvhighlights":
+        write_submission(predictions, folder / SUBMISSION)
+    _write_json(folder / RESULT, result)
+    return Outcome(result, failed)
+
+
+def describe_run(benchmark: str, system: System, dataset: Dataset, limit: int | None, count: int) -> dict[str, Any]:
+    """What a number needs to be reproduced."""
+    return {
+        "benchmark": benchmark,
+        "system": system.describe(),
+        "samples": count,
+        "limit": limit,
+        "split": dataset.split,
+        "annotation_files": {f.name: _digest(f) for f in dataset.files},
+        "python": platform.python_version(),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+
+
+def _missing(limit: int | None) -> str:
+    return "wrong" if limit is None else "skip"
+
+
+def _annotation_path(given: str | Path, files: list[str]) -> str | Path:
+    """The file that the reader chose in a folder, so that answers and score are of one split."""
+    path = Path(given)
+    return path if path.is_file() or len(files) != 1 else files[0]
+
+
+def _begin(file: Path, run: dict[str, Any]) -> None:
+    """Refuse to mix two runs in one folder."""
+    text = json.dumps(run, indent=1, sort_keys=True) + "\n"
+    if file.exists() and file.read_text() != text:
+        raise InputError(
+            f"{file.parent} holds a run with another model, data or version; choose another --out, or delete it."
+        )
+    file.write_text(text)
+
+
+def _finished(predictions: Path) -> set[str]:
+    """Ids already answered; a line that a kill cut short is taken off."""
+    if not predictions.exists():
+        return set()
+    lines = predictions.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    if len(whole) < len(lines):
+        predictions.write_text("".join(whole), encoding="utf-8")
+    return {json.loads(line)["id"] for line in whole}
+
+
+def _answer_all(
+    system: System,
+    samples: list[Sample],
+    folder: VideoFolder,
+    predictions: Path,
+    done: set[str],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, str]:
+    by_video: dict[tuple[str, Any], list[Sample]] = {}
+    for sample in samples:
+        if sample.id not in done:
+            by_video.setdefault((sample.video, sample.clip), []).append(sample)
+    failed: dict[str, str] = {}
+    count = len(done)
+    with predictions.open("a", encoding="utf-8") as stream:
+        for (video, _), own in by_video.items():
+            try:
+                path = folder.find(video)
+                if path is None:
+                    raise VideoError(f"no file for {video} under {folder.folder}.")
+                for row in system.answer(path, own):
+                    stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+                stream.flush()
+            except (VideoError, DataError) as error:
+                failed[video] = str(error)
+            count += len(own)
+            if progress:
+                progress(count, len(samples))
+    return failed
+
+
+def _in_order(predictions: Path, samples: list[Sample]) -> None:
+    """Rows in the order of the samples, whatever order interrupted runs left them in."""
+    place = {sample.id: i for i, sample in enumerate(samples)}
+    rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
+    rows.sort(key=lambda row: place.get(row["id"], len(place)))
+    part = predictions.with_suffix(".part")
+    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    part.replace(predictions)
+
+
+def write_submission(predictions: Path, out: Path) -> None:
+    """The zip that the QVHighlights server takes: ``hl_val_submission.jsonl`` and the same rows as test."""
+    rows = []
+    for line in predictions.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        rows.append(
+            {
+                "qid": int(row["id"]) if row["id"].isdigit() else row["id"],
+                "query": row["query"],
+                "vid": row["video"],
+                "pred_relevant_windows": [[m["start"], m["end"], m["score"]] for m in row["moments"]],
+                "pred_saliency_scores": row["saliency"],
+            }
+        )
+    text = "\n".join(json.dumps(row) for row in rows)
+    part = out.with_suffix(".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("hl_val_submission.jsonl", "hl_test_submission.jsonl"):
+            archive.writestr(zipfile.ZipInfo(name), text)  # no time stamp: same answers, same bytes
+    part.replace(out)
+
+
+class ModelSystem:
+    """Our model, through the session that every user has."""
+
+    def __init__(self, expert: Any, top_k: int = 10) -> None:
+        self.expert, self.top_k, self.name = expert, top_k, expert.name
+
+    def describe(self) -> dict[str, Any]:
+        from ..language import prompt
+
+        config = self.expert.model.config
+        return {
+            "model": self.name,
+            "preset": config.preset,
+            "config": {k: v for k, v in config.to_dict().items() if k not in ("vision_config", "language_config")},
+            "weights": self.expert.digest,
+            "prompts": {
+                "grounding": prompt.grounding_question("{query}", config) + " -> " + prompt.grounding_answer(config),
+                "captions": prompt.caption_question(config),
+                "grounded_qa": prompt.question_with_choices("{question}", ["a", "b"], config, grounded=True),
+            },
+        }
+
+    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
+        clip = samples[0].clip or (None, None)
+        video = self.expert.open(path, start=clip[0], end=clip[1])
+        offset = video.start
+        grounding = [s for s in samples if s.task in ("grounding", "highlight")]
+        found = dict(
+            zip((s.id for s in grounding), video.ground([s.query or "" for s in grounding], self.top_k), strict=True)
+        ) if grounding else {}
+        for sample in samples:
+            row: Row = {"id": sample.id, "video": sample.video}
+            if sample.id in found:
+                moments = found[sample.id]
+                row |= {"query": sample.query, "moments": [_moment(m, offset) for m in moments]}
+                row["presence"] = moments.presence
+                if sample.task == "highlight":
+                    row["saliency"] = list(video.saliency(moments).scores)
+            elif sample.task == "caption":
+                row["moments"] = [{**_moment(m, offset), "text": m.text} for m in video.caption()]
+            elif sample.task in ("qa", "grounded_qa"):
+                answer = video.ask(sample.query or "", list(sample.choices) or None)
+                row |= {"query": sample.query, "answer": answer.text, "choice": answer.choice}
+                row["moments"] = [_moment(m, offset) for m in answer.moments]
+            else:
+                raise VideoExpertError(f"sample {sample.id} is a {sample.task}, which eval does not answer.")
+            yield row
+
+
+def _moment(moment: Any, offset: float) -> dict[str, float]:
+    """Times as annotated: from the start of the input, which may be a part of the file."""
+    return {"start": moment.start - offset, "end": moment.end - offset, "score": moment.score}
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def _write_json(path: Path, content: Any) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
