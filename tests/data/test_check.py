@@ -66,7 +66,7 @@ def test_every_video_ends_in_one_list(own: Path) -> None:
 
 
 def test_real_videos_that_do_not_hold_what_they_promise(shared: Path, tmp_path: Path) -> None:
-    """Two files do not open; corrupted_tail promises 5 s and gives 28 pictures at 10 a second (videos.json)."""
+    """Two files do not open; corrupted_tail promises 5 s and gives 28 pictures at 10 a second."""
     good, *bad = names = ["sideways_rot90", "broken", "not_a_video", "corrupted_tail"]
     rows = [{"video": name, "query": "x", "moments": [[0, 1 if name == good else 5]]} for name in names]
     file = tmp_path / "own.jsonl"
