@@ -5,13 +5,15 @@
     tokenizer files      with <LOC> added
     preprocessor_config.json   size, mean and standard deviation of the pictures
 
-An adapter-only folder names its base models (``vision_name``, ``language_name``): a folder beside it, a path, or a hub id.
+An adapter-only folder names its base models (``vision_name``, ``language_name``): a folder beside it, a
+path, or a hub id.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import tempfile
 from pathlib import Path
@@ -35,7 +37,12 @@ PREPROCESSOR = "preprocessor_config.json"
 
 
 def assemble(
-    vision: str | Path, language: str | Path, *, preset: str = "paper", dtype: torch.dtype | None = None, **fields: Any
+    vision: str | Path,
+    language: str | Path,
+    *,
+    preset: str = "paper",
+    dtype: torch.dtype | None = None,
+    **fields: Any,
 ) -> tuple[VideoExpertModel, Any]:
     """A new model on pretrained bases: (model, tokenizer). ``fields`` are those of VideoExpertConfig.
 
@@ -58,13 +65,25 @@ def assemble(
 
 
 def load_language(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
-    """(causal language model, tokenizer) of a folder or hub id."""
+    """(causal language model, tokenizer) of a folder or hub id.
+
+    Raises CheckpointError for a model that transformers cannot load, or that lacks a weight: transformers
+    would fill the gap with random numbers.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path_or_id))
-        base = AutoModelForCausalLM.from_pretrained(str(path_or_id), dtype=dtype or "auto")
-    except (OSError, ValueError) as error:
+        base, report = AutoModelForCausalLM.from_pretrained(
+            str(path_or_id), dtype=dtype or "auto", output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         first = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{path_or_id} cannot be the language model: {first}") from error
+    missing = set(report["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"{path_or_id} lacks {len(missing)} weights of the language model ({_some(missing)}); download "
+            "it again."
+        )
     return base, tokenizer
 
 
@@ -76,15 +95,19 @@ def save(model: VideoExpertModel, tokenizer: Any, folder: str | Path, *, adapter
     config, out = model.config, Path(folder)
     if adapter_only and not (config.vision_name and config.language_name):
         raise CheckpointError(
-            "an adapter-only folder must name its base models; set vision_name and language_name in the config, "
-            "or save the full model."
+            "an adapter-only folder must name its base models; set vision_name and language_name in the "
+            "config, or save the full model."
         )
     keep = set(model.trained_names()) if adapter_only else None
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if keep is None or k in keep}
+    tensors = {
+        k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if keep is None or k in keep
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         stored = config.to_dict() | {"weights": "adapter" if adapter_only else "full"}
+        if adapter_only:
+            stored |= {field: _portable(stored[field], out) for field in ("vision_name", "language_name")}
         VideoExpertConfig.from_dict(stored).save_pretrained(part)
         save_file(_untied(tensors), part / WEIGHTS, metadata={"format": "pt"})
         tokenizer.save_pretrained(part)
@@ -107,7 +130,9 @@ def load(
     config = read_config(path)
     if config.weights == "adapter":
         encoder = VisionEncoder.from_pretrained(_base_path(path, config.vision_name, "vision_name"))
-        base, _ = load_language(_base_path(path, config.language_name, "language_name"), dtype or torch.float32)
+        base, _ = load_language(
+            _base_path(path, config.language_name, "language_name"), dtype or torch.float32
+        )
         model = VideoExpertModel(config, vision=encoder, language=base)
         expected = set(model.trained_names())
     else:
@@ -119,12 +144,14 @@ def load(
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} holds no tokenizer that can be read; copy the model's own there.") from error
+        raise CheckpointError(
+            f"{path} holds no tokenizer that can be read; copy the model's own there."
+        ) from error
     found = tokenizer.convert_tokens_to_ids(config.loc_text)
     if found != config.loc_token_id:
         raise CheckpointError(
-            f"the tokenizer of {path} gives {config.loc_text} the id {found}, the config says {config.loc_token_id}; "
-            "use the tokenizer saved with the model."
+            f"the tokenizer of {path} gives {config.loc_text} the id {found}, the config says "
+            f"{config.loc_token_id}; use the tokenizer saved with the model."
         )
     if dtype is not None and config.weights == "full":
         model.vision.to(dtype)
@@ -136,7 +163,9 @@ def read_config(folder: Path) -> VideoExpertConfig:
     """The config of a model folder; raises CheckpointError when it is none of ours."""
     file = folder / CONFIG
     if not file.exists():
-        raise CheckpointError(f"{folder} is not a model folder: it has no {CONFIG}; give a folder saved by videoexpert.")
+        raise CheckpointError(
+            f"{folder} is not a model folder: it has no {CONFIG}; give a folder saved by videoexpert."
+        )
     try:
         fields = json.loads(file.read_text())
     except ValueError as error:
@@ -158,7 +187,11 @@ def _read_weights(model: VideoExpertModel, file: Path, expected: set[str]) -> No
     try:
         with safe_open(file, framework="pt") as stored:
             names = set(stored.keys())
-            tied = {k for k in expected - names if any(state[k] is state[n] or _same(state[k], state[n]) for n in names & set(state))}
+            tied = {
+                k
+                for k in expected - names
+                if any(state[k] is state[n] or _same(state[k], state[n]) for n in names & set(state))
+            }
             missing, extra = expected - names - tied, names - expected
             if missing or extra:
                 raise CheckpointError(
@@ -201,25 +234,43 @@ def _local(folder: str | Path) -> Path:
     path = Path(folder)
     if path.is_dir():
         return path
-    if path.exists() or os.sep in str(folder).strip(os.sep) and str(folder).count("/") != 1:
-        raise CheckpointError(f"{folder} is not a model folder; give a folder saved by videoexpert or a hub id.")
+    if path.exists() or (os.sep in str(folder).strip(os.sep) and str(folder).count("/") != 1):
+        raise CheckpointError(
+            f"{folder} is not a model folder; give a folder saved by videoexpert or a hub id."
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(snapshot_download(str(folder)))
     except (OSError, HFValidationError, ValueError) as error:
-        raise CheckpointError(f"there is no model folder {folder}, and the hub gave none of that name.") from error
+        raise CheckpointError(
+            f"there is no model folder {folder}, and the hub gave none of that name."
+        ) from error
 
 
 def _base_path(folder: Path, name: str | None, field: str) -> str:
     """A base model beside or inside the folder, else the name as it stands."""
     if not name:
-        raise CheckpointError(f"{folder / CONFIG} has no {field}; an adapter-only folder must name its base models.")
+        raise CheckpointError(
+            f"{folder / CONFIG} has no {field}; an adapter-only folder must name its base models."
+        )
     for place in (folder / name, folder.parent / name):
         if place.is_dir():
             return str(place)
     return name
+
+
+def _portable(name: str, out: Path) -> str:
+    """The name under which the folder ``out`` finds a base model from any working directory.
+
+    A folder beside ``out`` by its place from there, so that both can move together; any other folder by its
+    absolute path; what is no folder here (a hub id, or a name already seen from ``out``) as it is.
+    """
+    if not Path(name).is_dir():
+        return name
+    place, beside = Path(name).resolve(), out.parent.resolve()
+    return place.relative_to(beside).as_posix() if place.is_relative_to(beside) else str(place)
 
 
 def _swap(part: Path, out: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,33 +9,17 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from parity.released import int8_weights
 from videoexpert.grounding.head import TemporalHead, position_table
+from videoexpert.released_keys import FUSION_KEYS, HEAD_KEYS
 
 FUSION_OF = {"simp_add": "add", "intact_add": "concat", "self_atten": "attention", "simp_atten": "none"}
 
-SHARED_KEYS = {
-    "model.text_hidden_fcs_det.0.": "projection.",
-    "model.class_embed_head.layers.0.": "indicator_branch.0.",
-    "model.class_embed_head.layers.1.": "indicator_branch.2.",
-    "model.class_embed_head.layers.2.": "indicator_branch.4.",
-    "model.span_embed_head.layers.0.": "boundary_branch.0.",
-    "model.span_embed_head.layers.1.": "boundary_branch.2.",
-    "model.span_embed_head.layers.2.": "boundary_branch.4.",
-}
-CONCAT_KEYS = {"model.loc_interact.0.": "fusion.layers."}
-ATTENTION_KEYS = {
-    "model.token_type_embeddings.": "fusion.token_type.",
-    "model.loc_interact.encoder.layers.0.self_attn.": "fusion.attention.",
-    "model.loc_interact.encoder.layers.0.linear1.": "fusion.feed_forward.0.",
-    "model.loc_interact.encoder.layers.0.linear2.": "fusion.feed_forward.2.",
-    "model.loc_interact.encoder.layers.0.norm1.": "fusion.attention_norm.",
-    "model.loc_interact.encoder.layers.0.norm2.": "fusion.feed_forward_norm.",
-}
 FUSION_FILES = {
-    "simp_add": (None, {}),
-    "simp_atten": (None, {}),
-    "intact_add": ("temporal_head/weights_intact_add_int8", CONCAT_KEYS),
-    "self_atten": ("temporal_head/weights_self_atten_int8", ATTENTION_KEYS),
+    "simp_add": None,
+    "simp_atten": None,
+    "intact_add": "temporal_head/weights_intact_add_int8",
+    "self_atten": "temporal_head/weights_self_atten_int8",
 }
 
 
@@ -48,13 +31,6 @@ def reference(shared: Path) -> Path:
 @pytest.fixture(scope="module")
 def tensors(reference: Path) -> dict[str, Tensor]:
     return load_file(reference / "temporal_head" / "temporal_head.safetensors")
-
-
-def released_weights(folder: Path, stem: str) -> dict[str, Tensor]:
-    """The stored integers times their powers of two, under the authors' keys."""
-    exponents = json.loads((folder / f"{stem}_exponents.json").read_text())
-    stored = load_file(folder / f"{stem}.safetensors")
-    return {key: value.float() * 2.0 ** -exponents[key] for key, value in stored.items()}
 
 
 def renamed(weights: dict[str, Tensor], key_map: dict[str, str]) -> dict[str, Tensor]:
@@ -70,11 +46,11 @@ def renamed(weights: dict[str, Tensor], key_map: dict[str, str]) -> dict[str, Te
 @pytest.fixture(params=list(FUSION_OF))
 def kind_and_head(request: pytest.FixtureRequest, reference: Path) -> tuple[str, TemporalHead]:
     kind = request.param
-    state = renamed(released_weights(reference, "full_model/weights_int8"), SHARED_KEYS)
-    stem, key_map = FUSION_FILES[kind]
+    state = renamed(int8_weights(reference, "full_model/weights_int8"), HEAD_KEYS)
+    stem = FUSION_FILES[kind]
     if stem is not None:
-        weights = released_weights(reference, stem)
-        fusion_state = renamed(weights, key_map)
+        weights = int8_weights(reference, stem)
+        fusion_state = renamed(weights, FUSION_KEYS[FUSION_OF[kind]])
         assert len(fusion_state) == len(weights), "a key of the fusion is not in the map"
         state |= fusion_state
     head_width, hidden_width = state["projection.2.weight"].shape
