@@ -82,8 +82,9 @@ def evaluate(
     done = _finished(predictions)
     failed = _answer_all(system, samples, VideoFolder(Path(videos)), predictions, done, progress)
     _in_order(predictions, samples)
-    files = [str(f) for f in dataset.files if f.suffix != ".csv" or benchmark in ("nextqa", "nextgqa")]
-    result = score(benchmark, predictions, _annotation_path(annotations, files), split=None, missing=_missing(limit))
+    in_parts = Path(annotations).is_dir() or benchmark == "youcook2"
+    missing = "wrong" if limit is None else "skip"
+    result = score(benchmark, predictions, annotations, split=dataset.split if in_parts else None, missing=missing)
     result["run"] = {**result["run"], **run, "failed_videos": failed}
     if benchmark == "qvhighlights":
         write_submission(predictions, folder / SUBMISSION)
@@ -104,16 +105,6 @@ def describe_run(benchmark: str, system: System, dataset: Dataset, limit: int | 
         "torch": version("torch"),
         "transformers": version("transformers"),
     }
-
-
-def _missing(limit: int | None) -> str:
-    return "wrong" if limit is None else "skip"
-
-
-def _annotation_path(given: str | Path, files: list[str]) -> str | Path:
-    """The file that the reader chose in a folder, so that answers and score are of one split."""
-    path = Path(given)
-    return path if path.is_file() or len(files) != 1 else files[0]
 
 
 def _begin(file: Path, run: dict[str, Any]) -> None:
@@ -222,9 +213,13 @@ class ModelSystem:
             },
         }
 
+    def open(self, path: Path, clip: tuple[float, float] | None, samples: list[Sample]) -> Any:
+        """The video the samples are about; controls show another one."""
+        start, end = clip or (None, None)
+        return self.expert.open(path, start=start, end=end)
+
     def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
-        clip = samples[0].clip or (None, None)
-        video = self.expert.open(path, start=clip[0], end=clip[1])
+        video = self.open(path, samples[0].clip, samples)
         offset = video.start
         grounding = [s for s in samples if s.task in ("grounding", "highlight")]
         found = dict(
