@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..evaluation.judge_scoring import Judge
 
 _BENCHMARK_HELP = (
     "charades-sta, activitynet-captions, qvhighlights, youcook2, nextqa, nextgqa or video-chatgpt."
@@ -19,6 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def score(
     benchmark: Annotated[str, typer.Argument(help=_BENCHMARK_HELP)],
+    *,
     predictions: Annotated[Path, typer.Option(help="Prediction file; docs/predictions.md lists the forms.")],
     annotations: Annotated[
         list[Path], typer.Option(help="Annotation file or its folder; repeat it for several references.")
@@ -34,22 +38,61 @@ def score(
         typer.Option(help="Items without a prediction: wrong or skip.  [default: wrong; official: skip]"),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of an annotation folder to score.")] = None,
+    judge_url: Annotated[
+        str | None,
+        typer.Option(help="video-chatgpt: OpenAI-compatible endpoint, up to and without /chat/completions."),
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(help="video-chatgpt: the judge's name there.")] = None,
+    judge_key: Annotated[
+        str, typer.Option(help="Environment variable with the judge's key; none for a server without.")
+    ] = "OPENAI_API_KEY",
+    judge_log: Annotated[
+        Path | None,
+        typer.Option(help="Judgements so far; gone on with.  [default: PREDICTIONS.judged.jsonl]"),
+    ] = None,
+    judge_prices: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Price of a million tokens in and out, for the cost line."),
+    ] = None,
 ) -> None:
     """Score any system's predictions, with coverage, 95% intervals and the paper's rows beside."""
     from ..errors import InputError
     from ..evaluation.report import FORMATS, render
     from ..evaluation.score import score as score_files
+    from .output import Waiting
 
     if format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
-    result = score_files(
-        benchmark,
-        predictions,
-        annotations,
-        answers=answers,
-        questions=questions,
-        convention=convention,
-        missing=missing,
-        split=split,
-    )
+    judge = None
+    if judge_url or judge_model:
+        judge = _judge(
+            judge_url, judge_model, judge_key, judge_log or Path(f"{predictions}.judged.jsonl"), judge_prices
+        )
+    with Waiting(f"scoring {benchmark}"):
+        result = score_files(
+            benchmark,
+            predictions,
+            annotations,
+            answers=answers,
+            questions=questions,
+            convention=convention,
+            missing=missing,
+            split=split,
+            judge=judge,
+        )
     typer.echo(render(result, format))
+
+
+def _judge(
+    url: str | None, model: str | None, key: str, log: Path, prices: tuple[float, float] | None
+) -> Judge:
+    from ..errors import InputError
+    from ..evaluation.judge_endpoint import Endpoint
+    from ..evaluation.judge_scoring import Judge
+
+    if not (url and model):
+        raise InputError("a judge needs both --judge-url and --judge-model.")
+    price_in, price_out = prices or (None, None)
+    variable = None if key.lower() == "none" else key
+    endpoint = Endpoint(url, model, key_variable=variable, price_in=price_in, price_out=price_out)
+    return Judge(endpoint, log)

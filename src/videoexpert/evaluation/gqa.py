@@ -63,30 +63,37 @@ def read_questions(path: Path) -> dict[str, Question]:
     NExT-QA's ``answer`` is the option's index, NExT-GQA's its text; a file whose answers are all 0 to 4 holds
     indices. Raises DataError for missing columns, no rows, or an answer that is none of the options.
     """
-    rows = list(csv.DictReader(io.StringIO(read_text(path))))
-    columns = set(rows[0]) if rows else set()
-    names = {"question", "answer", "qid", "type", "a0"}
+    lines = csv.reader(io.StringIO(read_text(path)))
+    columns = {name: place for place, name in enumerate(next(lines, []))}
     video = "video_id" if "video_id" in columns else "video"
-    if not names | {video} <= columns:
+    lacking = {"question", "answer", "qid", "type", "a0", video} - columns.keys()
+    rows = [line for line in lines if line]
+    uneven = next((row for row in rows if len(row) != len(columns)), None)
+    if lacking or not rows:
         raise DataError(
-            f"{path} lacks {', '.join(sorted((names | {video}) - columns)) or 'rows'}; "
+            f"{path} lacks {', '.join(sorted(lacking)) or 'rows'}; "
             "expected the multiple-choice CSV of NExT-QA or NExT-GQA."
         )
-    options_columns = sorted(name for name in columns if name[:1] == "a" and name[1:].isdigit())
-    by_index = all(row["answer"] in ("0", "1", "2", "3", "4") for row in rows)
+    if uneven:
+        raise DataError(
+            f"{path} has a row of {len(uneven)} fields ({uneven[0]!r} first), expected {len(columns)}."
+        )
+    places = [columns[name] for name in sorted(columns) if name[:1] == "a" and name[1:].isdigit()]
+    at_video, at_qid, at_answer, at_kind = (columns[name] for name in (video, "qid", "answer", "type"))
+    by_index = all(row[at_answer] in ("0", "1", "2", "3", "4") for row in rows)
     questions = {}
     for row in rows:
-        key = question_key(row[video], row["qid"])
-        options = tuple(row[name] for name in options_columns)
-        answer = row["answer"]
+        key = question_key(row[at_video], row[at_qid])
+        options = tuple(row[place].strip() for place in places)
+        answer = row[at_answer].strip()
         if by_index and int(answer) < len(options):
             answer = options[int(answer)]
-        right = frozenset(i for i, option in enumerate(options) if option.strip() == answer.strip())
+        right = frozenset(index for index, option in enumerate(options) if option == answer)
         if not right:
             raise DataError(f"{path} question {key} has the answer {answer!r}, which is none of its options.")
         if key in questions:
             raise DataError(f"{path} holds question {key} twice, expected each (video, qid) once.")
-        questions[key] = Question(key, row["type"], options, right)
+        questions[key] = Question(key, row[at_kind], options, right)
     return questions
 
 

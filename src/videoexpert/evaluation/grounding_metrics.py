@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -181,10 +182,12 @@ def _text_key(video: str, text: str) -> tuple[str, str]:
     return _stem(video), _plain(text)
 
 
+@lru_cache(maxsize=100_000)
 def _plain(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".")
 
 
+@lru_cache(maxsize=100_000)  # videos repeat, once for each of their queries
 def _stem(video: str) -> str:
     base = os.path.basename(video)
     stem, ending = os.path.splitext(base)

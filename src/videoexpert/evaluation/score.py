@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import InputError
 from .bootstrap import RESAMPLES, SEED, bootstrap_intervals
 from .outcome import CONVENTIONS, MISSING, Rules, Scored, means_in_percent
+
+if TYPE_CHECKING:
+    from .judge_scoring import Judge
 
 LEVEL = 0.95
 
@@ -28,6 +31,7 @@ class Files:
     answers: Path | None = None
     questions: Path | None = None
     split: str | None = None
+    judge: Judge | None = None
 
 
 def score(
@@ -41,6 +45,7 @@ def score(
     missing: str | None = None,
     split: str | None = None,
     seed: int = SEED,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """``{"benchmark", "metrics", "coverage", "intervals", "run"}`` of a prediction file, metrics in percent.
 
@@ -53,6 +58,7 @@ def score(
                  which is what the official scorers that do not stop there do
     split        which part of a folder, or of YouCook2's file, to score
     seed         of the resampling behind the 95% ``intervals``
+    judge        video-chatgpt: who judges; its metrics are 0 to 5, without intervals
 
     Raises InputError for a call that does not fit the benchmark, DataError for a file that cannot be read.
     """
@@ -69,6 +75,7 @@ def score(
         Path(answers) if answers else None,
         Path(questions) if questions else None,
         split,
+        judge,
     )
     _check_call(benchmark, files)
     default = "skip" if convention == "official" else "wrong"
@@ -110,7 +117,9 @@ def _check_call(benchmark: str, files: Files) -> None:
         raise InputError(f"{benchmark} takes one annotation file, got {len(files.annotations)}.")
     if benchmark != "nextgqa" and (files.answers or files.questions):
         raise InputError(f"answers and questions belong to nextgqa, not to {benchmark}; leave them out.")
-    single_file = files.annotations[0].is_file() and benchmark != "youcook2"
+    if benchmark != "video-chatgpt" and files.judge:
+        raise InputError(f"a judge belongs to video-chatgpt, not to {benchmark}; leave it out.")
+    single_file = files.annotations[0].is_file() and benchmark not in ("youcook2", "video-chatgpt")
     if files.split and single_file:
         raise InputError(
             f"split is {files.split!r} but {files.annotations[0]} is one file; "
@@ -151,10 +160,20 @@ def _nextgqa(files: Files, rules: Rules) -> list[Scored]:
 
     folder = files.annotations[0]
     annotations = _locate(folder, files.split, "gsub_{}.json", ("test", "val"))
-    questions = files.questions
-    if questions is None and folder.is_dir():  # a folder holds both; a single file says what is to be read
-        questions = _locate(folder, annotations.name.split(".")[0].removeprefix("gsub_"), "{}.csv", ())
+    questions = files.questions or _questions_beside(annotations)
     return [score_nextgqa_files(files.predictions, annotations, rules, files.answers, questions)]
+
+
+def _questions_beside(annotations: Path) -> Path | None:
+    """``test.csv`` beside ``gsub_test.json``: where the reader of the benchmark looks too."""
+    from ..data.readers.files import existing
+
+    name = annotations.name.split(".")[0]
+    return (
+        existing(annotations.parent, [name.removeprefix("gsub_") + ".csv"])
+        if name.startswith("gsub_")
+        else None
+    )
 
 
 def _captions(files: Files, rules: Rules) -> list[Scored]:
@@ -183,10 +202,9 @@ def _activitynet(files: Files, rules: Rules) -> list[Scored]:
 
 
 def _video_chatgpt(files: Files, rules: Rules) -> list[Scored]:
-    raise InputError(
-        "video-chatgpt answers are judged by a language model, not compared with annotations; "
-        "use videoexpert.evaluation.judge."
-    )
+    from .judge_scoring import score_files
+
+    return [score_files(files.predictions, files.annotations[0], rules, files.split, files.judge)]
 
 
 BENCHMARKS: dict[str, Callable[[Files, Rules], list[Scored]]] = {
