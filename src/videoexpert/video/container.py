@@ -93,9 +93,7 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
 
 
 def clockwise_turn(frame: av.VideoFrame) -> int:
-    """Degrees (0, 90, 180, 270), clockwise, that turn the stored picture upright; a mirroring is not
-    counted.
-    """
+    """Clockwise degrees (0, 90, 180, 270) that turn the stored picture upright, mirroring aside."""
     transpose, flip_x, flip_y = orientation(frame)
     if transpose:
         return 90 if flip_x else 270
@@ -111,8 +109,7 @@ def open_video(path: str | os.PathLike[str], *, threads: bool = True) -> Iterato
     located.
 
     Raises:
-        VideoError: no such file, a folder, an empty file, a playlist or address, not a video, no picture
-        stream.
+        VideoError: no such file, a folder, an empty file, an address, a playlist, not a video, no pictures.
     """
     name = os.fspath(path)
     _check_file(name)
@@ -145,7 +142,10 @@ def _check_file(name: str) -> None:
         with file.open("rb") as handle:
             head = handle.read(1024)
     except (OSError, ValueError) as error:  # no permission, a name too long, a null byte
-        raise VideoError(f"{name!r} cannot be read ({error}): check the path and its permissions.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise VideoError(
+            f"{name!r} cannot be read ({reason}), expected a video file: check its path and permissions."
+        ) from error
     if not head:
         raise VideoError(f"{name!r} is empty (0 bytes), expected a video file: copy or download it again.")
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_PLAYLIST_MARKS) or (
@@ -170,8 +170,7 @@ def _unreadable(name: str, error: Exception) -> str:
         detail += f"; {str(log[2]).strip()}"
     return (
         f"{name!r} is not a readable video ({detail}), expected a whole file such as mp4, mkv, webm, avi or "
-        f"gif: "
-        f"copy or download it again, or convert it to mp4."
+        f"gif: copy or download it again, or convert it to mp4."
     )
 
 
@@ -184,8 +183,7 @@ def _picture_stream(name: str, container: av.container.InputContainer) -> av.Vid
         kinds = sorted({s.type for s in container.streams if s.type != "video"})
         raise VideoError(
             f"{name!r} holds no video stream{extra} ({', '.join(kinds) or 'no stream at all'}), expected "
-            f"moving "
-            f"pictures: name a file that has some."
+            f"moving pictures: name a file that has some."
         )
     best = container.streams.best("video")
     chosen = next((s for s in moving if best is not None and s.index == best.index), None)

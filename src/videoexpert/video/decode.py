@@ -4,13 +4,14 @@ First the packets are listed without decoding; they tell when every picture is s
 start. Then the chosen pictures are decoded, seeking over long stretches without any. What comes out is
 checked against the plan. Only where they differ (damage, wrong headers, mislabelled times) everything is
 decoded once to measure the true times and once more to fetch the pictures. Kept in memory: N pictures as
-resized, one as decoded, and three numbers for each packet.
+resized, one as decoded, and a few numbers for each packet.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,9 +31,7 @@ from .timeline import Packets, Timeline, read_packets, timeline_of
 Sampling = Literal["centre", "linspace"]
 Resize = Callable[[np.ndarray], torch.Tensor]
 
-_SEEK_COST = (
-    24  # packets that decode in the time one seek takes (refilling the decoder's threads and reordering)
-)
+_SEEK_COST = 24  # packets that decode while a seek refills the decoder's threads and reordering
 _DECODER_DELAY = 8  # packets read past a picture before it comes out
 
 
@@ -170,9 +169,7 @@ class _Bins:
 
 @dataclass(frozen=True)
 class Run:
-    """Bins ``[low, high)`` decoded in one go from key frame ``key`` (index of its packet; None: the
-    beginning).
-    """
+    """Bins ``[low, high)`` decoded in one go from packet ``key``, a key frame; None: from the beginning."""
 
     key: int | None
     low: int
@@ -180,9 +177,7 @@ class Run:
 
 
 def plan_runs(packets: Packets, picked: np.ndarray) -> list[Run]:
-    """Fewest packets to decode for the pictures at ``picked`` ticks (N,), counting a seek as ``_SEEK_COST``
-    packets.
-    """
+    """Runs that decode few packets for the pictures at ``picked`` ticks (N,); a seek counts as some."""
     keys = np.flatnonzero(packets.keys)
     keys = keys[np.argsort(packets.ticks[keys], kind="stable")]
     order = np.argsort(packets.ticks, kind="stable")
@@ -204,9 +199,7 @@ def plan_runs(packets: Packets, picked: np.ndarray) -> list[Run]:
 
 
 def _plans(request: _Request, packets: Packets, planned: Timeline) -> list[list[Run]]:
-    """Ways to read what the packets promise, cheapest first; none if the clip is not inside what they
-    promise.
-    """
+    """Ways to read what the packets promise, cheapest first; none if they promise no such clip."""
     everything = [Run(None, 0, request.num_frames)]
     try:
         choice = _choose(request, planned)
@@ -237,7 +230,7 @@ def _read_planned(
     bins = _Bins(request.num_frames, resize)
     problems: list[str] = []
     with open_video(request.path) as source:
-        shown = [0]
+        shown = array("q")
         for run in runs:
             to_end = request.whole and run is runs[-1]
             shown = _fill(source, packets, run, to_end, choice, bins, problems)
@@ -261,9 +254,8 @@ def _fill(
     choice: Choice,
     bins: _Bins,
     problems: list[str],
-) -> list[int]:
-    """Fills the run's bins; decodes on to the last picture if ``to_end``. Returns the ticks of the pictures
-    met.
+) -> array[int]:
+    """Fills the run's bins; decodes on to the last picture if ``to_end``. Returns the ticks it met.
 
     Raises:
         DamageError: damage, times that run backwards, or a seek that missed its key frame.
@@ -276,7 +268,7 @@ def _fill(
     tick, previous = next(frames, (None, None))
     if tick is None or previous is None or (key_tick is not None and tick != key_tick):
         raise DamageError
-    met = [tick]
+    met = array("q", [tick])
     low = run.low
     for tick, frame in frames:
         if tick < met[-1]:
@@ -307,9 +299,7 @@ def _seek(source: Source, packets: Packets, key: int) -> None:
 
 
 def _read_measured(request: _Request, packets: Packets, resize: Resize | None) -> Frames:
-    """Two decodes: one to learn the true times, one to fetch the chosen pictures by their place in display
-    order.
-    """
+    """Two decodes: one to learn the true times, one to fetch the chosen pictures by place."""
     measured = measure(request.path, packets)
     choice = _choose(request, measured.timeline)
     bins = _Bins(request.num_frames, resize)

@@ -136,8 +136,7 @@ def _measure(source: Source, packets: Packets, careful: bool) -> Measured:
     if not ticks:
         raise VideoError(
             f"{source.path!r} has no picture that decodes (0 frames), expected a video: it is damaged or "
-            f"empty, "
-            f"copy or download it again."
+            f"empty, copy or download it again."
         )
     shown = np.frombuffer(ticks, dtype=np.int64)
     if (np.diff(shown) < 0).any():

@@ -1,9 +1,8 @@
-"""When each picture of a file is shown: read from its packets without decoding, or measured by decoding it
-all.
-"""
+"""When each picture of a file is shown, read from its packets without decoding."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -32,7 +31,9 @@ class Packets:
     dts: np.ndarray
     durations: np.ndarray
     keys: np.ndarray
-    seekable: bool  # every packet has a presentation time of its own, so a picture is found by its time
+    seekable: (
+        bool  # packets have presentation times and begin with a key frame: a picture is found by its time
+    )
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def read_packets(source: Source) -> Packets:
     Raises:
         VideoError: no packet, or none with a time.
     """
-    rows: list[tuple[int, int, int, bool]] = []
+    ticks, dts, durations, keys = array("q"), array("q"), array("q"), array("b")  # 25 bytes a packet
     seekable = True
     for packet in demux(source, []):
         if packet.is_discard or packet.is_corrupt:  # cut away by an edit list, or broken off: never shown
@@ -102,22 +103,20 @@ def read_packets(source: Source) -> Packets:
         if tick is None:
             seekable = False
             continue
-        dts = tick if packet.dts is None else packet.dts
         seekable = seekable and packet.pts is not None
-        rows.append((tick, dts, packet.duration or 0, packet.is_keyframe))
-    if not rows:
+        ticks.append(tick)
+        dts.append(tick if packet.dts is None else packet.dts)
+        durations.append(packet.duration or 0)
+        keys.append(packet.is_keyframe)
+    if not ticks:
         raise VideoError(
             f"{source.path!r} holds no picture with a time (0 frames), expected a video: copy or download it "
             f"again, or convert it to mp4."
         )
-    ticks, dts_column, durations, keys = zip(*rows, strict=True)
-    return Packets(
-        np.asarray(ticks, dtype=np.int64),
-        np.asarray(dts_column, dtype=np.int64),
-        np.asarray(durations, dtype=np.int64),
-        np.asarray(keys, dtype=bool),
-        seekable,
-    )
+    # A recording cut out of a stream may begin with pictures that do not decode: then only decoding tells.
+    seekable = seekable and bool(keys[0]) and min(ticks) == ticks[0]
+    columns = [np.frombuffer(column, dtype=np.int64) for column in (ticks, dts, durations)]
+    return Packets(*columns, keys=np.frombuffer(keys, dtype=bool), seekable=seekable)
 
 
 def timeline_of(source: Source, packets: Packets, shown: np.ndarray | None = None) -> Timeline:

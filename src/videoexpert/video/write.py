@@ -112,6 +112,8 @@ def _add_stream(
     stream.codec_context.time_base = Fraction(1, _CLOCK)
     stream.time_base = Fraction(1, _CLOCK)
     stream.codec_context.thread_count = 1  # several threads make other bytes
+    # mp4 stores how long a picture is decoded, not shown; only without reordering are the two the same.
+    stream.codec_context.max_b_frames = 0
     stream.options = {"crf": str(crf), "preset": "medium"}
     return stream
 
