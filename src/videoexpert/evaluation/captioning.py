@@ -3,8 +3,8 @@
 CIDEr and METEOR pair every predicted event with every reference event of IoU >= a threshold; the pairs of
 one video form one corpus; a prediction that meets none is paired once with a word that matches nothing, so
 that it counts. Scores are means over the thresholds and over the videos. Two scorers with different habits
-are in use and SODA has its own; ``CONVENTIONS`` says what each does. Where they differ, ours ("default") takes
-the choice that neither the order in a file nor a swapped pair of ends can move; a missing video counts 0.
+are in use and SODA has its own; ``CONVENTIONS`` says what each does. Where they differ, ours ("default")
+takes the choice that neither the order in a file nor a swapped pair of ends can move; a missing video is 0.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class CaptionConvention:
 
     order_ends       reversed segments are turned round; otherwise their IoU is 0
     ascii_only       non-ASCII characters become spaces before tokenising
-    story_order      SODA sorts both lists by start time; otherwise it takes them as the file has them
+    story_order      SODA's order: "start" time, equal ones as in the file; "all", equal ones by end and text;
+                     "file", as in the file
     missing_is_zero  a video without predictions scores 0; otherwise it is left out of every mean
     video_f1         F1 of each video's mean precision and recall, then the mean over videos; otherwise, for
                      each threshold, F1 of the two means over videos, then the mean over thresholds
@@ -58,7 +59,7 @@ class CaptionConvention:
 
     order_ends: bool = True
     ascii_only: bool = False
-    story_order: bool = True
+    story_order: Literal["all", "start", "file"] = "all"
     missing_is_zero: bool = True
     video_f1: bool = True
     soda_references: Literal["per_video", "per_file", "merged", "best"] = "per_video"
@@ -70,11 +71,12 @@ class CaptionConvention:
 CONVENTIONS: dict[str, CaptionConvention] = {
     "default": CaptionConvention(),
     # TimeChat's eval_dvc.py, which is the Vid2Seq scorer
-    "official_timechat": CaptionConvention(story_order=False, numbers_as_text=True, extras="paragraph"),
+    "official_timechat": CaptionConvention(story_order="file", numbers_as_text=True, extras="paragraph"),
     # the ActivityNet Captions scorer and its copy of SODA, as VTimeLLM calls them
     "official_densevid": CaptionConvention(
         order_ends=False,
         ascii_only=True,
+        story_order="start",
         missing_is_zero=False,
         video_f1=False,
         soda_references="per_file",
@@ -82,10 +84,20 @@ CONVENTIONS: dict[str, CaptionConvention] = {
     ),
     # soda.py; and with its flag --multi_reference
     "official_soda": CaptionConvention(
-        order_ends=False, ascii_only=True, missing_is_zero=False, soda_references="merged", soda_only=True
+        order_ends=False,
+        ascii_only=True,
+        story_order="start",
+        missing_is_zero=False,
+        soda_references="merged",
+        soda_only=True,
     ),
     "official_soda_multi_reference": CaptionConvention(
-        order_ends=False, ascii_only=True, missing_is_zero=False, soda_references="best", soda_only=True
+        order_ends=False,
+        ascii_only=True,
+        story_order="start",
+        missing_is_zero=False,
+        soda_references="best",
+        soda_only=True,
     ),
 }
 
@@ -188,7 +200,8 @@ def score_captions(
         run.add_text_scores(tokenizer or PTBTokenizer(), own)
     except DependencyError as error:
         names = ("SODA_c",) if rules.soda_only else ("SODA_c", "CIDEr", "METEOR")
-        run.not_computed.update(dict.fromkeys(names, str(error)))
+        # what was computed before the failure stays: CIDEr needs the tokenizer only
+        run.not_computed.update({name: str(error) for name in names if name not in run.metrics})
     finally:
         if meteor is None:
             own.close()
@@ -233,9 +246,14 @@ class _Run:
             )
             text = ascii_only(event.text) if self.rules.ascii_only else event.text
             prepared.append(CaptionedSegment(start, end, text))
-        if self.rules.story_order:
-            prepared.sort(key=lambda event: event.start)
-        return prepared
+        return self._in_order(prepared)
+
+    def _in_order(self, events: list[CaptionedSegment]) -> list[CaptionedSegment]:
+        if self.rules.story_order == "file":
+            return events
+        if self.rules.story_order == "start":
+            return sorted(events, key=lambda event: event.start)
+        return sorted(events, key=lambda event: (event.start, event.end, event.text))
 
     def _add(self, name: str, values: Mapping[str, float]) -> None:
         """A metric that is a mean over videos; 0 where no video is left to score."""
@@ -314,7 +332,7 @@ class _Run:
             referenced = self.referenced[video]
             if self.rules.soda_references == "merged":
                 merged = [event for reference in referenced for event in reference]
-                referenced = [sorted(merged, key=lambda event: event.start)]
+                referenced = [self._in_order(merged)]
             for reference in referenced:
                 iou = iou_matrix(_spans(self.predicted[video]), _spans(reference))
                 problems.append((video, reference, iou))

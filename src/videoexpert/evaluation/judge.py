@@ -137,7 +137,8 @@ def judge(
 
     ``log`` is JSON lines, one a judgement, keyed by dimension and index; an item that stands there with the
     same prompt and judge is not asked again. ``workers`` requests are under way at once; ``progress`` is
-    called with (done, all). Raises InputError for an unknown dimension or an endpoint that refuses the caller.
+    called with (done, all).
+    Raises InputError for an unknown dimension or an endpoint that refuses the caller.
     """
     work = {
         (_known(dimension), index): messages_of(dimension, item)
