@@ -257,7 +257,7 @@ def test_incomplete_or_foreign_folders_are_refused(
     with pytest.raises(CheckpointError, match="model_type 'llama', expected one of clip"):
         VisionEncoder.from_pretrained(tmp_path / "text")
     clip.vision_model.save_pretrained(tmp_path / "no_projection")
-    with pytest.raises(CheckpointError, match=r"lacks weights \(1, visual_projection\.weight first"):
+    with pytest.raises(CheckpointError, match=r"lacks weights \(\d+, vis"):
         VisionEncoder.from_pretrained(tmp_path / "no_projection")
     (tmp_path / "cut").mkdir()
     for file in clip_folder.iterdir():
