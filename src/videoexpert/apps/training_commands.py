@@ -1,9 +1,69 @@
-"""Commands of this group; filled by register()."""
+"""Commands on models: ``convert`` the authors' checkpoint, ``export`` to other formats."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+export = typer.Typer(name="export", help="Write a model in other tools' formats.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
+    app.command("convert")(convert)
+    app.add_typer(export)
+
+
+def convert(
+    authors: Annotated[
+        Path, typer.Argument(metavar="AUTHORS_DIR", help="Folder with stage1/ and stage2_output/.")
+    ],
+    out: Annotated[Path, typer.Argument(help="New model folder; it holds only what was trained.")],
+    language: Annotated[str, typer.Option(help="Base language model: folder or hub id.")],
+    vision: Annotated[str, typer.Option(help="Base vision encoder (CLIP): folder or hub id.")],
+    stage1: Annotated[Path | None, typer.Option(help="mm_projector.bin, if it lies elsewhere.")] = None,
+    stage2: Annotated[Path | None, typer.Option(help="Stage-2 output folder, if it lies elsewhere.")] = None,
+    fusion: Annotated[
+        str | None, typer.Option(help="add, none, concat or attention, where the files do not tell.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="A line for every key.")] = False,
+    format: Annotated[str, typer.Option(help="How to print the report: table or json.")] = "table",
+) -> None:
+    """Make a model folder from the authors' released checkpoint, every key accounted for."""
+    from ..errors import InputError
+
+    if format not in ("table", "json"):
+        raise InputError(f"format is {format!r}, expected table or json.")
+    from ..convert import convert as run
+
+    report = run(authors, out, language=language, vision=vision, stage1=stage1, stage2=stage2, fusion=fusion)
+    if format == "json":
+        typer.echo(json.dumps({"out": str(out), **report.to_json()}, indent=2))
+    else:
+        typer.echo(report.to_table(verbose))
+        typer.echo(f"written to {out}")
+
+
+@export.command()
+def peft(
+    model: Annotated[str, typer.Argument(help="Model folder, or a hub id.")],
+    out: Annotated[Path, typer.Argument(help="New LoRA folder.")],
+    expert: Annotated[str, typer.Option(help="spatial or temporal.")] = "spatial",
+) -> None:
+    """Write one expert as a plain LoRA folder that PEFT loads onto the base language model."""
+    from ..checkpoint import load
+    from ..export.peft import export_peft
+
+    found, _ = load(model)
+    export_peft(found, out, expert)
+    typer.echo(f"{expert} expert written to {out}")
+    if found.config.train_vocabulary == "all":
+        typer.echo("note: this model's trained vocabulary matrices are not part of a LoRA folder.")
+
+
+@export.callback()
+def _group() -> None:
+    """Write a model in other tools' formats."""
