@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import CLIPVisionConfig, LlamaConfig
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import CLIPVisionConfig, LlamaConfig, PreTrainedTokenizerFast
 
 from videoexpert.config import VideoExpertConfig
 from videoexpert.language.sequence import IGNORED, Segment, TokenSequence, build_sequence
+from videoexpert.language.vocabulary import add_loc_token
 from videoexpert.model import VideoExpertModel
+from videoexpert.video.write import write_video
 
 VISION = {
     **CLIPVisionConfig(
@@ -71,7 +76,9 @@ def segment(ids: list[int], answer_from: int) -> Segment:
     return Segment(tuple(ids), tuple(labels), tuple(i for i, t in enumerate(ids) if t == LOC))
 
 
-def batch_tensors(row: TokenSequence, temporal: torch.Tensor, spatial: torch.Tensor) -> dict[str, torch.Tensor]:
+def batch_tensors(
+    row: TokenSequence, temporal: torch.Tensor, spatial: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Keyword arguments of ``VideoExpertModel.forward``."""
     return {
         "input_ids": row.input_ids,
@@ -85,4 +92,41 @@ def batch_tensors(row: TokenSequence, temporal: torch.Tensor, spatial: torch.Ten
     }
 
 
-__all__ = ["LOC", "batch_tensors", "build_sequence", "segment", "tiny_config", "tiny_model"]
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a character, 60 in all, then ``<LOC>``."""
+    characters = " \n.,:?!()<>'0123456789ABDLORSTUabcdefghijklmnopqrstuvwxyz"
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3}
+    words |= {c: i for i, c in enumerate(characters[: LOC - 4], start=4)}
+    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    inner.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    assert add_loc_token(tokenizer, "<LOC>") == LOC
+    return tokenizer
+
+
+def tiny_video(path: Path, seconds: float = 8.0, rate: int = 5, seed: int = 0) -> Path:
+    """64 x 48 pixels of coarse noise, another every second, with a white bar that crosses the picture."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(round(seconds * rate)) / rate
+    scenes = rng.integers(0, 255, (int(seconds) + 1, 6, 8, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    pictures = [scenes[int(t)].copy() for t in times]
+    for picture, t in zip(pictures, times, strict=True):
+        place = int(t / seconds * 60)
+        picture[:, place : place + 4] = 255
+    write_video(path, pictures, times.tolist(), duration_s=seconds)
+    return path
+
+
+__all__ = [
+    "LOC",
+    "batch_tensors",
+    "build_sequence",
+    "segment",
+    "tiny_config",
+    "tiny_model",
+    "tiny_tokenizer",
+    "tiny_video",
+]

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,7 +19,8 @@ import torch
 from torch import Tensor
 
 from . import checkpoint
-from .errors import InputError
+from .config import VideoExpertConfig
+from .errors import CheckpointError, InputError
 from .grounding.calibration import Calibration
 from .grounding.decoding import decode_moments, saliency
 from .grounding.head import HeadOutput
@@ -28,22 +30,38 @@ from .language.sequence import Segment
 from .model import Prefix, VideoExpertModel
 from .types import Answer, Frames, Highlights, Moment, Moments, VisualTokens
 from .video.decode import read_frames
+from .video.pictures import VideoWarning
 
 SHIPPED_MODEL = Path(__file__).parent / "assets" / "model"
 SHIPPED_VIDEO = Path(__file__).parent / "assets" / "demo.mp4"
+SHIPPED_QUERIES = Path(__file__).parent / "assets" / "demo.json"  # what to ask about the shipped video
 TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
 
 
-def load(model: str | Path | None = None, *, device: str = "auto", dtype: torch.dtype | None = None) -> Expert:
+def load(
+    model: str | Path | None = None, *, device: str = "auto", dtype: torch.dtype | None = None
+) -> Expert:
     """A model ready for use: the one shipped in the package, a folder, or a hub id.
 
     ``device``: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
     Raises CheckpointError for a folder that holds no model of ours, InputError for an unknown device.
     """
+    if model is None:
+        shipped_config()
     folder = SHIPPED_MODEL if model is None else model
     found, tokenizer = checkpoint.load(folder, device=pick_device(device), dtype=dtype)
     name = "shipped" if model is None else str(model)
-    return Expert(found, tokenizer, name)
+    return Expert(found, tokenizer, name, checkpoint.digest(folder))
+
+
+def shipped_config() -> VideoExpertConfig:
+    """The config of the model in the package; raises CheckpointError where the package carries none."""
+    if not SHIPPED_MODEL.is_dir():
+        raise CheckpointError(
+            "this installation carries no model; reinstall videoexpert, or name a model folder or hub id "
+            "(--model on the command line)."
+        )
+    return checkpoint.read_config(SHIPPED_MODEL)
 
 
 def pick_device(device: str) -> torch.device:
@@ -61,9 +79,13 @@ def pick_device(device: str) -> torch.device:
 class Expert:
     """A loaded model with its tokenizer; ``open`` gives videos to ask about."""
 
-    def __init__(self, model: VideoExpertModel, tokenizer: Any, name: str = "model") -> None:
+    def __init__(
+        self, model: VideoExpertModel, tokenizer: Any, name: str = "model", digest: str = "unsaved"
+    ) -> None:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
-        self.prompter = Prompter(model.config, tokenizer)
+        self.digest = digest  # of the weights file: what a result file says it was made with
+        self.config: VideoExpertConfig = model.config  # type: ignore[assignment]
+        self.prompter = Prompter(self.config, tokenizer)
         if not getattr(model.language, "is_quantized", False):
             model.fold()
 
@@ -80,7 +102,7 @@ class Expert:
         Raises VideoError for a file that gives no frames, InputError for a part outside the video.
         """
         began = time.perf_counter()
-        config = self.model.config
+        config = self.config
         count = config.num_frames if num_frames is None else num_frames
         if count < 1:
             raise InputError(f"the number of frames is {count}, expected at least 1.")
@@ -133,7 +155,7 @@ class Video:
         return self.expert.model.open_prefix(self.tokens, self.expert.prompter.prefix_ids)
 
     @overload
-    def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...
+    def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
     @overload
     def ground(self, queries: Sequence[str], top_k: int | None = ...) -> list[Moments]: ...
     def ground(self, queries: str | Sequence[str], top_k: int | None = 5) -> Moments | list[Moments]:
@@ -142,6 +164,8 @@ class Video:
         Raises InputError for an empty query.
         """
         asked = [queries] if isinstance(queries, str) else list(queries)
+        if not asked:
+            return []
         for query in asked:
             if not query.strip():
                 raise InputError("the query is empty, expected a sentence that describes what to find.")
@@ -155,11 +179,11 @@ class Video:
             raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
         moments = self.ground(query, top_k)
         times, scores = saliency(torch.tensor(moments.curve), self.duration, clip_s, self.start)
-        return Highlights(query, times, scores, moments.items, clip_s)
+        return Highlights(query, times, scores, moments.items, clip_s, moments.presence, moments.absent)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Sentences, each with its moment, in the order in which the model tells them."""
-        config = self.expert.model.config
+        config = self.expert.config
         question = self.expert.prompter.segment(prompt.caption_question(config))
         ids, head = self._answer(question, max_new_tokens)
         if head is None:
@@ -181,19 +205,19 @@ class Video:
             raise InputError("the question is empty, expected a sentence.")
         if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
             raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
-        config, prompter = self.expert.model.config, self.expert.prompter
+        config, prompter = self.expert.config, self.expert.prompter
         asked = prompt.question_with_choices(question, choices or (), config, grounded=True)
         if choices:
             segments = [
-                prompter.segment(asked, prompt.choice_answer(i, True, config, choices)) for i in range(len(choices))
+                prompter.segment(asked, prompt.choice_answer(i, True, config, choices))
+                for i in range(len(choices))
             ]
             scores = self.expert.model.likelihoods(self.prefix, segments).softmax(-1)
             best = int(scores.argmax())
             moments = self._moments(question, self._locate([segments[best]]), 0, 3)
             return Answer(question, choices[best], best, moments.items, tuple(scores.tolist()))
         ids, head = self._answer(prompter.segment(asked), max_new_tokens)
-        text = prompter.decode(ids).replace(prompt.grounding_answer(config).rstrip("."), "")
-        text = text.replace(config.loc_text, "").strip(" .,") + "."
+        text = _without_times(prompter.decode(ids), config)
         return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
 
     def _answer(self, question: Segment, max_new_tokens: int) -> tuple[list[int], HeadOutput | None]:
@@ -219,7 +243,7 @@ class Video:
 
     def _moments(self, query: str, head: HeadOutput, index: int, top_k: int | None) -> Moments:
         """One query's moments with calibrated scores."""
-        config = self.expert.model.config
+        config = self.expert.config
         logits: Tensor = head.indicator_logits[index].float().cpu()
         right = Calibration(config.score_temperature, config.score_bias)(logits)
         peak = Calibration(config.presence_temperature, config.presence_bias)(logits.max())
@@ -236,3 +260,14 @@ class Video:
         presence = float(peak)
         curve = tuple(logits.sigmoid().tolist())
         return Moments(query, tuple(items), presence, presence < config.absent_below, curve)
+
+
+def _without_times(text: str, config: VideoExpertConfig) -> str:
+    """A generated answer without its ``During <LOC>.``, however the tokenizer spaces it."""
+    loc = re.escape(config.loc_text)
+    opening = rf"(?:\b{re.escape(config.moment_prefix)})?\s*{loc}(?:\s*,\s*{loc})*\s*[.,]?"
+    plain = " ".join(re.sub(opening, " ", text, flags=re.IGNORECASE).split()).strip(" .,")
+    return f"{plain}." if plain else ""
+
+
+__all__ = ["Expert", "Video", "VideoWarning", "load", "pick_device", "shipped_config"]

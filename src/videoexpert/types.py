@@ -121,13 +121,18 @@ class Moments(Sequence[Moment]):
 
 @dataclass(frozen=True)
 class Highlights:
-    """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments."""
+    """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments.
+
+    ``presence`` and ``absent`` as in Moments.
+    """
 
     query: str
     times: tuple[float, ...]
     scores: tuple[float, ...]
     moments: tuple[Moment, ...]
     clip_s: float = 2.0
+    presence: float = 1.0
+    absent: bool = False
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.scores):

@@ -1,18 +1,22 @@
-"""The ``videoexpert`` command. Thin: each verb lives in a ``*_commands`` module and imports heavy code when run."""
+"""The ``videoexpert`` command. Each verb lives in a ``*_commands`` module; heavy imports wait till then."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
-import click
 import typer
 
 from ..errors import VideoExpertError
 from . import data_commands, evaluation_commands, model_commands, tool_commands, training_commands
 
+# click's class of all wrong calls, found through typer: newer typer carries a click of its own
+ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
 app = typer.Typer(
     name="videoexpert",
     help="A video language model that says when as well as what.",
+    epilog="--debug, with any command, shows the traceback of an error.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -29,11 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     if debug:
         arguments.remove("--debug")
     try:
-        result = app(arguments, standalone_mode=False)
-    except click.ClickException as error:
+        result = app(arguments, standalone_mode=False, prog_name="videoexpert")
+    except ClickException as error:
         error.show()
         return 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
         return 1
     except VideoExpertError as error:
@@ -41,6 +45,12 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        reason = " ".join(str(error).split()) or "no reason given"
+        print(f"Error: {type(error).__name__}: {reason}; --debug shows where it came from.", file=sys.stderr)
+        return 1
     return int(result) if isinstance(result, int) else 0
 
 

@@ -1,4 +1,4 @@
-"""``videoexpert data check`` and ``data import``."""
+"""``videoexpert synth``, ``data check`` and ``data import``."""
 
 from __future__ import annotations
 
@@ -77,6 +77,31 @@ def import_(
         print(f"  {kind}: {count} ({RULES[kind]})")
 
 
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to write: videos, annotations and world.json.")],
+    videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 40,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes of annotation and same pixels.")] = 0,
+    level: Annotated[
+        int | None, typer.Option(help="How hard the world is.  [default: the level of the shipped model]")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Pixels of a side, an even number from 32 to 1024.")] = 128,
+    test_share: Annotated[float, typer.Option(help="Part of the videos held out, 0 to 1.")] = 0.3,
+) -> None:
+    """Make videos and their annotations in the benchmarks' own formats.
+
+    What is there already is kept, so a run that was stopped goes on.
+    """
+    from ..data.synthetic.world import SHIPPED_LEVEL
+    from ..data.synthetic.write import WorldRecipe, write_world
+    from .output import Waiting
+
+    recipe = WorldRecipe(videos, seed, SHIPPED_LEVEL if level is None else level, size, test_share)
+    with Waiting("rendering videos", videos) as waiting:
+        write_world(recipe, out, progress=waiting.advance)
+    folders = sorted(p.name for p in out.iterdir() if p.is_dir() and p.name != "videos")
+    print(f"{videos} videos of level {recipe.level} in {out}, with annotations for {', '.join(folders)}")
+
+
 def _progress(videos: Iterable[str], count: int) -> Iterable[str]:
     """A bar with the time left on stderr, silent when that is no terminal."""
     from rich.console import Console
@@ -89,4 +114,5 @@ def _progress(videos: Iterable[str], count: int) -> Iterable[str]:
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
+    app.command()(synth)
     app.add_typer(data)

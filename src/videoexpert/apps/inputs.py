@@ -1,0 +1,108 @@
+"""What commands are given: videos, sentences and paths, checked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError, VideoError
+
+# Only which files of a folder are taken; a file that is named is opened whatever its ending.
+VIDEO_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("3g2", "3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
+        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """``several``: more than one video was named, or a folder, however many it holds."""
+
+    videos: tuple[str, ...]
+    texts: tuple[str, ...]
+    several: bool
+
+
+def split_arguments(arguments: Sequence[str], kind: str = "", *, many: bool = False) -> Inputs:
+    """Leading arguments that exist are videos or folders of them; the rest are texts, each a ``kind``.
+
+    ``kind`` "" allows none, ``many`` more than one. Raises VideoError for a file that is missing and a
+    folder without videos, InputError for too few, too many or empty texts.
+    """
+    count = 0
+    while count < len(arguments) and (count == 0 or os.path.exists(arguments[count])):
+        count += 1
+    named, texts = arguments[:count], arguments[count:]
+    for name in (*named, *(t for t in texts if not kind or _looks_like_a_file(t))):
+        if not os.path.exists(name):
+            raise VideoError(
+                f"{name!r} does not exist, expected a local video file or a folder of them: check the path."
+            )
+    if kind:
+        _check_texts(texts, kind, many, named)
+    videos = [video for name in named for video in (_in_folder(name) if os.path.isdir(name) else [name])]
+    return Inputs(tuple(videos), tuple(texts), len(named) > 1 or os.path.isdir(named[0]))
+
+
+def _check_texts(texts: Sequence[str], kind: str, many: bool, named: Sequence[str]) -> None:
+    if not texts:
+        raise InputError(
+            f"there is no {kind} after {named[-1]!r}, expected a sentence in quotes (a {kind} that is also "
+            "the name of a file here is taken for a video)."
+        )
+    if any(not text.strip() for text in texts):
+        raise InputError(f"the {kind} is empty, expected a sentence in quotes.")
+    if len(texts) > 1 and not many:
+        raise InputError(
+            f"{len(texts)} texts were given, expected one {kind}: put the whole sentence in quotes."
+        )
+
+
+def _looks_like_a_file(text: str) -> bool:
+    return Path(text).suffix.lower() in VIDEO_SUFFIXES and not any(c.isspace() for c in text.strip())
+
+
+def _in_folder(folder: str) -> list[str]:
+    found = [
+        str(file)
+        for file in sorted(Path(folder).iterdir())
+        if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    ]
+    if not found:
+        raise VideoError(
+            f"the folder {folder!r} holds no video, expected files with an ending such as .mp4, .mkv, .webm "
+            "or .gif: name a file itself if its ending is another."
+        )
+    return found
+
+
+def check_clip(start: float | None, end: float | None) -> None:
+    """Raises InputError for a part that no video has; a video's own length is checked once it is open."""
+    for name, value in (("start", start), ("end", end)):
+        if value is not None and (not math.isfinite(value) or value < 0):
+            raise InputError(f"--{name} is {value:g} s, expected 0 or more seconds.")
+    if end is not None and end <= (start or 0.0):
+        raise InputError(
+            f"--end is {end:g} s and --start {start or 0.0:g} s, expected the end after the start."
+        )
+
+
+def check_picture(plot: Path | None) -> None:
+    """Raises InputError unless a PNG can be written there."""
+    if plot is None:
+        return
+    if plot.suffix.lower() != ".png":
+        raise InputError(f"--plot is {str(plot)!r}, expected a file name that ends in .png.")
+    if not plot.absolute().parent.is_dir():
+        raise InputError(f"--plot is {str(plot)!r}, but its folder does not exist: make it first.")
+
+
+def picture_name(plot: Path, number: int | None) -> Path:
+    """``plot`` itself, or for the ``number``-th of several videos ``name-<number>.png``."""
+    return plot if number is None else plot.with_name(f"{plot.stem}-{number}{plot.suffix}")

@@ -1,0 +1,259 @@
+"""What commands print: tables for people, JSON for programs (docs/cli.md), and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from threading import Timer
+from typing import TYPE_CHECKING, Any
+
+from ..types import Answer, Highlights, Moment, Moments
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+LONG_S = 120.0  # videos from here on have their times written m:ss
+PATIENCE_S = 2.0  # work that is done sooner shows no bar
+
+
+class Format(str, Enum):
+    """How an answer is printed."""
+
+    table = "table"
+    json = "json"
+
+
+def seconds(value: float, end: float) -> str:
+    """``3.2 s``; in videos that end after two minutes ``2:05`` or ``1:02:05``."""
+    if end < LONG_S:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+# --- tables; ``end`` is the last second on the video's clock, which decides how times are written ---
+
+
+def say(text: str = "") -> None:
+    """One line on stdout, as it is."""
+    print(text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> None:
+    """A table on stdout; columns are aligned to the right but for those in ``left``."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, padding=(0, 0, 0, 3), header_style="dim")
+    for number, name in enumerate(columns):
+        place = "left" if number in left else "right"
+        made.add_column(name, justify=place, no_wrap=number not in left, overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(made)
+
+
+def show_moments(moments: Sequence[Moment], end: float) -> None:
+    """Ranked moments."""
+    rows = [
+        (str(rank), seconds(m.start, end), seconds(m.end, end), f"{m.score:.2f}")
+        for rank, m in enumerate(moments, 1)
+    ]
+    table(("", "start", "end", "score"), rows)
+
+
+def absence(presence: float, moments: Sequence[Moment], end: float) -> str:
+    """What is said instead of moments when the event is not there."""
+    said = f"not in this video (presence {presence:.2f})"
+    if not moments:
+        return said
+    return f"{said}; best guess {seconds(moments[0].start, end)} to {seconds(moments[0].end, end)}"
+
+
+def show_grounding(found: Sequence[Moments], end: float) -> None:
+    """Each query with its moments, or the word that it is absent."""
+    for moments in found:
+        say(f'"{moments.query}"')
+        if moments.absent:
+            say(f"   {absence(moments.presence, moments, end)}")
+        else:
+            show_moments(moments, end)
+
+
+def show_highlights(found: Highlights, end: float) -> None:
+    """The best moments, and as many of the best clips."""
+    say(f'"{found.query}"')
+    if found.absent:
+        say(f"   {absence(found.presence, found.moments, end)}")
+        return
+    show_moments(found.moments, end)
+    say(f"best clips of {found.clip_s:g} s")
+    best = sorted(range(len(found.times)), key=lambda i: -found.scores[i])[: len(found.moments)]
+    clips = [(found.times[i], min(found.times[i] + found.clip_s, end), found.scores[i]) for i in best]
+    rows = [(seconds(first, end), seconds(last, end), f"{score:.2f}") for first, last, score in clips]
+    table(("start", "end", "saliency"), rows)
+
+
+def show_captions(captions: Sequence[Moment], end: float) -> None:
+    """Sentences in the order in which they are told."""
+    if not captions:
+        say("   the model describes no event")
+        return
+    rows = [(seconds(m.start, end), seconds(m.end, end), f"{m.score:.2f}", m.text or "") for m in captions]
+    table(("start", "end", "score", "event"), rows, left=(3,))
+
+
+def show_answer(answer: Answer, choices: Sequence[str], end: float) -> None:
+    """The answer, how the choices compare, and the moments that prove it."""
+    say(f'"{answer.question}"')
+    say(f"   {answer.text or 'no answer'}")
+    if choices:
+        marks = ["<--" if i == answer.choice else "" for i in range(len(choices))]
+        rows = [(c, f"{s:.2f}", m) for c, s, m in zip(choices, answer.choice_scores, marks, strict=True)]
+        table(("choice", "score", ""), rows, left=(0, 2))
+    if answer.moments:
+        say("seen at")
+        show_moments(answer.moments, end)
+
+
+# --- JSON ---
+
+
+def print_json(document: Any) -> None:
+    """One document on stdout."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def moments_json(moments: Sequence[Moment]) -> list[dict[str, Any]]:
+    """Seconds to the millisecond, scores to four digits; ``text`` where there is one."""
+    return [
+        {"start": round(m.start, 3), "end": round(m.end, 3), "score": round(m.score, 4)}
+        | ({} if m.text is None else {"text": m.text})
+        for m in moments
+    ]
+
+
+def grounding_json(found: Sequence[Moments]) -> dict[str, Any]:
+    """The part of ``ground``'s document that answers."""
+    return {
+        "queries": [
+            {
+                "query": m.query,
+                "presence": round(m.presence, 4),
+                "absent": m.absent,
+                "moments": moments_json(m),
+            }
+            for m in found
+        ]
+    }
+
+
+def highlights_json(found: Highlights) -> dict[str, Any]:
+    """The part of ``highlight``'s document that answers."""
+    return {
+        "query": found.query,
+        "presence": round(found.presence, 4),
+        "absent": found.absent,
+        "clip": found.clip_s,
+        "times": [round(t, 3) for t in found.times],
+        "scores": [round(s, 4) for s in found.scores],
+        "moments": moments_json(found.moments),
+    }
+
+
+def answer_json(answer: Answer, choices: Sequence[str]) -> dict[str, Any]:
+    """The part of ``ask``'s document that answers."""
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "choices": [
+            {"text": text, "score": round(score, 4)}
+            for text, score in zip(choices, answer.choice_scores, strict=False)
+        ],
+        "choice": answer.choice,
+        "moments": moments_json(answer.moments),
+    }
+
+
+# --- stderr ---
+
+
+def complain(text: str) -> None:
+    """One line on stderr."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Damage in a video is told in one line on stderr; other libraries' warnings stay as they are."""
+    from ..session import VideoWarning
+
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if issubclass(category, VideoWarning):
+                complain(f"Warning: {message}")
+            else:
+                usual(message, category, *rest)
+
+        warnings.simplefilter("always", VideoWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+class Waiting:
+    """A bar on stderr: only on a terminal, and only once the work has lasted two seconds.
+
+    ``total`` steps, or None where their number is unknown.
+    """
+
+    def __init__(self, what: str, total: int | None = None) -> None:
+        self._bar: Progress | None = None
+        self._timer: Timer | None = None
+        if not sys.stderr.isatty():
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = [TextColumn("{task.description}"), BarColumn()]
+        if total is not None:
+            columns += [MofNCompleteColumn(), TimeRemainingColumn()]
+        # stdout is not the bar's: it may be a pipe
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+        self._task = self._bar.add_task(what, total=total)
+        self._timer = Timer(PATIENCE_S, self._bar.start)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Waiting:
+        if self._timer is not None:
+            self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None and self._bar is not None:
+            self._timer.cancel()
+            self._timer.join()
+            if self._bar.live.is_started:
+                self._bar.stop()
+
+    def advance(self, steps: int = 1) -> None:
+        """That many steps are done."""
+        if self._bar is not None:
+            self._bar.advance(self._task, steps)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The bar is off the screen while something else is printed."""
+        shown = self._bar is not None and self._bar.live.is_started
+        if shown and self._bar is not None:
+            self._bar.stop()
+        yield
+        if shown and self._bar is not None:
+            self._bar.start()

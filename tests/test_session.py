@@ -1,0 +1,247 @@
+"""Load once, open once, ask often: the routes agree, times are on the video's clock, scores are calibrated."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tiny import tiny_model, tiny_tokenizer, tiny_video
+from videoexpert import checkpoint, session
+from videoexpert.errors import CheckpointError, InputError, VideoError
+from videoexpert.session import Expert, Video
+from videoexpert.types import VisualTokens
+
+SECONDS = 8.0
+QUERIES = [
+    "a red ball jumps",
+    "it falls",
+    "the blue square moves to the left and then stops.",
+    "x",
+    "it falls",
+]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return tiny_video(tmp_path_factory.mktemp("videos") / "a.mp4", SECONDS)
+
+
+@pytest.fixture
+def expert() -> Expert:
+    return Expert(tiny_model(num_frames=16), tiny_tokenizer(), "tiny")
+
+
+@pytest.fixture
+def video(expert: Expert, file) -> Video:
+    return expert.open(file)
+
+
+def assert_same(found, expected):
+    assert found.query == expected.query
+    torch.testing.assert_close(torch.tensor(found.curve), torch.tensor(expected.curve), atol=1e-5, rtol=1e-4)
+    assert found.presence == pytest.approx(expected.presence, abs=1e-5)
+    assert [m.start for m in found] == pytest.approx([m.start for m in expected], abs=1e-3)
+    assert [m.end for m in found] == pytest.approx([m.end for m in expected], abs=1e-3)
+    assert [m.score for m in found] == pytest.approx([m.score for m in expected], abs=1e-5)
+
+
+def test_one_query_equals_the_same_query_among_many(video):
+    together = video.ground(QUERIES)
+    assert [m.query for m in together] == QUERIES
+    for query, found in zip(QUERIES, together, strict=True):
+        assert_same(found, video.ground(query))
+    assert_same(together[1], together[4])
+    assert max(abs(a - b) for a, b in zip(together[0].curve, together[1].curve, strict=True)) > 1e-4
+
+
+@pytest.mark.parametrize(("budget", "passes"), [(1, 5), (10**6, 1)])
+def test_many_passes_equal_one(video, monkeypatch, budget, passes):
+    once = video.ground(QUERIES)
+    calls = []
+    locate = video.expert.model.locate
+    monkeypatch.setattr(
+        video.expert.model, "locate", lambda prefix, part: calls.append(len(part)) or locate(prefix, part)
+    )
+    monkeypatch.setattr(session, "TOKENS_PER_PASS", budget)
+    for found, expected in zip(video.ground(QUERIES), once, strict=True):
+        assert_same(found, expected)
+    assert len(calls) == passes
+    assert sum(calls) == len(QUERIES)
+
+
+def test_a_pass_holds_what_fits(video, monkeypatch):
+    lengths = [len(video.expert.prompter.grounding(q).ids) for q in QUERIES[:3]]
+    calls = []
+    locate = video.expert.model.locate
+    monkeypatch.setattr(
+        video.expert.model, "locate", lambda prefix, part: calls.append(len(part)) or locate(prefix, part)
+    )
+    monkeypatch.setattr(session, "TOKENS_PER_PASS", lengths[0] + lengths[1])
+    video.ground(QUERIES[:3])
+    assert calls == [2, 1]
+
+
+def test_moments_of_a_part_are_on_the_clock_of_the_whole(expert, video, file):
+    part = expert.open(file, start=2.0, end=6.0)
+    assert (part.start, part.duration) == (2.0, 4.0)
+    found = part.ground("it falls")
+    assert all(2.0 <= m.start <= m.end <= 6.0 for m in found)
+    from_zero = expert.open_tokens(VisualTokens(part.tokens.temporal, part.tokens.spatial, 4.0)).ground(
+        "it falls"
+    )
+    assert [m.start for m in found] == pytest.approx([m.start + 2.0 for m in from_zero])
+    assert [m.end for m in found] == pytest.approx([m.end + 2.0 for m in from_zero])
+    assert part.highlights("it falls").times == (2.0, 4.0)
+    # other pictures, not the whole video's with another label
+    assert not torch.allclose(part.tokens.temporal, video.tokens.temporal, atol=1e-3)
+
+
+def test_whole_video(video):
+    assert (video.start, video.duration) == (0.0, pytest.approx(SECONDS))
+    assert set(video.timings) == {"decode", "encode"}
+    for found in video.ground(QUERIES, top_k=3):
+        assert 1 <= len(found) <= 3
+        assert all(0 <= m.start <= m.end <= SECONDS for m in found)
+        assert [m.score for m in found] == sorted((m.score for m in found), reverse=True)
+        assert len(found.curve) == 16
+
+
+def test_number_of_frames(expert, file):
+    assert len(expert.open(file, num_frames=5).tokens.temporal) == 5
+    assert len(expert.open(file).tokens.temporal) == 16
+
+
+def test_calibration_changes_scores_but_not_the_order(video):
+    raw = video.ground("it falls")
+    video.expert.config.score_temperature, video.expert.config.score_bias = 0.5, -1.0
+    calibrated = video.ground("it falls")
+    assert [(m.start, m.end) for m in calibrated] == [(m.start, m.end) for m in raw]
+    for before, after in zip(raw, calibrated, strict=True):
+        logit = math.log(before.score / (1 - before.score))
+        assert after.score == pytest.approx(1 / (1 + math.exp(-(logit / 0.5 - 1.0))), abs=1e-4)
+    assert calibrated.presence == raw.presence
+    assert calibrated.curve == raw.curve
+
+
+def test_presence_is_the_calibrated_peak_and_absence_its_threshold(video):
+    config = video.expert.config
+    config.presence_temperature, config.presence_bias = 2.0, 0.3
+    found = video.ground("it falls")
+    peak = max(found.curve)
+    logit = math.log(peak / (1 - peak))
+    assert found.presence == pytest.approx(1 / (1 + math.exp(-(logit / 2.0 + 0.3))), abs=1e-5)
+    config.absent_below = found.presence + 1e-3
+    assert video.ground("it falls").absent
+    assert video.highlights("it falls").absent
+    config.absent_below = found.presence - 1e-3
+    assert not video.ground("it falls").absent
+
+
+def test_highlights_cover_the_video(video):
+    shown = video.highlights("it falls", top_k=2, clip_s=3.0)
+    assert shown.times == (0.0, 3.0, 6.0)
+    found = video.ground("it falls", 2)
+    assert (shown.moments, shown.presence) == (found.items, found.presence)
+    # over time, saliency and curve have the same mean
+    mean = (3 * shown.scores[0] + 3 * shown.scores[1] + 2 * shown.scores[2]) / 8
+    assert mean == pytest.approx(sum(found.curve) / len(found.curve), abs=1e-6)
+
+
+def test_choices(video):
+    choices = ["a ball", "the red square", "no"]
+    answer = video.ask("what falls", choices)
+    assert len(answer.choice_scores) == 3
+    assert sum(answer.choice_scores) == pytest.approx(1.0, abs=1e-5)
+    assert answer.choice == max(range(3), key=lambda i: answer.choice_scores[i])
+    assert answer.text == choices[answer.choice]
+    assert answer.moments
+    assert all(0 <= m.start <= m.end <= SECONDS for m in answer.moments)
+
+
+def answered(video: Video, monkeypatch, text: str):
+    """The model 'generates' this text; <LOC> in it is the token."""
+    prompter = video.expert.prompter
+    ids = prompter.tokenizer(text.replace(" <LOC>", "<LOC>"), add_special_tokens=False).input_ids
+    asked = {}
+
+    def generate(prefix, question, **_):
+        asked["segment"] = prompter.answered(question, ids)
+        return ids
+
+    monkeypatch.setattr(video.expert.model, "generate", generate)
+    return asked
+
+
+def test_captions_pair_each_sentence_with_its_own_moment(video, monkeypatch):
+    asked = answered(video, monkeypatch, "During <LOC>, a ball falls. During <LOC>, it stops.")
+    told = video.caption()
+    assert [m.text for m in told] == ["a ball falls.", "it stops."]
+    head = video.expert.model.locate(video.prefix, [asked["segment"]])
+    assert len(head.indicator_logits) == 2
+    for number, moment in enumerate(told):
+        best = video._moments("", head, number, 1)[0]
+        assert (moment.start, moment.end, moment.score) == (best.start, best.end, best.score)
+
+
+def test_text_without_a_moment_gives_no_caption(video, monkeypatch):
+    answered(video, monkeypatch, "a ball falls.")
+    assert video.caption() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "moments"),
+    [
+        ("During <LOC>. it is red.", "it is red.", True),
+        ("it is red, during <LOC>.", "it is red.", True),
+        ("it is red", "it is red.", False),
+        ("During <LOC>.", "", True),
+    ],
+)
+def test_open_answers_are_told_without_their_times(video, monkeypatch, said, text, moments):
+    answered(video, monkeypatch, said)
+    answer = video.ask("what is it?")
+    assert (answer.text, answer.choice, bool(answer.moments)) == (text, None, moments)
+
+
+def test_generation_runs(video):
+    assert isinstance(video.caption(max_new_tokens=6), list)
+    assert isinstance(video.ask("why?", max_new_tokens=6).text, str)
+
+
+def test_wrong_calls(expert, video, file, tmp_path):
+    for empty in ("", "  ", ["it falls", ""]):
+        with pytest.raises(InputError, match="query is empty"):
+            video.ground(empty)
+    with pytest.raises(InputError, match="question is empty"):
+        video.ask(" ")
+    for choices in (["one"], ["one", " "], []):
+        with pytest.raises(InputError, match="at least two and none empty"):
+            video.ask("what?", choices)
+    with pytest.raises(InputError, match="clip_s is 0"):
+        video.highlights("it falls", clip_s=0)
+    with pytest.raises(InputError, match="top_k is 0"):
+        video.ground("it falls", 0)
+    with pytest.raises(InputError, match=r"within its 8\.00 s"):
+        expert.open(file, start=9.0)
+    with pytest.raises(InputError, match="number of frames is 0"):
+        expert.open(file, num_frames=0)
+    with pytest.raises(VideoError, match="does not exist"):
+        expert.open(tmp_path / "none.mp4")
+
+
+def test_no_query_no_answer(video):
+    assert video.ground([]) == []
+
+
+def test_load(tmp_path, monkeypatch):
+    folder = checkpoint.save(tiny_model(), tiny_tokenizer(), tmp_path / "model")
+    assert session.load(folder, device="cpu").name == str(folder)
+    monkeypatch.setattr(session, "SHIPPED_MODEL", folder)
+    assert session.load(device="cpu").name == "shipped"
+    with pytest.raises(InputError, match="device 'gpu' is not available"):
+        session.load(folder, device="gpu")
+    monkeypatch.setattr(session, "SHIPPED_MODEL", tmp_path / "none")
+    with pytest.raises(CheckpointError, match="carries no model"):
+        session.load()
