@@ -1,9 +1,10 @@
-"""Scores of a model on held-out synthetic videos, through mp4 files, with controls beside them in the same run.
+"""Scores of a model on held-out synthetic videos, through mp4 files, with controls beside them.
 
     python benchmarks/heldout.py --videos 300 --seed 777 --out /tmp/heldout
 
-Writes the videos with `videoexpert synth`, answers them with `videoexpert eval`, and prints every metric with its 95%
-interval. Controls: the best constant window of a training world, the model shown another video, and a blank one.
+Writes the videos with `videoexpert synth`, answers them with `videoexpert eval`, and prints every metric with
+its 95% interval. Controls, in the same run: the best constant window of a training world, the model shown
+another video, and the model shown a blank one.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ def evaluate(benchmark: str, world: Path, out: Path, *options: Any) -> dict[str,
     """One `videoexpert eval`, resumed if it was interrupted."""
     files = {"youcook2": "youcook2/youcookii_annotations_trainval.json"}
     annotations = world / files.get(benchmark, benchmark)
-    split = {"charades-sta": "test", "qvhighlights": "val", "youcook2": "validation", "nextgqa": "test"}[benchmark]
+    split = {"charades-sta": "test", "qvhighlights": "val", "youcook2": "validation", "nextgqa": "test"}[
+        benchmark
+    ]
     run("eval", benchmark, "--annotations", annotations, "--videos", world / "videos", "--out", out,
         "--split", split, *options)  # fmt: skip
     result: dict[str, Any] = json.loads((out / "result.json").read_text())
@@ -141,7 +144,9 @@ def table(result: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return found.stdout.strip() or "unknown"
 
 

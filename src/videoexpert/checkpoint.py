@@ -11,6 +11,7 @@ path, or a hub id.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -157,6 +158,15 @@ def load(
         model.vision.to(dtype)
         model.language.to(dtype)
     return model.to(device).eval(), tokenizer
+
+
+def digest(folder: str | Path) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a model folder's weights file."""
+    found = hashlib.sha256()
+    with (_local(folder) / WEIGHTS).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()[:16]
 
 
 def read_config(folder: Path) -> VideoExpertConfig:

@@ -1,4 +1,4 @@
-"""What a score has to be compared with, on the same rail: guesses that see no video, and our model shown the wrong one."""
+"""What a score is compared with, on the same rail: guesses without a video, our model shown the wrong one."""
 
 from __future__ import annotations
 
@@ -34,15 +34,17 @@ class Guess:
 
     def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
         for sample in samples:
-            start, end = self.window(sample)
-            duration = sample.duration_s or _duration(path)
-            moment = {"start": start * duration, "end": end * duration, "score": 1.0}
-            row: Row = {"id": sample.id, "video": sample.video, "query": sample.query, "moments": [moment]}
-            if sample.task == "caption":
-                row["moments"] = [{**moment, "text": "something happens"}]
-            if sample.task == "highlight":
-                clips = clip_count(duration)
-                row["saliency"] = [float(start <= (c + 0.5) / clips <= end) for c in range(clips)]
+            row: Row = {"id": sample.id, "video": sample.video, "query": sample.query}
+            if sample.task != "qa":  # a question without evidence is answered, not located
+                duration = sample.duration_s or _duration(path)
+                start, end = self.window(sample)
+                moment: Row = {"start": start * duration, "end": end * duration, "score": 1.0}
+                if sample.task == "caption":
+                    moment["text"] = "something happens"
+                row["moments"] = [moment]
+                if sample.task == "highlight":
+                    clips = clip_count(duration)
+                    row["saliency"] = [float(start <= (c + 0.5) / clips <= end) for c in range(clips)]
             if sample.choices:
                 row |= {"choice": self.choice(sample), "answer": sample.choices[self.choice(sample)]}
             yield row
@@ -72,10 +74,15 @@ class ConstantGuess(Guess):
 
     def __init__(self, train: Sequence[Sample]) -> None:
         spans = [
-            (a / s.duration_s, min(1.0, b / s.duration_s)) for s in train if s.duration_s for a, b in s.windows
+            (a / s.duration_s, min(1.0, b / s.duration_s))
+            for s in train
+            if s.duration_s
+            for a, b in s.windows
         ]
         if not spans:
-            raise InputError("the training annotations hold no window with a duration; give those of a training split.")
+            raise InputError(
+                "the training annotations hold no window with a duration; give those of a training split."
+            )
         self.span = best_constant(np.array(spans))
         counts: dict[int, int] = {}
         for s in train:
@@ -106,7 +113,7 @@ def best_constant(spans: np.ndarray) -> tuple[float, float]:
 
 
 class Shuffled(ModelSystem):
-    """Our model, shown another video: what it answers without the evidence. Times are scaled to the right length."""
+    """Our model, shown another video: what it says without the evidence. Times are scaled to the length."""
 
     def __init__(self, expert: Any, videos: Sequence[Path]) -> None:
         super().__init__(expert)
@@ -151,7 +158,7 @@ class Blank(ModelSystem):
 
 
 class ClipSimilarity(Guess):
-    """Class tokens against the text tower of a CLIP folder, no training: frames as similar as the best half."""
+    """Class tokens against the text tower of a CLIP folder, without training."""
 
     name = "clip"
 

@@ -1,8 +1,8 @@
 """``eval``: answer a whole benchmark from video files, resumably, then score it.
 
-Predictions are appended as they come, one JSON line a sample (docs/predictions.md), so a killed run goes on where it
-stopped and ends with the same result file. A video that cannot be read is reported and skipped; its samples count as
-missing.
+Predictions are appended as they come, one JSON line a sample (docs/predictions.md), so a killed run goes on
+where it stopped and ends with the same result file. A video that cannot be read is reported and skipped; its
+samples count as missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..data.readers import read
-from ..data.samples import Dataset, Sample
+from ..data.samples import CLIP_S, Dataset, Sample
 from ..data.videos import VideoFolder
 from ..errors import DataError, InputError, VideoError, VideoExpertError
 from .score import score
@@ -84,7 +84,9 @@ def evaluate(
     _in_order(predictions, samples)
     in_parts = Path(annotations).is_dir() or benchmark == "youcook2"
     missing = "wrong" if limit is None else "skip"
-    result = score(benchmark, predictions, annotations, split=dataset.split if in_parts else None, missing=missing)
+    result = score(
+        benchmark, predictions, annotations, split=dataset.split if in_parts else None, missing=missing
+    )
     result["run"] = {**result["run"], **run, "failed_videos": failed}
     if benchmark == "qvhighlights":
         write_submission(predictions, folder / SUBMISSION)
@@ -92,7 +94,9 @@ def evaluate(
     return Outcome(result, failed)
 
 
-def describe_run(benchmark: str, system: System, dataset: Dataset, limit: int | None, count: int) -> dict[str, Any]:
+def describe_run(
+    benchmark: str, system: System, dataset: Dataset, limit: int | None, count: int
+) -> dict[str, Any]:
     """What a number needs to be reproduced."""
     return {
         "benchmark": benchmark,
@@ -112,7 +116,8 @@ def _begin(file: Path, run: dict[str, Any]) -> None:
     text = json.dumps(run, indent=1, sort_keys=True) + "\n"
     if file.exists() and file.read_text() != text:
         raise InputError(
-            f"{file.parent} holds a run with another model, data or version; choose another --out, or delete it."
+            f"{file.parent} holds a run with another model, data or version; "
+            "choose another --out, or delete it."
         )
     file.write_text(text)
 
@@ -204,10 +209,14 @@ class ModelSystem:
         return {
             "model": self.name,
             "preset": config.preset,
-            "config": {k: v for k, v in config.to_dict().items() if k not in ("vision_config", "language_config")},
+            "config": {
+                k: v for k, v in config.to_dict().items() if k not in ("vision_config", "language_config")
+            },
             "weights": self.expert.digest,
             "prompts": {
-                "grounding": prompt.grounding_question("{query}", config) + " -> " + prompt.grounding_answer(config),
+                "grounding": prompt.grounding_question("{query}", config)
+                + " -> "
+                + prompt.grounding_answer(config),
                 "captions": prompt.caption_question(config),
                 "grounded_qa": prompt.question_with_choices("{question}", ["a", "b"], config, grounded=True),
             },
@@ -222,9 +231,17 @@ class ModelSystem:
         video = self.open(path, samples[0].clip, samples)
         offset = video.start
         grounding = [s for s in samples if s.task in ("grounding", "highlight")]
-        found = dict(
-            zip((s.id for s in grounding), video.ground([s.query or "" for s in grounding], self.top_k), strict=True)
-        ) if grounding else {}
+        found = (
+            dict(
+                zip(
+                    (s.id for s in grounding),
+                    video.ground([s.query or "" for s in grounding], self.top_k),
+                    strict=True,
+                )
+            )
+            if grounding
+            else {}
+        )
         for sample in samples:
             row: Row = {"id": sample.id, "video": sample.video}
             if sample.id in found:
@@ -232,7 +249,7 @@ class ModelSystem:
                 row |= {"query": sample.query, "moments": [_moment(m, offset) for m in moments]}
                 row["presence"] = moments.presence
                 if sample.task == "highlight":
-                    row["saliency"] = list(video.saliency(moments).scores)
+                    row["saliency"] = clip_scores(moments.curve, video.duration)
             elif sample.task == "caption":
                 row["moments"] = [{**_moment(m, offset), "text": m.text} for m in video.caption()]
             elif sample.task in ("qa", "grounded_qa"):
@@ -242,6 +259,15 @@ class ModelSystem:
             else:
                 raise VideoExpertError(f"sample {sample.id} is a {sample.task}, which eval does not answer.")
             yield row
+
+
+def clip_scores(curve: tuple[float, ...], duration_s: float) -> list[float]:
+    """Saliency of QVHighlights' clips from the indicator curve."""
+    import torch
+
+    from ..grounding.decoding import saliency
+
+    return list(saliency(torch.tensor(curve), duration_s, CLIP_S)[1])
 
 
 def _moment(moment: Any, offset: float) -> dict[str, float]:
