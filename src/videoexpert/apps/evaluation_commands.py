@@ -1,4 +1,4 @@
-"""Commands that measure: ``score``."""
+"""Commands that measure: ``score`` and ``eval``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .eval_command import evaluate
 
 if TYPE_CHECKING:
     from ..evaluation.judge_scoring import Judge
@@ -18,6 +20,7 @@ _BENCHMARK_HELP = (
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
     app.command("score")(score)
+    app.command("eval")(evaluate)
 
 
 def score(
