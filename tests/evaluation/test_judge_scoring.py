@@ -34,6 +34,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.prompts: list[str] = []
+        self.refuses = ""  # a dimension's words: such prompts are refused for good
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -41,6 +42,9 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         prompt = " ".join(message["content"] for message in body["messages"])
         self.server.prompts.append(prompt)  # type: ignore[attr-defined]
+        if self.server.refuses and self.server.refuses in prompt:  # type: ignore[attr-defined]
+            self.send_error(400, "no")
+            return
         value = 4 if "factual correctness" in prompt else 2
         reply = {
             "choices": [{"message": {"content": json.dumps({"score": value})}}],
@@ -112,3 +116,15 @@ def test_wrong_calls(options: list[str], tmp_path: Path, capsys: pytest.CaptureF
     assert "both --judge-url and --judge-model" in capsys.readouterr().err
     assert main(["score", "nextqa", *options]) == 2
     assert "belongs to video-chatgpt" in capsys.readouterr().err
+
+
+def test_items_the_judge_refuses_are_told_and_end_in_exit_code_one(
+    options: list[str], server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.refuses = "factual correctness"
+    assert main(["score", "video-chatgpt", *options]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["run"]["failed"] == 1
+    assert any("1 items got no score" in note for note in result["run"]["notes"])
+    server.refuses = ""
+    assert run(options, capsys)["run"]["failed"] == 0  # asked again, the others are not

@@ -167,3 +167,33 @@ def test_scoring_does_not_import_what_it_does_not_need(charades: tuple[Path, Pat
         [sys.executable, "-c", script, *map(str, charades)], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("convention", "missing", "handed_on"),
+    [
+        ("official", None, None),
+        ("official", "skip", False),
+        ("corrected", None, True),
+        ("corrected", "skip", False),
+    ],
+)
+def test_an_official_caption_scorer_keeps_its_own_rule_for_missing_videos(
+    tmp_path, monkeypatch, convention, missing, handed_on
+):
+    """TimeChat counts a missing video 0, densevid leaves it out: only the caller's word overrules that."""
+    from videoexpert.evaluation import caption_scoring
+
+    heard = {}
+
+    def stop(*_, **options):
+        heard.update(options)
+        raise RuntimeError("heard enough")
+
+    monkeypatch.setattr(caption_scoring, "score_captions", stop)
+    truth = {"v": {"duration": 9.0, "timestamps": [[0, 1]], "sentences": ["a man"]}}
+    (tmp_path / "g.json").write_text(json.dumps(truth))
+    (tmp_path / "p.json").write_text(json.dumps({"results": {"v": [{"sentence": "a", "timestamp": [0, 1]}]}}))
+    with pytest.raises(RuntimeError, match="heard enough"):
+        score("youcook2", tmp_path / "p.json", tmp_path / "g.json", convention=convention, missing=missing)
+    assert heard["missing_is_wrong"] is handed_on

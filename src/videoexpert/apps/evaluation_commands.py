@@ -84,6 +84,8 @@ def score(
             judge=judge,
         )
     typer.echo(render(result, format))
+    if result["run"]["failed"]:
+        raise typer.Exit(1)
 
 
 def _judge(

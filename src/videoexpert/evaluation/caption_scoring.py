@@ -34,7 +34,7 @@ def score_files(
         {names[video]: events for video, events in predicted.videos.items()},
         [reference.videos for reference in references],
         convention=OFFICIAL_BY_FORM[predicted.form] if rules.official else "default",
-        missing_is_wrong=rules.missing == "wrong",
+        missing_is_wrong=None if rules.official and not rules.chosen else rules.missing == "wrong",
     )
     scorable = [video for video in annotated if video not in set(result.unannotated)]
     values = {

@@ -79,7 +79,8 @@ def score_files(
     notes = [f"Scores are 0 to 5, judged by {chosen.endpoint.model}: {result.cost_line()}."]
     if result.failures:
         notes.append(f"{len(result.failures)} items got no score and are in no mean: {result.failures[0][2]}")
-    return Scored({}, coverage, (*notes, *repeated_note(len(rows) - len(answers))), metrics)
+    all_notes = (*notes, *repeated_note(len(rows) - len(answers)))
+    return Scored({}, coverage, all_notes, metrics, failed=len(result.failures))
 
 
 def _items(samples: Sequence[Sample]) -> list[list[Sample]]:

@@ -20,10 +20,12 @@ class Rules:
     convention  "official" reproduces the benchmark's scorer, faults included; "corrected" leaves out the
                 faults that docs/benchmarks-differences.md lists
     missing     "wrong": an item without a prediction counts 0; "skip": it leaves the mean
+    chosen      the caller asked for ``missing``; otherwise an official scorer with a rule of its own keeps it
     """
 
     convention: str = "corrected"
     missing: str = "wrong"
+    chosen: bool = False
 
     @property
     def official(self) -> bool:
@@ -44,12 +46,14 @@ class Scored:
     coverage    see ``coverage_of``
     fixed       metrics in percent that are not means over items (corpus-level caption metrics)
     notes       sentences for the reader: repaired rows, metrics that could not be computed
+    failed      items that got no score through no fault of the predictions; the command ends with exit code 1
     """
 
     values: dict[str, NDArray[Any]]
     coverage: dict[str, Any]
     notes: tuple[str, ...] = ()
     fixed: dict[str, float | None] = field(default_factory=dict)
+    failed: int = 0
 
 
 def coverage_of(

@@ -79,7 +79,7 @@ def score(
     )
     _check_call(benchmark, files)
     default = "skip" if convention == "official" else "wrong"
-    rules = Rules(convention, missing or default)
+    rules = Rules(convention, missing or default, chosen=missing is not None)
     parts = BENCHMARKS[benchmark](files, rules)
     metrics: dict[str, float | None] = {}
     intervals: dict[str, list[float] | None] = {}
@@ -100,6 +100,7 @@ def score(
         "bootstrap": {"resamples": RESAMPLES, "seed": seed, "level": LEVEL},
         "version": __version__,
         "notes": [note for part in parts for note in part.notes],
+        "failed": sum(part.failed for part in parts),
     }
     return {
         "benchmark": benchmark,
