@@ -16,7 +16,10 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from .config import VideoExpertConfig
 from .errors import CheckpointError
@@ -49,7 +53,7 @@ def assemble(
 
     Raises CheckpointError when a base model cannot be loaded.
     """
-    encoder = VisionEncoder.from_pretrained(vision)
+    encoder = load_vision(vision)
     base, tokenizer = load_language(language, dtype)
     config = VideoExpertConfig.from_preset(
         preset,
@@ -65,6 +69,12 @@ def assemble(
     return VideoExpertModel(config, vision=encoder, language=base), tokenizer
 
 
+def load_vision(path_or_id: str | Path) -> VisionEncoder:
+    """The vision encoder of a folder or hub id; raises as ``VisionEncoder.from_pretrained`` does."""
+    with _bars_on_terminals_only():
+        return VisionEncoder.from_pretrained(path_or_id)
+
+
 def load_language(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
     """(causal language model, tokenizer) of a folder or hub id.
 
@@ -73,12 +83,14 @@ def load_language(path_or_id: str | Path, dtype: torch.dtype | None = None) -> t
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path_or_id))
-        base, report = AutoModelForCausalLM.from_pretrained(
-            str(path_or_id), dtype=dtype or "auto", output_loading_info=True
-        )
+        with _bars_on_terminals_only():
+            found: Any = AutoModelForCausalLM.from_pretrained(
+                str(path_or_id), dtype=dtype or "auto", output_loading_info=True
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         first = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{path_or_id} cannot be the language model: {first}") from error
+    base, report = found
     missing = set(report["missing_keys"])
     if missing:
         raise CheckpointError(
@@ -88,9 +100,17 @@ def load_language(path_or_id: str | Path, dtype: torch.dtype | None = None) -> t
     return base, tokenizer
 
 
-def save(model: VideoExpertModel, tokenizer: Any, folder: str | Path, *, adapter_only: bool = False) -> Path:
+def save(
+    model: VideoExpertModel,
+    tokenizer: Any,
+    folder: str | Path,
+    *,
+    adapter_only: bool = False,
+    tensors: dict[str, torch.Tensor] | None = None,
+) -> Path:
     """Write a model folder as a whole or not at all.
 
+    ``tensors`` stand in for the model's own where those are spread over processes.
     Raises CheckpointError for ``adapter_only`` without names of the base models.
     """
     config, out = model.config, Path(folder)
@@ -99,10 +119,10 @@ def save(model: VideoExpertModel, tokenizer: Any, folder: str | Path, *, adapter
             "an adapter-only folder must name its base models; set vision_name and language_name in the "
             "config, or save the full model."
         )
-    keep = set(model.trained_names()) if adapter_only else None
-    tensors = {
-        k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if keep is None or k in keep
-    }
+    if tensors is None:
+        keep = set(model.trained_names()) if adapter_only else None
+        tensors = {k: v for k, v in model.state_dict().items() if keep is None or k in keep}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -130,7 +150,7 @@ def load(
     path = _local(folder)
     config = read_config(path)
     if config.weights == "adapter":
-        encoder = VisionEncoder.from_pretrained(_base_path(path, config.vision_name, "vision_name"))
+        encoder = load_vision(_base_path(path, config.vision_name, "vision_name"))
         base, _ = load_language(
             _base_path(path, config.language_name, "language_name"), dtype or torch.float32
         )
@@ -154,10 +174,11 @@ def load(
             f"the tokenizer of {path} gives {config.loc_text} the id {found}, the config says "
             f"{config.loc_token_id}; use the tokenizer saved with the model."
         )
+    placed: Any = model  # transformers' own types for .to() do not hold
     if dtype is not None and config.weights == "full":
-        model.vision.to(dtype)
-        model.language.to(dtype)
-    return model.to(device).eval(), tokenizer
+        placed.vision.to(dtype)
+        placed.language.to(dtype)
+    return placed.to(device).eval(), tokenizer
 
 
 def digest(folder: str | Path) -> str:
@@ -271,6 +292,19 @@ def _base_path(folder: Path, name: str | None, field: str) -> str:
     return name
 
 
+@contextmanager
+def _bars_on_terminals_only() -> Iterator[None]:
+    """transformers draws its bars into files and pipes too, where they bury what the command says."""
+    quiet = logging.is_progress_bar_enabled() and not sys.stderr.isatty()
+    if quiet:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if quiet:
+            logging.enable_progress_bar()
+
+
 def _portable(name: str, out: Path) -> str:
     """The name under which the folder ``out`` finds a base model from any working directory.
 
@@ -293,4 +327,4 @@ def _swap(part: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-__all__ = ["assemble", "load", "load_language", "read_config", "save"]
+__all__ = ["assemble", "load", "load_language", "load_vision", "read_config", "save"]

@@ -33,7 +33,6 @@ from .released_keys import (
     key_map,
     translate,
 )
-from .vision.encoder import VisionEncoder
 
 RELEASED_SCALE = 2.0  # fixed in the released expert layer whatever its rank; written in no file
 HEAD_WIDTHS = ("text_hidden_fcs_det.0.2.bias", "_embed_head.layers.0.bias", "_embed_head.layers.1.bias")
@@ -231,7 +230,7 @@ def _empty_model(
             "give the base model's folder or hub id."
         ) from error
     _check_same_base(theirs, base, language)
-    encoder = VisionEncoder.from_pretrained(vision)
+    encoder = checkpoint.load_vision(vision)
     projector = weights.get("model.mm_projector.weight", torch.empty(0))
     if projector.ndim == 2 and projector.shape[1] != encoder.out_width:
         raise CheckpointError(

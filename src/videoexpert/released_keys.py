@@ -175,7 +175,8 @@ def check_keys(wanted: Mapping[str, Sequence[int]], found: Mapping[str, Sequence
     if missing or extra:
         raise CheckpointError(
             f"{where} does not hold exactly the released model's keys: {len(missing)} missing "
-            f"({_some(missing)}), {len(extra)} unexpected ({_some(extra)}); give the complete output of one training run."
+            f"({_some(missing)}), {len(extra)} unexpected ({_some(extra)}); "
+            "give the complete output of one training run."
         )
     wrong = [k for k in wanted if tuple(wanted[k]) != tuple(found[k])]
     if wrong:

@@ -160,7 +160,7 @@ def test_head(case: Case) -> None:
 
 
 def test_losses(case: Case) -> None:
-    """Where no frame of the batch lies inside a moment the released boundary losses are NaN; ours are zero."""
+    """With no frame of the batch inside a moment the released boundary losses are NaN; ours are zero."""
     stored, output = case.stored, case.output
     assert output.text_loss is not None
     near(output.text_loss, stored["loss.text"], PROBABILITIES, "text")

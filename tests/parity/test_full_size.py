@@ -197,7 +197,7 @@ def test_clip_layout(model: VideoExpertModel) -> None:
 
 
 def test_visual_tokens_and_what_trains(model: VideoExpertModel) -> None:
-    """100 + 4 * 64 = 356 visual tokens; experts, head, projector train, and the vocabulary or two rows of it."""
+    """100 + 4 * 64 = 356 visual tokens; experts, head, projector and vocabulary (or <LOC>) train."""
     config = model.config
     row = build_sequence(
         [[1]], [[Segment((5,))]], num_frames=config.num_frames, num_spatial_tokens=config.num_spatial_tokens
