@@ -1,4 +1,4 @@
-"""Load once, open once, ask often: the routes agree, times are on the video's clock, scores are calibrated."""
+"""Load once, open once, ask often: routes agree, times are on the video's clock, scores are calibrated."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ _QUERIES = f"{_VIDEOS} Then sentences, each in quotes."
 _QUERY = f"{_VIDEOS} Then a sentence in quotes."
 _QUESTION = f"{_VIDEOS} Then a question in quotes."
 Model = Annotated[
-    str | None, typer.Option(help="Model folder or hub id.  [default: the model in the package]")
+    str | None, typer.Option(help="Model folder or hub id (default: the model in the package).")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Frames = Annotated[int | None, typer.Option(min=1, help="Frames to look at.  [default: the model's]")]
+Frames = Annotated[int | None, typer.Option(min=1, help="Frames to look at (default: the model's).")]
 Start = Annotated[float | None, typer.Option(help="Look from this second on.")]
 End = Annotated[float | None, typer.Option(help="Look until this second.")]
 HowToPrint = Annotated[Format, typer.Option("--format", help="How to print; docs/cli.md describes the JSON.")]

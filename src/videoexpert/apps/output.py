@@ -45,12 +45,12 @@ def say(text: str = "") -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> None:
-    """A table on stdout; columns are aligned to the right but for those in ``left``."""
+    """A table on stdout; columns are aligned to the right but for those in ``left``, and need no names."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=None, padding=(0, 0, 0, 3), header_style="dim")
+    made = Table(box=None, padding=(0, 0, 0, 3), header_style="dim", show_header=any(columns))
     for number, name in enumerate(columns):
         place = "left" if number in left else "right"
         made.add_column(name, justify=place, no_wrap=number not in left, overflow="fold")  # type: ignore[arg-type]

@@ -98,7 +98,8 @@ class Preprocessor:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Preprocessor:
-        """Read the ``preprocessor_config.json`` or ``processor_config.json`` of a CLIP or SigLIP folder.
+        """Read the ``preprocessor_config.json`` or ``processor_config.json`` of a CLIP or SigLIP folder, or
+        what ``to_dict`` gave.
 
         Raises CheckpointError for an unreadable file or for steps that this class does not do.
         """
@@ -106,6 +107,8 @@ class Preprocessor:
             stored = json.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path} is not a readable JSON file ({error}); copy it again.") from error
+        if "image_size" in stored:  # our own form; theirs has "size"
+            return cls(**stored)
         return cls._from_stored(stored.get("image_processor", stored), str(path))
 
     @classmethod

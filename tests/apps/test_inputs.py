@@ -1,0 +1,86 @@
+"""Which arguments are videos and which are sentences, and what is refused before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from videoexpert.apps.inputs import check_clip, check_picture, picture_name, split_arguments
+from videoexpert.errors import InputError, VideoError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.mp4", "b.ogv", "c.MKV", "notes.txt", ".hidden.mp4", "plain"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "empty.avi").mkdir()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "d.gif").write_bytes(b"x")
+    return tmp_path
+
+
+def test_leading_files_are_videos_and_the_rest_sentences(folder):
+    found = split_arguments(["a.mp4", "plain", "a dog", "it runs a.mp4"], "query", many=True)
+    assert found.videos == ("a.mp4", "plain")
+    assert found.texts == ("a dog", "it runs a.mp4")
+    assert found.several
+    assert not split_arguments(["a.mp4", "a dog"], "query").several
+    # only leading ones: later a sentence may have the name of a file
+    assert split_arguments(["a.mp4", "a dog", "plain"], "query", many=True).texts == ("a dog", "plain")
+
+
+def test_a_folder_gives_its_videos_in_order(folder):
+    found = split_arguments([".", "a dog"], "query")
+    assert found.videos == ("a.mp4", "b.ogv", "c.MKV")
+    assert split_arguments(["more", "a dog"], "query").several
+    assert split_arguments(["a.mp4", "more"]).videos == ("a.mp4", str(Path("more") / "d.gif"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "error", "message"),
+    [
+        (["none.mp4", "a dog"], "query", VideoError, "'none.mp4' does not exist"),
+        (["a dog", "a.mp4"], "query", VideoError, "'a dog' does not exist"),
+        (["https://x.org/a.mp4", "q"], "query", VideoError, "expected a local video file"),
+        (["a.mp4", "typo.webm", "a dog"], "query", VideoError, r"'typo\.webm' does not exist"),
+        (["a.mp4", "other"], "", VideoError, "'other' does not exist"),
+        (["empty.avi", "a dog"], "query", VideoError, r"folder 'empty\.avi' holds no video"),
+        (["a.mp4"], "query", InputError, r"no query after 'a\.mp4'"),
+        (["a.mp4", "plain"], "question", InputError, "no question after 'plain'"),
+        (["a.mp4", "a dog", " "], "query", InputError, "the query is empty"),
+        (["a.mp4", "a", "dog"], "query", InputError, "2 texts were given, expected one query"),
+        (["a.mp4", "x" * 5000, "y"], "query", InputError, "2 texts were given"),
+    ],
+)
+def test_refused(folder, arguments, kind, error, message):
+    with pytest.raises(error, match=message):
+        split_arguments(arguments, kind)
+
+
+def test_clips_that_no_video_has():
+    check_clip(None, None)
+    check_clip(0.0, 1.0)
+    check_clip(3.0, None)
+    for start, end, message in (
+        (-1.0, None, "--start is -1 s"),
+        (None, float("nan"), "--end is nan s"),
+        (float("inf"), None, "--start is inf s"),
+        (5.0, 2.0, "--end is 2 s and --start 5 s"),
+        (2.0, 2.0, "expected the end after the start"),
+        (None, 0.0, "--end is 0 s and --start 0 s"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_clip(start, end)
+
+
+def test_pictures(tmp_path):
+    check_picture(None)
+    check_picture(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"ends in \.png"):
+        check_picture(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match="its folder does not exist"):
+        check_picture(tmp_path / "none" / "a.png")
+    assert picture_name(Path("out/a.png"), None) == Path("out/a.png")
+    assert picture_name(Path("out/a.png"), 3) == Path("out/a-3.png")

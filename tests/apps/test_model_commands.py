@@ -1,0 +1,201 @@
+"""``ground``, ``highlight``, ``caption``, ``ask``: documents, tables, several videos, errors."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from PIL import Image
+
+from videoexpert import session
+
+
+@pytest.fixture
+def expert(model):
+    return session.load(model, device="cpu")
+
+
+def rounded(moments):
+    return [{"start": round(m.start, 3), "end": round(m.end, 3), "score": round(m.score, 4)} for m in moments]
+
+
+def test_ground_json(call, model, video, expert):
+    done = call("ground", video, "it falls", "a dog", "--model", model, "--format", "json", "--top-k", 2)
+    assert (done.code, done.err) == (0, "")
+    document = done.json
+    assert list(document) == ["video", "duration", "model", "queries"]
+    assert (document["video"], document["duration"], document["model"]) == (str(video), 8.0, str(model))
+    for query, part in zip(["it falls", "a dog"], document["queries"], strict=True):
+        found = expert.open(video).ground(["it falls", "a dog"], 2)[query == "a dog"]
+        assert part == {
+            "query": query,
+            "presence": pytest.approx(found.presence, abs=1e-4),
+            "absent": False,
+            "moments": rounded(found),
+        }
+        assert 1 <= len(part["moments"]) <= 2
+
+
+def test_part_of_a_video_and_number_of_frames(call, model, video, expert):
+    common = ("--model", model, "--format", "json", "--start", 2, "--end", 6, "--frames", 4)
+    document = call("ground", video, "it falls", *common).json
+    assert (document["start"], document["duration"]) == (2.0, 4.0)
+    found = expert.open(video, start=2, end=6, num_frames=4).ground("it falls")
+    assert document["queries"][0]["moments"] == rounded(found)
+    assert found.curve != expert.open(video, start=2, end=6).ground("it falls").curve
+
+
+def test_ground_table(call, model, model_that_finds_nothing, video):
+    done = call("ground", video, "it falls", "--model", model)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f'{video}: 8.0 s, model {model}\n"it falls"\n')
+    assert "not in this video" not in done.out
+    done = call("ground", video, "it falls", "--model", model_that_finds_nothing)
+    assert "not in this video (presence 0." in done.out
+    assert "best guess" in done.out
+    document = call(
+        "highlight", video, "it falls", "--model", model_that_finds_nothing, "--format", "json"
+    ).json
+    assert document["absent"] is True
+
+
+def test_a_broken_video_does_not_stop_the_others(call, model, video, tmp_path):
+    shutil.copy(video, tmp_path / "a.mp4")
+    (tmp_path / "b.mp4").write_text("this is a text")
+    (tmp_path / "notes.txt").write_text("no video")
+    plot = tmp_path / "p.png"
+    done = call("ground", tmp_path, "it falls", "--model", model, "--format", "json", "--plot", plot)
+    assert done.code == 1
+    good, bad = done.json
+    assert good["queries"][0]["moments"]
+    assert set(bad) == {"video", "error"}
+    assert f"Error: {bad['error']}" in done.err.splitlines()
+    assert "b.mp4" in bad["error"]
+    assert done.err.splitlines()[-1] == "1 of 2 videos failed."
+    assert "Traceback" not in done.err
+    assert (tmp_path / "p-1.png").exists()
+    assert not (tmp_path / "p-2.png").exists()
+    assert not plot.exists()
+
+
+def test_a_folder_of_one_gives_a_list(call, model, video):
+    done = call("caption", video.parent, "--model", model, "--format", "json")
+    assert done.code == 0
+    (document,) = done.json
+    assert list(document) == ["video", "duration", "model", "captions"]
+
+
+def test_highlight_json(call, model, video, tmp_path):
+    plot = tmp_path / "h.png"
+    done = call(
+        "highlight", video, "it falls", "--model", model, "--format", "json", "--top-k", 1, "--plot", plot
+    )
+    assert done.code == 0
+    assert done.err == f"picture saved as {plot}\n"
+    document = done.json
+    assert document["times"] == [0.0, 2.0, 4.0, 6.0]
+    assert len(document["scores"]) == 4
+    assert all(0 <= s <= 1 for s in document["scores"])
+    assert (document["clip"], len(document["moments"])) == (2.0, 1)
+    assert Image.open(plot).size[0] > 1000
+
+
+def test_ask(call, model, video, tmp_path):
+    asked = ("ask", video, "what falls?", "--model", model)
+    choices = ("--choice", "a ball", "--choice", "the red square")
+    plot = tmp_path / "q.png"
+    document = call(*asked, *choices, "--format", "json", "--plot", plot).json
+    assert [c["text"] for c in document["choices"]] == ["a ball", "the red square"]
+    assert sum(c["score"] for c in document["choices"]) == pytest.approx(1.0, abs=2e-4)
+    assert document["answer"] == document["choices"][document["choice"]]["text"]
+    assert document["moments"]
+    assert Image.open(plot).size[0] > 1000
+    table = call(*asked, *choices).out
+    assert [line.split()[0] for line in table.splitlines() if "<--" in line] == [
+        document["answer"].split()[0]
+    ]
+    opened = call(*asked, "--format", "json").json
+    assert (opened["choices"], opened["choice"]) == ([], None)
+
+
+def test_caption_table_and_picture(call, model, video, tmp_path, monkeypatch):
+    from videoexpert.session import Video
+    from videoexpert.types import Moment
+
+    monkeypatch.setattr(Video, "caption", lambda self: [Moment(1.0, 2.0, 0.7, text="A ball falls.")])
+    plot = tmp_path / "c.png"
+    done = call("caption", video, "--model", model, "--plot", plot)
+    assert done.code == 0
+    assert done.out.splitlines()[-2].split() == ["1.0", "s", "2.0", "s", "0.70", "A", "ball", "falls."]
+    assert Image.open(plot).size[0] > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["ground", "none.mp4", "q"], 1, "'none.mp4' does not exist, expected"),
+        (["ground", "text.mp4", "q"], 1, "'text.mp4' is not a readable video"),
+        (["ground", "folder", "q"], 1, "'folder' holds no video, expected"),
+        (["ground", "a.mp4", ""], 2, "the query is empty, expected"),
+        (["ground", "a.mp4"], 2, "there is no query after 'a.mp4', expected"),
+        (["ground", "a.mp4", "q", "--start", "99"], 2, "expected a clip within its 8.00 s"),
+        (["ground", "a.mp4", "q", "--start", "5", "--end", "2"], 2, "expected the end after the start"),
+        (["ground", "a.mp4", "q", "--start", "-1"], 2, "--start is -1 s, expected"),
+        (["ground", "a.mp4", "q", "--model", "no/such/model"], 1, "no/such/model is not a model folder"),
+        (["ground", "a.mp4", "q", "--model", "folder"], 1, "folder is not a model folder"),
+        (["ground", "a.mp4", "q", "--device", "gpu"], 2, "device 'gpu' is not available here"),
+        (["ground", "a.mp4", "q", "--plot", "x.jpg"], 2, "expected a file name that ends in .png"),
+        (["ask", "a.mp4", "q", "--choice", "a"], 2, "expected at least two, none empty"),
+        (["ask", "a.mp4", "what", "falls"], 2, "expected one question"),
+        (["caption", "a.mp4", "q"], 1, "'q' does not exist, expected"),
+    ],
+)
+def test_errors_are_one_sentence(call, model, video, tmp_path, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(video, "a.mp4")
+    (tmp_path / "text.mp4").write_text("hello, this is a text and no video")
+    (tmp_path / "folder").mkdir()
+    given = [] if "--model" in arguments else ["--model", model]
+    done = call(*arguments, *given)
+    assert (done.code, done.out) == (code, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("Error: ")
+    assert message in line
+    assert line.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ground", "a.mp4", "q", "--foo"], "No such option"),
+        (["ground"], "Missing argument"),
+        (["nothing"], "No such command"),
+        (["ground", "a.mp4", "q", "--top-k", "0"], "--top-k"),
+        (["ground", "a.mp4", "q", "--frames", "0"], "--frames"),
+        (["ground", "a.mp4", "q", "--format", "xml"], "--format"),
+    ],
+)
+def test_wrong_calls_end_with_two(call, arguments, message):
+    done = call(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+def test_debug_shows_where_an_error_comes_from(call, model):
+    from videoexpert.errors import VideoError
+
+    with pytest.raises(VideoError, match="does not exist"):
+        call("ground", "none.mp4", "q", "--model", model, "--debug")
+
+
+def test_an_unforeseen_error_is_one_line_too(call, model, video, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("out of\nmemory")
+
+    monkeypatch.setattr(session.Expert, "open", broken)
+    done = call("ground", video, "q", "--model", model)
+    assert done.code == 1
+    assert done.err.startswith("Error: RuntimeError: out of memory; --debug")
+    with pytest.raises(RuntimeError):
+        call("ground", video, "q", "--model", model, "--debug")
