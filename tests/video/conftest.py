@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import av
@@ -86,11 +86,8 @@ def plain_times(path: Path) -> np.ndarray:
 def plain_pictures(path: Path, wanted: Sequence[int]) -> dict[int, av.VideoFrame]:
     """The pictures with these numbers in display order."""
     with av.open(str(path)) as container:
-        return {
-            i: frame
-            for i, frame in enumerate(container.decode(container.streams.best("video")))
-            if i in wanted
-        }
+        decoded = islice(container.decode(container.streams.best("video")), max(wanted) + 1)
+        return {i: frame for i, frame in enumerate(decoded) if i in wanted}
 
 
 def on_show(times: np.ndarray, moment: float) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Callable
 from fractions import Fraction
@@ -383,6 +384,25 @@ def test_damage_in_a_stretch_that_is_sought_over_or_into(media: SimpleNamespace,
     assert numbers(media, over.pixels) == [100, 300, 500, 700, 900]
 
 
+def test_a_recording_that_begins_in_mid_group(media: SimpleNamespace, tmp_path: Path) -> None:
+    ticks = [i * 9000 for i in range(200)]
+    path = media.make_video(tmp_path / "a.ts", ticks, clock=90000, gop=20, options=NO_SCENE_CUT)
+    data = path.read_bytes()
+    path.write_bytes(data[len(data) // 3 // 188 * 188 :])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VideoWarning)
+        frames = read_frames(path, 50)
+    found = numbers(media, frames.pixels)
+    assert 40 < found[0] < 100
+    assert found[-1] >= 196
+    # Whatever could be decoded, pictures and times belong together, and both reports agree.
+    first = found[0] - round(float(frames.times_s[0]) * 10)
+    assert [round(time * 10) for time in frames.times_s.tolist()] == [n - first for n in found]
+    info = probe(path)
+    assert info.duration_s == frames.duration_s
+    assert np.array_equal(info.frame_times(50), frames.times_s.numpy())
+
+
 def test_no_picture_at_all(media: SimpleNamespace, tmp_path: Path) -> None:
     path = media.make_video(tmp_path / "a.mp4", EVEN, gop=100, b_frames=0)
     data = bytearray(path.read_bytes())
@@ -428,7 +448,7 @@ def two_streams(
 
 def test_cover_art_beside_a_video_is_passed_over(media: SimpleNamespace, tmp_path: Path) -> None:
     def cover_is_large(first: Any, second: Any) -> None:
-        second.disposition = av.stream.Disposition.attached_pic
+        second.disposition = av.stream.Disposition.attached_pic.value
 
     path = two_streams(media, tmp_path / "a.mp4", cover_is_large, ("libx264", "mjpeg"))
     with av.open(str(path)) as container:
@@ -440,8 +460,8 @@ def test_cover_art_beside_a_video_is_passed_over(media: SimpleNamespace, tmp_pat
 
 def test_the_default_stream_wins(media: SimpleNamespace, tmp_path: Path) -> None:
     def second_is_default(first: Any, second: Any) -> None:
-        first.disposition = av.stream.Disposition(0)
-        second.disposition = av.stream.Disposition.default
+        first.disposition = 0
+        second.disposition = av.stream.Disposition.default.value
 
     path = two_streams(media, tmp_path / "a.mkv", second_is_default)
     info = probe(path)

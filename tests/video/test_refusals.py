@@ -145,7 +145,7 @@ def test_sound_with_a_cover_picture(media: SimpleNamespace, tmp_path: Path) -> N
         sound = container.add_stream("mp3", rate=44100)
         cover = container.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 80, 32, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         picture = av.VideoFrame.from_ndarray(media.numbered_picture(3), format="rgb24").reformat(
             format="yuvj420p"
         )

@@ -62,8 +62,8 @@ def test_times_and_frames_are_those_of_a_plain_full_decode(
     assert frames.times_s.tolist() == pytest.approx(times[expected].tolist(), abs=1e-6)
     check_properties(frames.times_s.numpy(), centres, times, frames.duration_s)
     turn = header["rotation_ccw_deg"] // 90
-    pictures = media.plain_pictures(path, [expected[i] for i in (3, 50, 96)])
-    for i in (3, 50, 96):
+    pictures = media.plain_pictures(path, [expected[i] for i in (3, 25, 60)])
+    for i in (3, 25, 60):
         plain = upright(pictures[expected[i]], header["sample_aspect_ratio"], turn)
         assert np.array_equal(frames.pixels[i].numpy(), plain[::16, ::16].transpose(2, 0, 1))
 
@@ -128,7 +128,7 @@ def test_what_does_not_open_gets_one_sentence(record: dict[str, Any]) -> None:
 def test_a_clip_shows_what_the_whole_shows_then(record: dict[str, Any]) -> None:
     path = VIDEOS / record["file"]
     whole = probed(record["file"])
-    start, end = round(whole.duration_s * 0.55, 2), round(whole.duration_s * 0.8, 2)
+    start, end = round(whole.duration_s * 0.2, 2), round(whole.duration_s * 0.45, 2)
     clip = read_frames(path, 9, start_s=start, end_s=end, resize=tiny)
     assert (clip.start_s, clip.duration_s) == (pytest.approx(start), pytest.approx(end - start))
     times = whole.picture_times_s

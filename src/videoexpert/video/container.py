@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,8 +115,9 @@ def open_video(path: str | os.PathLike[str], *, threads: bool = True) -> Iterato
     name = os.fspath(path)
     _check_file(name)
     try:
+        # container_options, not options: PyAV below 17 crashes on the latter for streams found late (flv).
         # The prefix makes any name a file name: "-x.mp4", "concat:a.mp4" and "a:b.mp4" are names like others.
-        container = av.open("file:" + os.path.abspath(name), mode="r", options=dict(_OPTIONS))
+        container = av.open("file:" + os.path.abspath(name), mode="r", container_options=dict(_OPTIONS))
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         raise VideoError(_unreadable(name, error)) from error
     with container:
@@ -162,7 +164,7 @@ def _playlist(name: str) -> str:
 
 
 def _unreadable(name: str, error: Exception) -> str:
-    if isinstance(error, av.ArgumentError):  # what the format whitelist answers
+    if getattr(error, "errno", None) == errno.EINVAL:  # what the format whitelist answers
         return _playlist(name)
     detail = str(getattr(error, "strerror", None) or error).splitlines()[0].rstrip(".")
     log = getattr(error, "log", None)

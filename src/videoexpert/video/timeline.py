@@ -115,8 +115,13 @@ def read_packets(source: Source) -> Packets:
         )
     # A recording cut out of a stream may begin with pictures that do not decode: then only decoding tells.
     seekable = seekable and bool(keys[0]) and min(ticks) == ticks[0]
-    columns = [np.frombuffer(column, dtype=np.int64) for column in (ticks, dts, durations)]
-    return Packets(*columns, keys=np.frombuffer(keys, dtype=bool), seekable=seekable)
+    return Packets(
+        np.frombuffer(ticks, dtype=np.int64),
+        np.frombuffer(dts, dtype=np.int64),
+        np.frombuffer(durations, dtype=np.int64),
+        np.frombuffer(keys, dtype=bool),
+        seekable,
+    )
 
 
 def timeline_of(source: Source, packets: Packets, shown: np.ndarray | None = None) -> Timeline:
