@@ -163,6 +163,10 @@ def run(authors: Path, bases: Path, out: Path, **options: Any) -> Report:
 
 def test_every_number_is_in_its_place(authors: Path, bases: Path, tmp_path: Path) -> None:
     report = run(authors, bases, tmp_path / "out")
+    (tmp_path / "plain").mkdir()
+    rights = (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "out").stat().st_mode == rights
+    assert {p.stat().st_mode & 0o777 for p in (tmp_path / "out").iterdir()} == {rights & 0o666}
     theirs: dict[str, Tensor] = {}
     for file in (EXPERTS, OTHERS, PROJECTOR):
         theirs |= torch.load(authors / file, weights_only=True)

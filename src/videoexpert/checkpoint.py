@@ -17,7 +17,7 @@ import os
 import pickle
 import shutil
 import sys
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,9 +123,7 @@ def save(
         keep = set(model.trained_names()) if adapter_only else None
         tensors = {k: v for k, v in model.state_dict().items() if keep is None or k in keep}
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with written_whole(out) as part:
         stored = config.to_dict() | {"weights": "adapter" if adapter_only else "full"}
         if adapter_only:
             stored |= {field: _portable(stored[field], out) for field in ("vision_name", "language_name")}
@@ -133,10 +131,28 @@ def save(
         save_file(_untied(tensors), part / WEIGHTS, metadata={"format": "pt"})
         tokenizer.save_pretrained(part)
         (part / PREPROCESSOR).write_text(json.dumps(model.vision.preprocessor.to_dict(), indent=2) + "\n")
+    return out
+
+
+@contextmanager
+def written_whole(out: Path) -> Iterator[Path]:
+    """A folder to fill; it takes the place of ``out`` when the block ends well, and is gone otherwise.
+
+    With the access rights that a new folder gets here: temporary folders, and safetensors' files, are for
+    their owner alone.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
+    part.mkdir()
+    try:
+        yield part
+        rights = part.stat().st_mode & 0o666
+        for file in part.rglob("*"):
+            if file.is_file():
+                file.chmod(rights)
         _swap(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return out
 
 
 def load(
@@ -327,4 +343,4 @@ def _swap(part: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-__all__ = ["assemble", "load", "load_language", "load_vision", "read_config", "save"]
+__all__ = ["assemble", "load", "load_language", "load_vision", "read_config", "save", "written_whole"]

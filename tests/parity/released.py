@@ -13,6 +13,7 @@ from transformers import LlamaConfig
 
 from tiny import VISION
 from videoexpert.config import VideoExpertConfig
+from videoexpert.convert import RELEASED_SCALE
 from videoexpert.language.sequence import IGNORED, Segment, TokenSequence
 from videoexpert.model import VideoExpertModel
 from videoexpert.released_keys import Mapped, key_map, translate
@@ -53,7 +54,7 @@ def released_model(reference: Path, **fields: Any) -> tuple[VideoExpertModel, tu
         loc_token_id=sizes["loc_token_id"],
         temporal_rank=sizes["expert_rank"],
         spatial_rank=sizes["expert_rank"],
-        lora_alpha=sizes["expert_alpha"],
+        lora_alpha=RELEASED_SCALE * sizes["expert_rank"],
         head_width=len(weights["model.text_hidden_fcs_det.0.2.bias"]),
         text_weight=sizes["ce_loss_weight"],
         **fields,

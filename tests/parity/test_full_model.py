@@ -333,8 +333,8 @@ def test_generate(prompt: Prompt, model: VideoExpertModel) -> None:
     if prompt.aligned:
         assert ours == (greedy[: greedy.index(end)] if end in greedy else greedy)
         assert greedy[0] == int(prompt.stored["greedy_first_token"])
-    last = int(prompt.stored["prefill_positions"].max())
-    assert last == prefix.length + len(prompt.asked.ids) - 1
+    last = int(prompt.stored["prefill_positions"][-1])
+    assert last == prefix.length + len(prompt.asked.ids) - 1  # the stored logits that predict the answer
     first = int(prompt.stored["prefill_logits_explicit_mask"][-1].argmax())
     assert (ours[0] if ours else end) == first
 

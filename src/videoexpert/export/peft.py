@@ -9,8 +9,6 @@ temporal one is for study or for exchange. What else was trained (<LOC>, the hea
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..checkpoint import written_whole
 from ..errors import CheckpointError, InputError
 from ..language.experts import ExpertLinear, expert_layers
 from ..model import VideoExpertModel
@@ -63,16 +62,9 @@ def export_peft(model: VideoExpertModel, folder: str | Path, expert: str = "spat
         "bias": "none",
         "inference_mode": True,
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
+    with written_whole(out) as part:
         (part / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_file(tensors, part / WEIGHTS, metadata={"format": "pt"})
-        if out.exists():
-            out.rmdir()
-        part.rename(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return out
 
 
