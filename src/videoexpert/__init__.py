@@ -34,7 +34,7 @@ _HOMES = {
     "DataError": "errors",
     "DependencyError": "errors",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604  # the keys are strings
 
 if TYPE_CHECKING:
     from .config import VideoExpertConfig as VideoExpertConfig

@@ -1,6 +1,6 @@
 """Stages 2-4 on one page; the same route in training and in use.
 
-    Frames --vision--> VisualTokens --adapter--> [text][T][S][question][answer] --language--> states --head--> moments
+Frames --vision--> VisualTokens --adapter--> [text][T][S][question][answer] --language--> states --head--> moments
 """
 
 from __future__ import annotations
@@ -73,6 +73,9 @@ class VideoExpertModel(PreTrainedModel):
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
+    config: VideoExpertConfig
+    language: Any  # a causal language model of transformers, whose own types are wide
+    vision: VisionEncoder
     _no_split_modules: list[str] = []  # noqa: RUF012  # transformers reads it as a class attribute
 
     def __init__(
@@ -92,10 +95,12 @@ class VideoExpertModel(PreTrainedModel):
         self.vision = vision or VisionEncoder.from_config(config.vision_config)
         if language is None:
             fields = dict(config.language_config)
-            language = AutoModelForCausalLM.from_config(AutoConfig.for_model(fields.pop("model_type"), **fields))
+            language = AutoModelForCausalLM.from_config(
+                AutoConfig.for_model(fields.pop("model_type"), **fields)
+            )
         self.vision.requires_grad_(False)
         self.language = language
-        width = language.get_input_embeddings().weight.shape[1]
+        width = int(self.language.get_input_embeddings().weight.shape[1])
         install_loc(language, config.loc_token_id, train_vocabulary=config.train_vocabulary)
         # The gate is shared by all expert layers; it is state of the forward pass, not a module.
         self.gate = install_experts(
@@ -106,7 +111,7 @@ class VideoExpertModel(PreTrainedModel):
             dropout=config.lora_dropout,
             experts=config.experts,
         )
-        for part in (language.get_input_embeddings(), language.get_output_embeddings()):
+        for part in (self.language.get_input_embeddings(), self.language.get_output_embeddings()):
             part.loc_row.requires_grad_(True)
             part.base.requires_grad_(config.train_vocabulary == "all")
         self.adapter = Adapter(config.vision_width, width, config.temporal_differences or ())
@@ -275,7 +280,7 @@ class VideoExpertModel(PreTrainedModel):
         )
         frame_states = states[0][row.roles[0].to(self.device) == TokenRole.TEMPORAL]
         return Prefix(
-            cache=tuple((layer.keys, layer.values) for layer in cache.layers),
+            cache=tuple((layer.keys, layer.values) for layer in cache.layers),  # type: ignore[union-attr, misc]
             frame_states=frame_states,
             projected_frames=self.head.project(frame_states.float()),
             length=states.shape[1],
@@ -316,8 +321,14 @@ class VideoExpertModel(PreTrainedModel):
         return torch.stack(found)
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]
-        self, prefix: Prefix, question: Segment, *, eos_token_id: int, max_new_tokens: int = 512, **options: Any
+    def generate(
+        self,
+        prefix: Prefix,
+        question: Segment,
+        *,
+        eos_token_id: int,
+        max_new_tokens: int = 512,
+        **options: Any,
     ) -> list[int]:
         """Ids of the answer, without the end token. ``options`` go to transformers' ``generate``.
 

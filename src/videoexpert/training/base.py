@@ -2,7 +2,7 @@
 
 Everything but the vision encoder trains jointly on all tasks, with two read-outs that only training has: at every T
 state, which thing does what now; at every ``<LOC>``, which thing and what it does. The grounding loss alone first
-learns where anything happens at all, and then has no reason to look at the query for thousands of steps.
+learns where anything happens at all, and then does not look at the query for thousands of steps.
 Afterwards the language model is frozen and only the paper's parts train.
 """
 
@@ -60,7 +60,9 @@ class BaseRecipe:
 class StateSource:
     """Perfect vision, for a warm start that costs no rendering: state vectors in place of class tokens."""
 
-    def __init__(self, count: int, level: int, num_frames: int, spatial: tuple[int, int], width: int, seed: int) -> None:
+    def __init__(
+        self, count: int, level: int, num_frames: int, spatial: tuple[int, int], width: int, seed: int
+    ) -> None:
         self.count, self.level, self.num_frames = count, level, num_frames
         self.groups, self.per_group = spatial
         self.width, self.seed = width, seed
@@ -117,7 +119,7 @@ def dense_labels(script: Script, num_frames: int) -> Tensor:
 
 
 def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
-    """For each ``<LOC>`` of a sample (colours + actions,): the thing and the action it stands for."""
+    """For each ``<LOC>`` of a sample (colours * actions,): the thing and the action it stands for."""
     by_window = {(e.start, e.end): (script.objects[e.object].colour, e.action) for e in script.events}
     if sample.task == "caption":
         found: list[tuple[str, str] | None] = [by_window[w] for w in sample.windows]
@@ -125,10 +127,10 @@ def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
         found = [by_window[sample.windows[0]] if sample.windows else meaning(sample.query or "")]
     labels = []
     for pair in found:
-        label = torch.zeros(len(COLOURS) + len(ACTIONS))
+        label = torch.zeros(len(COLOURS), len(ACTIONS))
         if pair is not None:
-            label[COLOUR_INDEX[pair[0]]] = label[len(COLOURS) + ACTIONS.index(pair[1])] = 1.0
-        labels.append(label)
+            label[COLOUR_INDEX[pair[0]], ACTIONS.index(pair[1])] = 1.0
+        labels.append(label.flatten())
     return labels
 
 
@@ -154,9 +156,9 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
             if len(samples) > self.recipe.questions:
                 samples = rng.sample(samples, self.recipe.questions)
             videos.append(tokens)
-            examples.append([
-                    make_example(self.prompter, s, rng if rng.random() < 0.7 else None) for s in samples
-                ])
+            examples.append(
+                [make_example(self.prompter, s, rng if rng.random() < 0.7 else None) for s in samples]
+            )
             dense.append(dense_labels(script, len(tokens.temporal)))
             asked += [label for sample in samples for label in asked_labels(script, sample)]
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
@@ -178,14 +180,16 @@ def train_base(
     """Train (or resume) one joint stage; with ``train_language`` off only the paper's parts move."""
     torch.manual_seed(recipe.seed)
     width = model.language.get_input_embeddings().weight.shape[1]
-    readout = nn.ModuleDict(
-        {"now": nn.Linear(width, len(COLOURS) * len(ACTIONS)), "asked": nn.Linear(width, len(COLOURS) + len(ACTIONS))}
-    )
+    # One read-out for both kinds of state: what is asked and what happens are then said in the same directions,
+    # and their sum, which is all the head sees, is largest where they agree.
+    readout = nn.Linear(width, len(COLOURS) * len(ACTIONS))
     own = set(model.trained_names())
     for name, parameter in model.named_parameters():
         lora = name.endswith((".lora_A", ".lora_B"))
         base = name.startswith("language.") and name not in own
-        parameter.requires_grad_((base or (name in own and not lora)) if recipe.train_language else name in own)
+        parameter.requires_grad_(
+            (base or (name in own and not lora)) if recipe.train_language else name in own
+        )
     optimisers = build_optimiser(nn.ModuleList([model, readout]), recipe.learning_rate)
     step = 0
     if state_file.exists():
@@ -196,15 +200,16 @@ def train_base(
             optimiser.load_state_dict(state)
         step = saved["step"]
     model.train()
-    began, cpu, sums = time.time(), time.process_time(), {}
-    for step, batch in _numbered(BaseBatches(source, prompter, recipe), step):
-        set_learning_rate(optimisers, cosine_factor(step, recipe.steps, warm_up=0.03))
+    began, cpu = time.time(), time.process_time()
+    sums: dict[str, float] = {}
+    for at, batch in _numbered(BaseBatches(source, prompter, recipe), step):
+        set_learning_rate(optimisers, cosine_factor(at, recipe.steps, warm_up=0.03))
         dense, asked = batch.pop("dense"), batch.pop("asked")
         out = model(**batch, return_states=True)
         states = out.states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
-        dense_loss = F.binary_cross_entropy_with_logits(readout["now"](states), dense, pos_weight=torch.tensor(4.0))
-        at_loc = readout["asked"](model.loc_states(out.states, batch["loc_positions"]))
-        asked_loss = F.binary_cross_entropy_with_logits(at_loc, asked)
+        dense_loss = F.binary_cross_entropy_with_logits(readout(states), dense, pos_weight=torch.tensor(4.0))
+        at_loc = readout(model.loc_states(out.states, batch["loc_positions"]))
+        asked_loss = F.binary_cross_entropy_with_logits(at_loc, asked, pos_weight=torch.tensor(4.0))
         (out.loss + recipe.dense_weight * (dense_loss + asked_loss)).backward()
         nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
         for optimiser in optimisers:
@@ -220,13 +225,15 @@ def train_base(
         }
         for name, value in parts.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) / every
-        if (step + 1) % every == 0 or step == recipe.steps - 1:
+        if (at + 1) % every == 0 or at == recipe.steps - 1:
             text = " ".join(f"{k} {v:.4f}" for k, v in sums.items())
             sums = {}
             found = check(model) if check else ""
             model.train()
-            log(f"step {step + 1} {text} {found} | {time.time() - began:.0f} s, cpu {time.process_time() - cpu:.0f}")
-            _save(state_file, model, readout, optimisers, step + 1)
+            log(
+                f"step {at + 1} {text} {found} | {time.time() - began:.0f} s, cpu {time.process_time() - cpu:.0f}"
+            )
+            _save(state_file, model, readout, optimisers, at + 1)
     return model.eval()
 
 
@@ -248,7 +255,9 @@ def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str,
 
 
 @torch.no_grad()
-def quick_scores(model: VideoExpertModel, prompter: Prompter, source: VideoSource, videos: int = 60) -> dict[str, float]:
+def quick_scores(
+    model: VideoExpertModel, prompter: Prompter, source: VideoSource, videos: int = 60
+) -> dict[str, float]:
     """Grounding of true queries: R1@0.5, R1@0.7 and mIoU (fractions) by both ways of reading a moment."""
     from ..data.synthetic.samples import true_queries
     from ..grounding.decoding import decode_moments
@@ -261,12 +270,12 @@ def quick_scores(model: VideoExpertModel, prompter: Prompter, source: VideoSourc
         prefix = model.open_prefix(tokens, prompter.prefix_ids)
         head = model.locate(prefix, [prompter.grounding(query) for query, _ in queries])
         centres = model.centres(len(tokens.temporal))
-        for way in found:
+        for way, ious_found in found.items():
             for i, (_, windows) in enumerate(queries):
                 best = decode_moments(
                     head.indicator[i], head.offsets[i], centres, script.duration, moment_from=way, top_k=1
                 )[0]
-                found[way].append(max(overlap((best.start, best.end), w) for w in windows))
+                ious_found.append(max(overlap((best.start, best.end), w) for w in windows))
     scores = {}
     for way, values in found.items():
         ious = np.array(values)

@@ -18,7 +18,9 @@ class Muon(torch.optim.Optimizer):
     of AdamW's (0.2 * sqrt(larger side)), so one learning rate serves both.
     """
 
-    def __init__(self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.01):
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
+    ):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -31,6 +33,7 @@ class Muon(torch.optim.Optimizer):
             for shape, params in by_shape.items():
                 updates = []
                 for p in params:
+                    assert p.grad is not None
                     state = self.state[p]
                     if not state:
                         state["momentum"] = torch.zeros_like(p)
@@ -55,7 +58,8 @@ def orthogonalise(matrices: torch.Tensor, steps: int = 5) -> torch.Tensor:
 
 def build_optimiser(model: nn.Module, learning_rate: float) -> list[torch.optim.Optimizer]:
     """Muon for 2-D weights inside blocks, AdamW for embeddings, norms, biases, read-outs and convolutions."""
-    hidden, other = [], []
+    hidden: list[nn.Parameter] = []
+    other: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             inside = ".layers." in name and parameter.ndim == 2

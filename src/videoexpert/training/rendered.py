@@ -79,6 +79,10 @@ def build(
     shards = range(math.ceil(recipe.count / SHARD))
     todo = [s for s in shards if not (folder / f"tokens-{s:05d}.safetensors").exists()]
     fields = config.to_dict()
+    if len(todo) <= 1:  # starting other processes would cost more than the work
+        for shard in todo:
+            _build_shard(str(clip_folder), fields, recipe, str(folder), shard)
+        return RenderedSource(recipe, folder)
     with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(_build_shard, str(clip_folder), fields, recipe, str(folder), s) for s in todo]
         for done, job in enumerate(jobs, start=1):
@@ -106,12 +110,16 @@ def _build_shard(clip_folder: str, fields: dict, recipe: RenderRecipe, folder: s
     part.replace(path)
 
 
-def encode_script(vision: VisionEncoder, config: VideoExpertConfig, recipe: RenderRecipe, index: int) -> VisualTokens:
+def encode_script(
+    vision: VisionEncoder, config: VideoExpertConfig, recipe: RenderRecipe, index: int
+) -> VisualTokens:
     """One script through rendering, encoder and compressor, at the frames that decoding its mp4 would pick."""
     script = script_of(recipe, index)
     times = np.floor(bin_centres(script.duration, config.num_frames) * FRAME_RATE) / FRAME_RATE
     pixels = render(script, times, recipe.size)
-    noise = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(recipe.seed * 1_000_003 + index))
+    noise = torch.randn(
+        pixels.shape, generator=torch.Generator().manual_seed(recipe.seed * 1_000_003 + index)
+    )
     pixels = (pixels.float() + GRAIN * noise).clamp_(0, 255).to(torch.uint8)
     frames = Frames(pixels, torch.from_numpy(times), script.duration)
     features = vision.encode(frames.pixels, batch_size=64)

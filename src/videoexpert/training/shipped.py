@@ -45,7 +45,7 @@ class ShippedRecipe(BaseModel):
     tower: TowerRecipe
     model: dict[str, Any]
     language: dict[str, Any]
-    warm_start: BaseRecipe
+    warm_start: list[BaseRecipe]
     videos: int
     render_size: int
     joint: BaseRecipe
@@ -69,9 +69,15 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
     torch.manual_seed(recipe.seed)
     model = VideoExpertModel(config, vision=vision)
     states = StateSource(
-        1_000_000, recipe.level, config.num_frames, (config.groups, config.tokens_per_group), config.vision_width, 1
+        1_000_000,
+        recipe.level,
+        config.num_frames,
+        (config.groups, config.tokens_per_group),
+        config.vision_width,
+        1,
     )
-    train_base(model, prompter, states, recipe.warm_start, out / "warm_start.pt", log=log)
+    for number, stage in enumerate(recipe.warm_start, start=1):
+        train_base(model, prompter, states, stage, out / f"warm_start_{number}.pt", log=log)
 
     log("stage 3 of 5: render and encode")
     source = build(clip_folder, config, _render(recipe, recipe.videos, 1), out / "tokens", log=log)
@@ -114,14 +120,20 @@ def _tokenizer(folder: Path) -> Any:
     """One tokeniser for the text tower and the language model: the world's words and every prompt template."""
     if not folder.exists():
         templates = [
-            t.format(query="", letters="") for f in fields(prompt.Phrasings) for t in getattr(prompt._PAPER, f.name)
+            t.format(query="", letters="")
+            for f in fields(prompt.Phrasings)
+            for t in getattr(prompt._PAPER, f.name)
         ]
-        train_tokenizer((*templates, "USER: ASSISTANT: During. Question: Options:"), 900).save_pretrained(folder)
+        train_tokenizer((*templates, "USER: ASSISTANT: During. Question: Options:"), 900).save_pretrained(
+            folder
+        )
     return AutoTokenizer.from_pretrained(folder)
 
 
 def _render(recipe: ShippedRecipe, count: int, seed: int) -> RenderRecipe:
-    return RenderRecipe(count=count, level=recipe.level, seed=1000 * recipe.seed + seed, size=recipe.render_size)
+    return RenderRecipe(
+        count=count, level=recipe.level, seed=1000 * recipe.seed + seed, size=recipe.render_size
+    )
 
 
 def _checker(prompter: Prompter, held: VideoSource) -> Callable[[VideoExpertModel], str]:
@@ -164,7 +176,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
     peaks, right, present = [], [], []
     for index in range(len(held)):
         script, tokens = held[index]
-        asked = [*true_queries(script, random.Random(index))]
+        asked: list[tuple[str, tuple[Any, ...]]] = [*true_queries(script, random.Random(index))]
         absent = [absent_query(script, random.Random(f"{index}-{k}")) for k in range(3)]
         asked += [(query, ()) for query in absent if query]
         head = model.locate(_prefix(model, prompter, tokens), [prompter.grounding(q) for q, _ in asked])
@@ -185,9 +197,24 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
     config.score_temperature, config.score_bias = moment.temperature, moment.bias
     config.presence_temperature, config.presence_bias = presence.temperature, presence.bias
     config.absent_below = fit_absent_threshold(presence(logits), torch.tensor(present))
-    log(json.dumps({"calibration": {k: getattr(config, k) for k in (
-        "moment_from", "score_temperature", "score_bias", "presence_temperature", "presence_bias", "absent_below"
-    )}, "held_out": scores}))
+    log(
+        json.dumps(
+            {
+                "calibration": {
+                    k: getattr(config, k)
+                    for k in (
+                        "moment_from",
+                        "score_temperature",
+                        "score_bias",
+                        "presence_temperature",
+                        "presence_bias",
+                        "absent_below",
+                    )
+                },
+                "held_out": scores,
+            }
+        )
+    )
 
 
 def _prefix(model: VideoExpertModel, prompter: Prompter, tokens: VisualTokens) -> Any:

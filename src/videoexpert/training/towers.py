@@ -23,7 +23,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 
 from ..data.synthetic.language import frame_caption
 from ..data.synthetic.render import render
-from ..data.synthetic.world import COLOURS, LEVELS, SHAPES, Script, sample_script, states_at
+from ..data.synthetic.world import COLOURS, SHAPES, Script, sample_script, states_at
 from .optimiser import build_optimiser, cosine_factor, set_learning_rate
 
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP's, so that any CLIP image processor fits
@@ -171,7 +171,9 @@ class TowerTrainer(nn.Module):
         return projected[:, 0], projected[:, 1:]
 
     def text(self, captions: list[str]) -> torch.Tensor:
-        batch = self.tokenizer([c + self.tokenizer.eos_token for c in captions], return_tensors="pt", padding=True)
+        batch = self.tokenizer(
+            [c + self.tokenizer.eos_token for c in captions], return_tensors="pt", padding=True
+        )
         out = self.clip.text_model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
         return self.clip.text_projection(out.pooler_output)
 
@@ -189,7 +191,8 @@ class TowerTrainer(nn.Module):
             "presence": F.binary_cross_entropy_with_logits(presence, seen.float()),
             "state": 20.0 * F.smooth_l1_loss(state[seen], batch.state[seen], beta=0.05),
             "shape": 0.5 * F.cross_entropy(shape[seen], batch.shape[seen]),
-            "patch": 0.5 * F.cross_entropy(self.patch_readout(patches).flatten(0, 1), batch.patches.flatten()),
+            "patch": 0.5
+            * F.cross_entropy(self.patch_readout(patches).flatten(0, 1), batch.patches.flatten()),
         }
         # a patch on a thing also tells its shape: that is what S-tokens can then carry
         frame, place = (batch.patches < len(COLOURS)).nonzero(as_tuple=True)
@@ -253,22 +256,24 @@ def train_tower(
             optimiser.load_state_dict(state)
         step = saved["step"]
     began, cpu = time.time(), time.process_time()
-    for step, batch in _batches(recipe, step):
-        set_learning_rate(optimisers, cosine_factor(step, recipe.steps, warm_up=0.03))
+    for at, batch in _batches(recipe, step):
+        set_learning_rate(optimisers, cosine_factor(at, recipe.steps, warm_up=0.03))
         parts = model.losses(batch)
         sum(parts.values(), torch.zeros(())).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        if step % save_every == save_every - 1 or step == recipe.steps - 1:
+        if at % save_every == save_every - 1 or at == recipe.steps - 1:
             text = " ".join(f"{k} {float(v.detach()):.3f}" for k, v in parts.items())
             found = " ".join(f"{k} {v:.3f}" for k, v in probe(model, recipe).items())
-            log(f"step {step + 1} {text} | {found} | {time.time() - began:.0f} s, cpu {time.process_time() - cpu:.0f}")
+            log(
+                f"step {at + 1} {text} | {found} | {time.time() - began:.0f} s, cpu {time.process_time() - cpu:.0f}"
+            )
             saved = {
                 "model": model.state_dict(),
                 "optimisers": [o.state_dict() for o in optimisers],
-                "step": step + 1,
+                "step": at + 1,
             }
             torch.save(saved, state_file.with_suffix(".tmp"))
             state_file.with_suffix(".tmp").replace(state_file)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,7 +38,12 @@ HELD_OUT_VERBS: dict[str, tuple[str, ...]] = {
     "turn": ("is turning around", "is rotating"),
     "recolour": ("becomes a new colour", "gets another colour"),
 }
-SENTENCES = ("the {thing} {verb}", "a {thing} {verb}", "{thing} {verb}", "the {shape} that is {colour} {verb}")
+SENTENCES = (
+    "the {thing} {verb}",
+    "a {thing} {verb}",
+    "{thing} {verb}",
+    "the {shape} that is {colour} {verb}",
+)
 HELD_OUT_SENTENCES = ("a {shape} that is {colour} {verb}", "{thing} that {verb}")
 NUM_CHOICES = 5
 
@@ -55,7 +61,8 @@ class Question:
 
 def query_for(thing: SceneObject, action: str, rng: random.Random, *, held_out: bool = False) -> str:
     """One phrasing of "thing does action"; with ``held_out`` one that training never uses."""
-    sentences, verbs = SENTENCES, VERBS[action]
+    sentences: tuple[str, ...] = SENTENCES
+    verbs = VERBS[action]
     if held_out and rng.random() < 0.5:
         verbs = HELD_OUT_VERBS[action]
     elif held_out:
@@ -117,7 +124,7 @@ def questions_of(script: Script, rng: random.Random) -> list[Question]:
             found.append(
                 _question(f"what does the {thing.name} do", VERBS[event.action][0], verbs, "TC", event, rng)
             )
-        for before, after in zip(events, events[1:], strict=False):
+        for before, after in pairwise(events):
             if sum(e.action == before.action for e in events) == 1:
                 text = f"what does the {thing.name} do after it {VERBS[before.action][0]}"
                 found.append(_question(text, VERBS[after.action][0], verbs, "TN", after, rng))

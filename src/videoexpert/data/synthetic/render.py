@@ -23,7 +23,9 @@ def background(script: Script, size: int) -> torch.Tensor:
     """(3, size, size) floats in 0-1: a dull colour, soft noise and a fine grain, all from the script's seed."""
     spec = LEVELS[script.level]
     rng = torch.Generator().manual_seed(script.background)
-    base = 0.22 + 0.25 * torch.rand(3, 1, 1, generator=rng).mean() + 0.06 * torch.randn(3, 1, 1, generator=rng)
+    base = (
+        0.22 + 0.25 * torch.rand(3, 1, 1, generator=rng).mean() + 0.06 * torch.randn(3, 1, 1, generator=rng)
+    )
     coarse = spec.texture * torch.randn(1, 1, 8, 8, generator=rng)
     fine = 0.35 * spec.texture * torch.randn(1, 1, 64, 64, generator=rng)
     texture = F.interpolate(coarse, (size, size), mode="bilinear", align_corners=False)[0]
@@ -37,7 +39,11 @@ def draw_clutter(canvas: torch.Tensor, script: Script, times_s: np.ndarray) -> N
     count = LEVELS[script.level].clutter
     shape = (1, count)
     x0, y0 = rng.uniform(0.05, 0.95, shape), rng.uniform(0.05, 0.95, shape)
-    phase, speed, reach = rng.uniform(0, 6.3, shape), rng.uniform(0.2, 0.7, shape), rng.uniform(0.02, 0.10, shape)
+    phase, speed, reach = (
+        rng.uniform(0, 6.3, shape),
+        rng.uniform(0.2, 0.7, shape),
+        rng.uniform(0.02, 0.10, shape),
+    )
     size, grey = rng.uniform(0.02, 0.045, shape), rng.uniform(0.15, 0.75, shape)
     swing = reach * np.sin(times_s[:, None] * speed + phase)
     ones = np.ones_like(swing)

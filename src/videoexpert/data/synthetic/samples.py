@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 from ..samples import Sample
 from .language import absent_query, caption_of, query_for, questions_of, windows_of
 from .world import Script
 
 
-def samples_of(script: Script, rng: random.Random, *, held_out: bool = False, absent: int = 2) -> list[Sample]:
+def samples_of(
+    script: Script, rng: random.Random, *, held_out: bool = False, absent: int = 2
+) -> list[Sample]:
     """All samples of a video: one query for each thing and action, ``absent`` false ones, captions, questions."""
-    common = {"video": script.id, "duration_s": script.duration}
+    common: dict[str, Any] = {"video": script.id, "duration_s": script.duration}
     samples = [
         Sample(f"{script.id}_q{i}", task="grounding", query=query, windows=windows, **common)
         for i, (query, windows) in enumerate(true_queries(script, rng, held_out=held_out))

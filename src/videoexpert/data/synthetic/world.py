@@ -179,7 +179,13 @@ class _Running:
         if action in MOVES:
             dx, dy = MOVES[action]
             room = (
-                self.x - 0.12 if dx < 0 else 0.88 - self.x if dx else self.y - 0.12 if dy < 0 else 0.88 - self.y
+                self.x - 0.12
+                if dx < 0
+                else 0.88 - self.x
+                if dx
+                else self.y - 0.12
+                if dy < 0
+                else 0.88 - self.y
             )
             amount = round(min(room, rng.uniform(0.25, 0.5)), 3)
             self.x += dx * amount
@@ -200,10 +206,10 @@ class _Running:
         free = [c for c in list(COLOURS)[: spec.colours] if c not in taken]
         if not free:
             return None
-        new = rng.choice(free)
-        taken.append(new)
-        self.colour = new
-        return Event(index, "recolour", start, end, to_colour=new)
+        fresh_colour = rng.choice(free)
+        taken.append(fresh_colour)
+        self.colour = fresh_colour
+        return Event(index, "recolour", start, end, to_colour=fresh_colour)
 
     def _possible(self, action: str) -> bool:
         rooms = {

@@ -25,7 +25,16 @@ from .samples import true_queries
 from .world import FRAME_RATE, LEVELS, SHIPPED_LEVEL, Script, frame_times, sample_script
 
 CLIP_S = 2  # QVHighlights' clip
-NEXT_COLUMNS = ("frame_count", "width", "height", "question", "answer", "qid", "type", *(f"a{i}" for i in range(5)))
+NEXT_COLUMNS = (
+    "frame_count",
+    "width",
+    "height",
+    "question",
+    "answer",
+    "qid",
+    "type",
+    *(f"a{i}" for i in range(5)),
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,11 @@ class WorldRecipe:
 
 
 def write_world(
-    recipe: WorldRecipe, out: Path, *, workers: int | None = None, progress: Callable[[int], None] | None = None
+    recipe: WorldRecipe,
+    out: Path,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write the whole data set under ``out``; videos that are there already are kept, so a killed run resumes.
 
@@ -140,7 +153,9 @@ def _queries(recipe: WorldRecipe, index: int, script: Script, salt: str) -> list
 
 def _absent(recipe: WorldRecipe, index: int, script: Script) -> list[str]:
     rng = random.Random(f"absent-{recipe.words(index).random()}")
-    made = [absent_query(script, rng, held_out=_is_test(recipe, index) and rng.random() < 0.5) for _ in range(2)]
+    made = [
+        absent_query(script, rng, held_out=_is_test(recipe, index) and rng.random() < 0.5) for _ in range(2)
+    ]
     return [query for query in made if query is not None]
 
 
@@ -152,15 +167,41 @@ def _charades(recipe: WorldRecipe, scripts: list[Script]) -> dict[str, str]:
         actions = ";".join(f"c{e.object:03d} {e.start:.2f} {e.end:.2f}" for e in script.events)
         objects = ";".join(o.name for o in script.objects)
         text = ". ".join(caption_of(script, e) for e in script.events)
-        row = [script.id, "S", "World", "7", "7", "Yes", text, objects, text, actions, f"{script.duration:.2f}"]
+        row = [
+            script.id,
+            "S",
+            "World",
+            "7",
+            "7",
+            "Yes",
+            text,
+            objects,
+            text,
+            actions,
+            f"{script.duration:.2f}",
+        ]
         lengths[split].append(row)
         for query, windows in _queries(recipe, i, script, "charades"):
-            if len(windows) == 1:  # the format holds one window a query: an event that comes twice is no question
+            if (
+                len(windows) == 1
+            ):  # the format holds one window a query: an event that comes twice is no question
                 lines[split] += [f"{script.id} {a:.1f} {b:.1f}##{query}.\n" for a, b in windows]
-    header = "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length".split(",")
+    header = [
+        "id",
+        "subject",
+        "scene",
+        "quality",
+        "relevance",
+        "verified",
+        "script",
+        "objects",
+        "descriptions",
+        "actions",
+        "length",
+    ]
     files = {}
-    for split in lines:
-        files[f"charades-sta/charades_sta_{split}.txt"] = "".join(lines[split])
+    for split, found in lines.items():
+        files[f"charades-sta/charades_sta_{split}.txt"] = "".join(found)
         files[f"charades-sta/Charades_v1_{split}.csv"] = _csv([header, *lengths[split]], "\r\n")
     return files
 
@@ -191,7 +232,7 @@ def _saliency(duration: float, windows: Any, rng: random.Random) -> tuple[list[i
     inside = []
     for clip in range(int(duration) // CLIP_S):
         start, end = clip * CLIP_S, (clip + 1) * CLIP_S
-        inside.append(max(0.0, max(min(end, b) - max(start, a) for a, b in windows)) / CLIP_S)
+        inside.append(max(0.0, *(min(end, b) - max(start, a) for a, b in windows)) / CLIP_S)
     clips = [c for c, share in enumerate(inside) if share >= 0.5] or [inside.index(max(inside))]
     scores = []
     for clip in clips:
@@ -220,7 +261,8 @@ def _youcook2(recipe: WorldRecipe, scripts: list[Script]) -> dict[str, str]:
             "subset": "validation" if _is_test(recipe, i) else "training",
             "recipe_type": str(100 + script.level),
             "annotations": [
-                {"segment": [e.start, e.end], "id": k, "sentence": caption_of(script, e)} for k, e in enumerate(events)
+                {"segment": [e.start, e.end], "id": k, "sentence": caption_of(script, e)}
+                for k, e in enumerate(events)
             ],
             "video_url": "",
         }

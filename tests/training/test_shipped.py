@@ -1,0 +1,135 @@
+"""The shipped model's recipe: it loads, and its stages run end to end at toy size, resume and give a usable folder."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import videoexpert
+from videoexpert.data.synthetic.samples import samples_of
+from videoexpert.data.synthetic.world import ACTIONS, COLOURS, sample_script
+from videoexpert.training.base import asked_labels, bin_centres, dense_labels, state_vectors
+from videoexpert.training.optimiser import Muon, cosine_factor, orthogonalise
+from videoexpert.training.shipped import ShippedRecipe, train_shipped
+from videoexpert.training.towers import COLOUR_INDEX, frame_labels
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "shipped.yaml"
+
+
+def toy_recipe() -> ShippedRecipe:
+    fields = yaml.safe_load(RECIPE.read_text())
+    fields["tower"] |= {
+        "steps": 2,
+        "scripts": 2,
+        "frames": 2,
+        "width": 16,
+        "heads": 2,
+        "layers": 1,
+        "text_width": 16,
+    }
+    fields["model"] |= {"num_frames": 8, "tokens_per_group": 3, "key_tokens": 2, "head_width": 16}
+    fields["language"] |= {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    stage = {"steps": 2, "videos": 2, "questions": 3}
+    fields["warm_start"] = [s | stage for s in fields["warm_start"]]
+    fields["joint"] |= stage
+    fields["experts"] |= stage
+    fields |= {"videos": 3, "calibration_videos": 3, "render_size": 64}
+    return ShippedRecipe(**fields)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    train_shipped(toy_recipe(), out, log=lambda _: None)
+    return out
+
+
+def test_recipe_is_valid():
+    recipe = ShippedRecipe(**yaml.safe_load(RECIPE.read_text()))
+    assert recipe.joint.train_language
+    assert not recipe.experts.train_language
+    assert recipe.experts.dense_weight == 0.0  # the read-outs belong to the stand-in for pretraining only
+
+
+def test_stages_give_a_model_folder_that_answers(trained, tmp_path):
+    from videoexpert.video import write_video
+
+    frames = torch.randint(0, 255, (20, 64, 64, 3), dtype=torch.uint8).numpy()
+    write_video(tmp_path / "v.mp4", frames, [i / 10 for i in range(20)], duration_s=2.0)
+    expert = videoexpert.load(trained / "model")
+    found = expert.open(tmp_path / "v.mp4").ground("the red circle moves left")
+    assert len(found) >= 1
+    assert 0 <= found[0].start <= found[0].end <= 2.0
+    assert expert.model.config.absent_below > 0  # calibration has run
+
+
+def test_the_last_stage_moves_only_the_papers_parts(trained):
+    before = torch.load(trained / "joint.pt", weights_only=True)["model"]
+    after = torch.load(trained / "experts.pt", weights_only=True)["model"]
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    own = ("adapter.", "head.")
+    assert all(n.startswith(own) or n.endswith(("lora_A", "lora_B", "loc_row")) for n in changed)
+
+
+def test_a_finished_run_resumes_to_the_same_weights(trained):
+    from safetensors.torch import load_file
+
+    first = load_file(trained / "model" / "model.safetensors")
+    (trained / "experts.pt").unlink()  # as if killed in the last stage
+    train_shipped(toy_recipe(), trained, log=lambda _: None)
+    again = load_file(trained / "model" / "model.safetensors")
+    assert all(torch.equal(first[k], again[k]) for k in first)
+
+
+def test_labels_say_what_the_script_says():
+    script = sample_script(random.Random(4), 2, "v")
+    event = script.events[0]
+    slot = COLOUR_INDEX[script.objects[event.object].colour] * len(ACTIONS) + ACTIONS.index(event.action)
+    labels = dense_labels(script, 64)
+    inside = [event.start <= t <= event.end for t in bin_centres(script.duration, 64)]
+    assert labels[:, slot].bool().tolist() == inside or labels[:, slot].sum() > sum(inside)
+    for sample in samples_of(script, random.Random(0)):
+        asked = asked_labels(script, sample)
+        assert len(asked) == (len(sample.windows) if sample.task == "caption" else 1)
+        assert all(row.sum() == 1 and row.shape == (len(COLOURS) * len(ACTIONS),) for row in asked)
+
+
+def test_state_vectors_and_frame_labels_agree_on_who_is_there():
+    script = sample_script(random.Random(8), 3, "v")
+    times = bin_centres(script.duration, 16)
+    present, state, _, patches = frame_labels(script, times, 8)
+    vectors = state_vectors(script, times).unflatten(1, (len(COLOURS), -1))
+    assert torch.equal(vectors[..., 0] > 0.5, present)
+    seen = vectors[..., 0] == 1.0
+    torch.testing.assert_close((vectors[..., 1][seen] + 2) / 4, state[..., 0][seen], atol=1e-5, rtol=1e-5)
+    assert set(patches.unique().tolist()) <= {*COLOUR_INDEX.values(), len(COLOURS)}
+
+
+def test_orthogonalise_brings_singular_values_near_one():
+    torch.manual_seed(0)
+    for shape in ((3, 20, 8), (2, 8, 20)):
+        values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
+        assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+
+
+def test_muon_minimises_a_quadratic_and_cosine_ends_low():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(6, 4))
+    target = torch.randn(6, 4)
+    optimiser = Muon([weight], lr=0.5, weight_decay=0.0)
+    first = float((weight - target).square().mean().detach())
+    for step in range(60):
+        optimiser.param_groups[0]["lr"] = 0.5 * cosine_factor(step, 60, warm_up=0.05)
+        loss = (weight - target).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert float(loss.detach()) < 0.05 * first
+    assert cosine_factor(0, 100, warm_up=0.1) == pytest.approx(0.1)
+    assert cosine_factor(10, 100, warm_up=0.1) == pytest.approx(1.0)
+    assert cosine_factor(99, 100, warm_up=0.1) < 0.03
