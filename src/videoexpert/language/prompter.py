@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..config import VideoExpertConfig
@@ -17,13 +18,17 @@ class Prompter:
 
     def __init__(self, config: VideoExpertConfig, tokenizer: Any) -> None:
         self.config, self.tokenizer = config, tokenizer
-        self.prefix_ids: list[int] = self._ids("video", None).before_video.tolist()
+        self.prefix_ids: list[int] = self._ids((prompt.Turn("video"),)).before_video.tolist()
 
     def segment(self, question: str, answer: str | None = None) -> Segment:
         """What follows the video. With an ``answer`` its tokens are supervised; without, the text ends asking."""
-        ids = self._ids(question, answer)
+        return self.conversation((prompt.Turn(question, answer),))
+
+    def conversation(self, turns: Sequence[prompt.Turn]) -> Segment:
+        """Several turns on one video; the answers are supervised where the last turn has one."""
+        ids = self._ids(turns)
         first = ids.video_position + 1
-        labels = tuple(ids.labels[first:].tolist()) if answer is not None else ()
+        labels = tuple(ids.labels[first:].tolist()) if turns[-1].answer is not None else ()
         return Segment(tuple(ids.after_video.tolist()), labels, tuple(p - first for p in ids.loc_positions))
 
     def grounding(self, query: str) -> Segment:
@@ -41,12 +46,12 @@ class Prompter:
         """Answer ids as text, ``<LOC>`` in place."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def _ids(self, question: str, answer: str | None) -> prompt.PromptIds:
-        conversation = prompt.Conversation((prompt.Turn(question, answer),), self.config.system_text)
+    def _ids(self, turns: Sequence[prompt.Turn]) -> prompt.PromptIds:
+        conversation = prompt.Conversation(tuple(turns), self.config.system_text)
         return prompt.tokenize(
             conversation,
             self.tokenizer,
             style=self.config.conversation,
             loc_token_id=int(self.config.loc_token_id or 0),
-            supervise=answer is not None,
+            supervise=turns[-1].answer is not None,
         )

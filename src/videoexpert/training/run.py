@@ -1,0 +1,208 @@
+"""From a recipe to a trained model folder, in one process or many; what a killed run left, goes on."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, set_seed
+
+from .. import checkpoint
+from ..data.features import FeatureStore
+from ..errors import InputError
+from ..language.prompter import Prompter
+from ..model import VideoExpertModel
+from .dataset import MicroBatches, Pick, Source, TokenSource, open_source, plan, read_samples
+from .recipe import Recipe, SourceRecipe, load_recipe, save_recipe
+from .trainer import (
+    VideoExpertTrainer,
+    arguments,
+    callbacks,
+    checkpoint_steps,
+    clean,
+    enable_gradient_checkpointing,
+    set_trained,
+)
+
+RECIPE, MODEL, LOG = "recipe.yaml", "model", "log.json"
+Stores = Mapping[str, TokenSource]  # by the name that a source gives under ``features``
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a run divides: ``steps`` updates of ``accumulation`` micro-batches in each of ``world`` processes."""
+
+    steps: int
+    accumulation: int
+    world: int
+
+    @property
+    def micro_batches(self) -> int:
+        return self.steps * self.accumulation * self.world
+
+
+def train(recipe: Recipe, out: Path, *, stores: Stores | None = None, log: Callable[[str], None] = print) -> Path:
+    """Train (or resume) in ``out``; the finished model folder is ``out/model``.
+
+    ``stores`` stand in for feature stores on disk. Raises InputError for an ``out`` that another recipe began,
+    DataError for data that cannot be trained on, CheckpointError for base models that cannot be loaded.
+    """
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    if rank == 0:
+        begin(recipe, out)
+    else:
+        log = _silent
+    if (out / MODEL).is_dir() and (out / LOG).exists():
+        log(f"{out} is finished")
+        return out / MODEL
+    set_seed(recipe.seed)  # the new parts start the same in every process and every run
+    model, tokenizer = open_model(recipe)
+    names = set_trained(model, recipe.model.train)
+    if recipe.training.gradient_checkpointing:
+        enable_gradient_checkpointing(model)
+    prompter = Prompter(model.config, tokenizer)
+    sources = open_sources(recipe.data, model, stores)
+    for source in sources:
+        log(described(source))
+    schedule = make_schedule(recipe, sum(len(source.samples) for source in sources), world)
+    batches = batches_of(recipe, sources, schedule.micro_batches, prompter)
+    valid = validation_of(recipe, model, prompter, stores)
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    log(f"{count:,} parameters in {len(names)} tensors train for {schedule.steps} steps")
+    trainer = VideoExpertTrainer(
+        model,
+        tokenizer,
+        batches,
+        valid,
+        args=arguments(recipe, out, schedule.steps, schedule.accumulation),
+        callbacks=[*callbacks(recipe.training), *([_ValidateLast()] if valid else [])],
+    )
+    steps = checkpoint_steps(out)
+    if steps:
+        log(f"goes on after step {steps[-1]}")
+    trainer.train(resume_from_checkpoint=str(out / f"checkpoint-{steps[-1]}") if steps else None)
+    return finish(trainer, out)
+
+
+def begin(recipe: Recipe, out: Path) -> None:
+    """Take ``out`` for this recipe: clean up after a killed process, refuse another recipe's run."""
+    out.mkdir(parents=True, exist_ok=True)
+    clean(out)
+    if not (out / RECIPE).exists():
+        if any(out.iterdir()):
+            raise InputError(f"{out} holds other files, expected a new folder or a run to go on with.")
+        save_recipe(recipe, out / RECIPE)
+    elif load_recipe(out / RECIPE) != recipe:
+        raise InputError(f"{out} holds a run of another recipe ({out / RECIPE}); choose another --out.")
+
+
+def open_model(recipe: Recipe) -> tuple[VideoExpertModel, Any]:
+    """The model a recipe starts from, with its tokenizer; bases in the recipe's precision."""
+    made = recipe.model
+    dtype = torch.bfloat16 if recipe.training.precision == "bf16" else torch.float32
+    if made.start is None:
+        assert made.vision is not None and made.language is not None
+        return checkpoint.assemble(made.vision, made.language, preset=made.preset, dtype=dtype, **made.config)
+    model, tokenizer = checkpoint.load(made.start, dtype=dtype)
+    config, start = model.config, Path(made.start)
+    if config.weights == "adapter" and start.is_dir():  # names seen from the folder we start from
+        config.vision_name = checkpoint._base_path(start, config.vision_name, "vision_name")
+        config.language_name = checkpoint._base_path(start, config.language_name, "language_name")
+    elif config.weights == "full":
+        config.vision_name = config.language_name = None  # its bases may have been trained as well
+    return model, tokenizer
+
+
+def open_sources(recipes: Sequence[SourceRecipe], model: VideoExpertModel, stores: Stores | None) -> list[Source]:
+    """Every source with its tokens; stores are opened once and must fit the model."""
+    opened: dict[str, TokenSource] = dict(stores or {})
+    found = []
+    for recipe in recipes:
+        if recipe.features not in opened:
+            opened[recipe.features] = FeatureStore.open(recipe.features, model.config)
+        found.append(open_source(recipe, read_samples(recipe), opened[recipe.features], model.config))
+    return found
+
+
+def make_schedule(recipe: Recipe, samples: int, world: int) -> Schedule:
+    """Raises InputError where the batch does not divide among the processes."""
+    training = recipe.training
+    together = training.micro_batch * world
+    if training.batch_size % together:
+        raise InputError(
+            f"a batch of {training.batch_size} does not divide into micro-batches of {training.micro_batch} on "
+            f"{world} processes; change training.micro_batch or training.batch_size."
+        )
+    steps = training.steps or math.ceil((training.epochs or 1) * samples / training.batch_size)
+    return Schedule(steps, training.batch_size // together, world)
+
+
+def batches_of(recipe: Recipe, sources: Sequence[Source], count: int, prompter: Prompter) -> MicroBatches:
+    """The training data of a run."""
+    training = recipe.training
+    planned = plan(
+        sources,
+        micro_batch=training.micro_batch,
+        count=count,
+        questions_per_video=training.questions_per_video,
+        seed=recipe.seed,
+    )
+    return MicroBatches(sources, planned, prompter, packed=training.packed, seed=recipe.seed)
+
+
+def validation_of(
+    recipe: Recipe, model: VideoExpertModel, prompter: Prompter, stores: Stores | None
+) -> MicroBatches | None:
+    """Every validation sample once, in the first wording; the last micro-batch may hold fewer."""
+    if not recipe.validation:
+        return None
+    sources = open_sources(recipe.validation, model, stores)
+    picks = [(i, place) for i, source in enumerate(sources) for place in range(len(source.samples))]
+    size = recipe.training.micro_batch
+    planned = [[Pick(*p) for p in picks[i : i + size]] for i in range(0, len(picks), size)]
+    return MicroBatches(sources, planned, prompter, packed=recipe.training.packed, seed=0, fixed_wording=True)
+
+
+def finish(trainer: VideoExpertTrainer, out: Path) -> Path:
+    """Write ``out/model``, the best or the last, and the log."""
+    model, config = trainer.bare, trainer.bare.config
+    adapter_only = bool(config.vision_name and config.language_name)
+    tensors = trainer.trained_tensors() if adapter_only else None
+    if not adapter_only and trainer.is_fsdp_enabled:
+        tensors = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.args.should_save:
+        checkpoint.save(model, trainer.tokenizer, out / MODEL, adapter_only=adapter_only, tensors=tensors)
+        part = out / f".{LOG}.part"
+        part.write_text(json.dumps(trainer.state.log_history, indent=1) + "\n", encoding="utf-8")
+        part.replace(out / LOG)
+    trainer.accelerator.wait_for_everyone()
+    return out / MODEL
+
+
+def described(source: Source) -> str:
+    """One line on what a source gives and what of it was left out."""
+    videos = len({(sample.video, sample.clip) for sample in source.samples})
+    text = f"{source.name}: {len(source.samples)} samples of {videos} videos, weight {source.weight:g}"
+    dropped = ", ".join(f"{count} with {reason}" for reason, count in (source.left_out or {}).items())
+    return f"{text}; left out: {dropped}" if dropped else text
+
+
+class _ValidateLast(TrainerCallback):
+    """The last step is validated, whatever the interval."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True
+
+
+def _silent(_: str) -> None:
+    """The log of all processes but the first."""
+
+
+__all__ = ["Schedule", "begin", "described", "finish", "make_schedule", "open_model", "open_sources", "train"]
