@@ -84,7 +84,7 @@ class Expert:
     ) -> None:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
         self.digest = digest  # of the weights file: what a result file says it was made with
-        self.config: VideoExpertConfig = model.config  # type: ignore[assignment]
+        self.config = model.config
         self.prompter = Prompter(self.config, tokenizer)
         if not getattr(model.language, "is_quantized", False):
             model.fold()

@@ -160,7 +160,7 @@ def swap_adapter(model: VideoExpertModel, source: RenderedSource, videos: int = 
     readout, offset = solution[:-1].T, solution[-1]
     linear, motion = model.adapter.linear, model.adapter.motion
     old = linear.weight[:, :STATE_DIMS].clone()
-    linear.bias += old @ offset
+    linear.bias.add_(old @ offset)
     linear.weight.copy_(old @ readout)
     if motion is not None:
         parts = motion.weight.unflatten(1, (len(model.adapter.offsets), -1))[..., :STATE_DIMS]
@@ -178,7 +178,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
         script, tokens = held[index]
         asked: list[tuple[str, tuple[Any, ...]]] = [*true_queries(script, random.Random(index))]
         absent = [absent_query(script, random.Random(f"{index}-{k}")) for k in range(3)]
-        asked += [(query, ()) for query in absent if query]
+        asked.extend((query, ()) for query in absent if query)
         head = model.locate(_prefix(model, prompter, tokens), [prompter.grounding(q) for q, _ in asked])
         for i, (_, windows) in enumerate(asked):
             best = decode_moments(
