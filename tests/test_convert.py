@@ -12,115 +12,28 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
-from transformers import AutoConfig, CLIPVisionConfig, CLIPVisionModelWithProjection, LlamaForCausalLM
-from transformers import PreTrainedTokenizerFast as FastTokenizer
 
-import videoexpert
-from parity.released import near, split_row, video_tokens
-from tiny import LANGUAGE, VISION
+from authors import (
+    EXPERTS,
+    FORWARD,
+    FUSIONS,
+    HEAD,
+    LAYERS,
+    OTHERS,
+    PROJECTOR,
+    SHAPES,
+    WIDTH,
+    WORDS,
+    C,
+    numbers,
+    write_bases,
+    write_checkpoint,
+)
 from videoexpert import checkpoint
 from videoexpert.apps.cli import main
 from videoexpert.convert import Report, convert
 from videoexpert.errors import CheckpointError, InputError
-from videoexpert.grounding.decoding import decode_moments
-from videoexpert.types import VisualTokens
-
-WORDS, WIDTH, FORWARD, LAYERS, C, HEAD = 60, 32, 48, 2, 24, 16
-RANKS = {"V": 3, "L": 2}
-SHAPES = {  # out, in; two of four heads share keys and values
-    "self_attn.q_proj": (WIDTH, WIDTH),
-    "self_attn.k_proj": (WIDTH // 2, WIDTH),
-    "self_attn.v_proj": (WIDTH // 2, WIDTH),
-    "self_attn.o_proj": (WIDTH, WIDTH),
-    "mlp.gate_proj": (FORWARD, WIDTH),
-    "mlp.up_proj": (FORWARD, WIDTH),
-    "mlp.down_proj": (WIDTH, FORWARD),
-}
-EXPERTS, OTHERS, PROJECTOR = (
-    "stage2_output/pytorch_model.bin",
-    "stage2_output/non_lora_trainables.bin",
-    "stage1/mm_projector.bin",
-)
-
-
-def numbers(*shape: int) -> Tensor:
-    return torch.randn(*shape).bfloat16()
-
-
-def expert_tensors() -> dict[str, Tensor]:
-    found = {}
-    for layer in range(LAYERS):
-        for name, (out, into) in SHAPES.items():
-            for letter, rank in RANKS.items():
-                stem = f"model.layers.{layer}.{name}.{letter}_Expertlora"
-                found[f"{stem}_A.weight"] = numbers(rank, into)
-                found[f"{stem}_B.weight"] = numbers(out, rank)
-    return found
-
-
-def other_tensors() -> dict[str, Tensor]:
-    found = {
-        "model.embed_tokens.weight": numbers(WORDS + 1, WIDTH),
-        "lm_head.weight": numbers(WORDS + 1, WIDTH),
-        "model.text_hidden_fcs_det.0.0.weight": numbers(WIDTH, WIDTH),
-        "model.text_hidden_fcs_det.0.0.bias": numbers(WIDTH),
-        "model.text_hidden_fcs_det.0.2.weight": numbers(HEAD, WIDTH),
-        "model.text_hidden_fcs_det.0.2.bias": numbers(HEAD),
-    }
-    for branch, outputs in (("class", 1), ("span", 2)):
-        for layer, width in enumerate((HEAD, HEAD, outputs)):
-            found[f"model.{branch}_embed_head.layers.{layer}.weight"] = numbers(width, HEAD, 3)
-            found[f"model.{branch}_embed_head.layers.{layer}.bias"] = numbers(width)
-    return found
-
-
-FUSIONS: dict[str, dict[str, tuple[int, ...]]] = {
-    "concat": {
-        "model.loc_interact.0.0.weight": (2 * HEAD, 2 * HEAD),
-        "model.loc_interact.0.0.bias": (2 * HEAD,),
-        "model.loc_interact.0.2.weight": (HEAD, 2 * HEAD),
-        "model.loc_interact.0.2.bias": (HEAD,),
-    },
-    "attention": {
-        "model.token_type_embeddings.weight": (2, HEAD),
-        "model.loc_interact.encoder.layers.0.self_attn.in_proj_weight": (3 * HEAD, HEAD),
-        "model.loc_interact.encoder.layers.0.self_attn.in_proj_bias": (3 * HEAD,),
-        "model.loc_interact.encoder.layers.0.self_attn.out_proj.weight": (HEAD, HEAD),
-        "model.loc_interact.encoder.layers.0.self_attn.out_proj.bias": (HEAD,),
-        **{
-            f"model.loc_interact.encoder.layers.0.{name}": shape
-            for layer in ("linear1", "linear2", "norm1", "norm2")
-            for name, shape in {
-                f"{layer}.weight": (HEAD, HEAD) if layer.startswith("linear") else (HEAD,),
-                f"{layer}.bias": (HEAD,),
-            }.items()
-        },
-    },
-}
-
-
-def write_bases(folder: Path, projection: int = C, **changed: Any) -> Path:
-    """A base language model and a vision encoder at toy size, in transformers' layout."""
-    torch.manual_seed(1)
-    fields = {**LANGUAGE, **changed}
-    language = LlamaForCausalLM(AutoConfig.for_model(fields.pop("model_type"), **fields))
-    language.save_pretrained(folder / "language")
-    words = {"<unk>": 0, "<s>": 1, "</s>": 2, **{f"w{i}": i for i in range(3, WORDS)}}
-    inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = FastTokenizer(tokenizer_object=inner, unk_token="<unk>", bos_token="<s>", eos_token="</s>")
-    tokenizer.save_pretrained(folder / "language")
-    write_vision(folder / "vision", projection)
-    return folder
-
-
-def write_vision(folder: Path, projection: int) -> Path:
-    torch.manual_seed(2)
-    config = CLIPVisionConfig(**{**VISION, "projection_dim": projection})
-    CLIPVisionModelWithProjection(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -130,19 +43,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete checkpoint in the authors' layout."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("authors")
-    (folder / "stage1").mkdir()
-    (folder / "stage2_output").mkdir()
-    torch.save(expert_tensors(), folder / EXPERTS)
-    torch.save(other_tensors(), folder / OTHERS)
-    projector = {"model.mm_projector.weight": numbers(WIDTH, C), "model.mm_projector.bias": numbers(WIDTH)}
-    torch.save(projector, folder / PROJECTOR)
-    kept = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps")
-    config = {name: LANGUAGE[name] for name in kept} | {"vocab_size": WORDS + 1, "model_type": "VTimeLLM"}
-    (folder / "stage2_output/config.json").write_text(json.dumps({**config, "_name_or_path": "the-base"}))
-    return folder
+    return write_checkpoint(tmp_path_factory.mktemp("authors"))
 
 
 @pytest.fixture
@@ -461,104 +362,6 @@ def test_command(authors: Path, bases: Path, tmp_path: Path, capsys: pytest.Capt
     assert main(["export", "peft", str(tmp_path / "out"), str(tmp_path / "lora")]) == 0
     assert "vocabulary matrices are not part" in capsys.readouterr().out
     assert json.loads((tmp_path / "lora/adapter_config.json").read_text())["lora_alpha"] == 4
-
-
-# ---------------------------------------------------------------------- the reference checkpoint
-
-
-@pytest.fixture(scope="module")
-def converted(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
-    """The shared fake checkpoint, converted onto its base model and a small CLIP of the right width."""
-    layout = shared / "reference/checkpoint_layout"
-    projector = torch.load(layout / PROJECTOR, weights_only=True)["model.mm_projector.weight"]
-    folder = tmp_path_factory.mktemp("converted")
-    write_vision(folder / "vision", projector.shape[1])
-    report = convert(layout, folder / "out", language=layout / "base_model", vision=folder / "vision")
-    return folder / "out", report
-
-
-def test_reference_checkpoint_is_accounted_for(converted: tuple[Path, Report], shared: Path) -> None:
-    folder, report = converted
-    layout = json.loads((shared / "reference/checkpoint_layout/layout.json").read_text())["tiny"]
-    listed = {
-        (key, Path(file).name): (tuple(entry["shape"]), entry["dtype"])
-        for file, entries in layout.items()
-        for key, entry in entries.items()
-        if "base_model" not in file
-    }
-    ours = {(e.theirs, e.file): (e.shape, e.dtype) for e in report.entries}
-    assert ours == listed
-    assert all("rotary" in reason for reason in report.left_out.values())
-    config = checkpoint.read_config(folder)
-    assert config.temporal_rank == config.spatial_rank
-    assert config.lora_alpha == 2 * config.temporal_rank
-
-
-@torch.no_grad()
-def test_converted_folder_gives_the_golden_outputs(converted: tuple[Path, Report], shared: Path) -> None:
-    reference = shared / "reference"
-    expert = videoexpert.load(converted[0], device="cpu")
-    model, stored = expert.model, load_file(reference / "full_model/case_main.safetensors")
-    cls, spatial = video_tokens(reference, model.config)
-    seen, duration = 0, 40.0
-    for row, (ids, labels, mask) in enumerate(
-        zip(stored["input_ids"], stored["labels"], stored["attention_mask"], strict=True)
-    ):
-        index = int(stored["video_index"][row])
-        before, asked = split_row(ids[mask], labels[mask], model.config.loc_token_id)
-        assert before == expert.prompter.prefix_ids
-        video = expert.open_tokens(VisualTokens(cls[index], spatial[index], duration))
-        states = model.read_segments(video.prefix, [asked])
-        here = stored["logits_index"][:, 0] == row
-        places = stored["logits_index"][here, 1] - video.prefix.length
-        behind = (places >= 0) & (places < len(states))
-        logits = model.logits(states[places[behind]])
-        near(logits, stored["logits_at_index"][here][behind], 1e-4, "logits")
-        head = model.locate(video.prefix, [asked])
-        own = slice(seen, seen + len(asked.loc_positions))
-        seen = own.stop
-        near(head.indicator_logits[..., None], stored["class_logits"][own], 1e-4, "indicator")
-        for query, (prob, coord) in enumerate(
-            zip(stored["outputs_class"][own], stored["outputs_coord"][own], strict=True)
-        ):
-            moments = video._moments("", head, query, None)
-            check_moments(moments, prob[:, 0], coord, duration)
-            golden = decode_moments(prob[:, 0], coord.abs(), model.centres(len(prob)), duration)
-            assert [m.start for m in moments] == pytest.approx([m.start for m in golden], abs=1e-3)
-            assert [m.end for m in moments] == pytest.approx([m.end for m in golden], abs=1e-3)
-    assert seen == len(stored["class_logits"]) > 0
-
-
-def check_moments(moments: Any, prob: Tensor, coord: Tensor, duration: float) -> None:
-    """The best moment read off the golden numbers by hand: frame i of N stands for the time (i + 1) / N."""
-    best = int(prob.argmax())
-    span = ((best + 1) / len(prob) + coord[best]).clamp(0, 1) * duration
-    assert moments[0].start == pytest.approx(float(span[0]), abs=1e-3)
-    assert moments[0].end == pytest.approx(float(span[1]), abs=1e-3)
-    assert moments[0].score == pytest.approx(float(prob[best]), abs=2e-5)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("name", ["aligned", "misaligned"])
-def test_converted_folder_answers_as_the_reference(
-    converted: tuple[Path, Report], shared: Path, name: str
-) -> None:
-    """With the true token roles, as tests/parity/test_full_model.py explains."""
-    reference = shared / "reference"
-    model, _ = checkpoint.load(converted[0])
-    stored = load_file(reference / "full_model/inference.safetensors")
-    index = int(stored["video_index"][0])
-    cls, spatial = video_tokens(reference, model.config)
-    before, asked = split_row(stored[f"{name}.input_ids"][0], None, model.config.loc_token_id)
-    forced = type(asked)((*asked.ids, *stored[f"{name}.forced_tokens"].tolist()))
-    prefix = model.open_prefix(VisualTokens(cls[index], spatial[index], 1.0), before)
-    states = model.read_segments(prefix, [forced])
-    near(model.logits(states[len(asked.ids) :]), stored[f"{name}.one_pass_explicit_mask_logits"], 1e-4)
-    near(
-        model.logits(states[len(asked.ids) - 1]),
-        stored[f"{name}.prefill_logits_explicit_mask"][-1],
-        1e-4,
-    )
 
 
 def test_a_base_that_lost_a_weight_is_refused_when_loading(
