@@ -385,31 +385,37 @@ def test_a_file_that_changed_is_not_mixed_in(videos, encoder, tmp_path):
 
 def test_threads_read_ahead_while_the_encoder_works_and_no_further(monkeypatch):
     workers = 2
-    read, taken = threading.Semaphore(0), []
+    read, taken, in_workers = threading.Semaphore(0), [], set()
 
     class Reader:
         def read(self, clip: Clip) -> str:
+            in_workers.add(torch.get_num_threads())
             read.release()
             return clip.key
-
-    monkeypatch.setattr(encoding, "content_hash", str)
-    threads = torch.get_num_threads()
 
     def clips():
         for i in range(20):
             taken.append(i)
             yield Clip(str(i), Path(str(i)))
 
-    results = encoding._read_ahead(clips(), Reader(), workers)  # type: ignore[arg-type]
-    first, found = next(results)
-    assert (first.key, found) == ("0", ("0", "0"))
-    # Nothing more is asked for, as while a batch is encoded: the threads go on to the bound.
-    for _ in range(encoding.AHEAD * workers + 1):
-        assert read.acquire(timeout=30)
-    assert not read.acquire(timeout=0.05)
-    assert len(taken) == encoding.AHEAD * workers + 1
-    assert [clip.key for clip, _ in results] == [str(i) for i in range(1, 20)]
-    assert torch.get_num_threads() == threads
+    monkeypatch.setattr(encoding, "content_hash", str)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        results = encoding._read_ahead(clips(), Reader(), workers)  # type: ignore[arg-type]
+        first, found = next(results)
+        assert (first.key, found) == ("0", ("0", "0"))
+        # Nothing more is asked for, as while a batch is encoded: the threads go on to the bound.
+        for _ in range(encoding.AHEAD * workers + 1):
+            assert read.acquire(timeout=30)
+        assert not read.acquire(timeout=0.05)
+        assert len(taken) == encoding.AHEAD * workers + 1
+        assert torch.get_num_threads() == 2  # the encoder's own are left to it
+        assert [clip.key for clip, _ in results] == [str(i) for i in range(1, 20)]
+        assert in_workers == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_a_damaged_shard_is_one_sentence(whole, tmp_path):

@@ -1,4 +1,4 @@
-"""``videoexpert synth``, ``data check`` and ``data import``."""
+"""``videoexpert synth``, ``encode``, ``data check`` and ``data import``."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def synth(
     videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 40,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes of annotation and same pixels.")] = 0,
     level: Annotated[
-        int | None, typer.Option(help="How hard the world is.  [default: the level of the shipped model]")
+        int | None, typer.Option(help="How hard the world is (default: the level of the shipped model).")
     ] = None,
     size: Annotated[int, typer.Option(help="Pixels of a side, an even number from 32 to 1024.")] = 128,
     test_share: Annotated[float, typer.Option(help="Part of the videos held out, 0 to 1.")] = 0.3,
@@ -102,6 +102,66 @@ def synth(
     print(f"{videos} videos of level {recipe.level} in {out}, with annotations for {', '.join(folders)}")
 
 
+def encode(
+    *,
+    videos: Annotated[Path, typer.Option(help="A video, or a folder with videos.")],
+    out: Annotated[Path, typer.Option(help="Feature store: a new folder, or one to go on with.")],
+    annotations: Annotated[
+        Path | None, typer.Option(help="Only the videos, or parts of them, that this file speaks of.")
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Whose annotations: as for `data check`.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which split of an annotation folder.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model folder or hub id whose encoder is used (default: the shipped model)."),
+    ] = None,
+    vision: Annotated[
+        str | None, typer.Option(help="Instead of --model: a CLIP or SigLIP folder or hub id.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="With --vision: paper or released (default: paper).")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames a video (default: the model's own).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames in one pass of the encoder.")] = 64,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Decoding threads (default: one a core, up to 8).")
+    ] = None,
+) -> None:
+    """Encode videos once into a feature store, for training and use.
+
+    Run it again after a stop and it goes on. Under torchrun or accelerate each process takes its share.
+    Exit code 1 where videos could not be encoded; the others are.
+    """
+    from ..data.encode import clips_of, encode_to_store, load_encoder, rank_of_process
+    from .output import Waiting
+
+    rank, world_size = rank_of_process()
+    clips = clips_of(videos, annotations, benchmark, split)
+    encoder = load_encoder(model, vision=vision, preset=preset, num_frames=frames, device=device)
+    with Waiting("encoding videos", len(clips[rank::world_size])) as waiting:
+        done = encode_to_store(
+            clips,
+            encoder,
+            out,
+            rank=rank,
+            world_size=world_size,
+            batch_size=batch_size,
+            workers=workers,
+            progress=waiting.advance,
+        )
+    who = f"process {rank + 1} of {world_size}: " if world_size > 1 else ""
+    for key, reason in done.failed.items():
+        print(f"{who}{key} failed: {reason}", file=sys.stderr)
+    print(
+        f"{who}{done.encoded} videos encoded into {out}, {done.kept} there before, {len(done.failed)} failed"
+    )
+    if done.failed:
+        raise typer.Exit(1)
+
+
 def _progress(videos: Iterable[str], count: int) -> Iterable[str]:
     """A bar with the time left on stderr, silent when that is no terminal."""
     from rich.console import Console
@@ -115,4 +175,5 @@ def _progress(videos: Iterable[str], count: int) -> Iterable[str]:
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
     app.command()(synth)
+    app.command()(encode)
     app.add_typer(data)

@@ -356,8 +356,9 @@ def _read_ahead(
             return str(error)
 
     waiting: deque[tuple[Clip, Future[tuple[str, Frames] | str]]] = deque()
+    # One torch thread in each of ours: resizing already runs in parallel, across videos. Asking for this
+    # thread's number settles it, so that theirs do not become its own.
     threads = torch.get_num_threads()
-    # One torch thread in each of ours: resizing already runs in parallel, across videos.
     pool = ThreadPoolExecutor(workers, "decode", initializer=torch.set_num_threads, initargs=(1,))
     try:
         for clip in clips:
