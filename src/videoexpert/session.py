@@ -83,6 +83,7 @@ class Expert:
         self, model: VideoExpertModel, tokenizer: Any, name: str = "model", digest: str = "unsaved"
     ) -> None:
         self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
+        self.batch_size = 16  # frames that go through the vision encoder at once; more is faster on a GPU
         self.digest = digest  # of the weights file: what a result file says it was made with
         self.config = model.config
         self.prompter = Prompter(self.config, tokenizer)
@@ -122,7 +123,7 @@ class Expert:
     def open_frames(self, frames: Frames, path: str = "") -> Video:
         """A video whose frames are at hand."""
         began = time.perf_counter()
-        tokens = self.model.encode_video(frames)
+        tokens = self.model.encode_video(frames, self.batch_size)
         video = self.open_tokens(tokens, path)
         video.timings = {"encode": time.perf_counter() - began}
         return video

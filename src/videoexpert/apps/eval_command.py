@@ -58,6 +58,7 @@ def evaluate(
     control: Annotated[
         Control | None, typer.Option(help="Show the model another video, or a blank one.")
     ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames through the vision encoder at once.")] = 16,
     format: Annotated[str, typer.Option(help="table, json or markdown.")] = "table",
 ) -> None:
     """Answer a whole benchmark from video files, resumably, and score it (docs/benchmarks.md)."""
@@ -76,7 +77,7 @@ def evaluate(
         raise InputError("--train-annotations belongs to --baseline constant; leave it out.")
     if (baseline is Baseline.clip) != (clip is not None):
         raise InputError("--baseline clip and --clip FOLDER go together; give both or neither.")
-    system = _system(benchmark, videos, model, device, baseline, train_annotations, clip, control)
+    system = _system(benchmark, videos, model, device, baseline, train_annotations, clip, control, batch_size)
     with _bar(benchmark) as progress:
         outcome = run(
             benchmark, system, annotations, videos, out, split=split, limit=limit, progress=progress
@@ -97,6 +98,7 @@ def _system(
     train: Path | None,
     clip: str | None,
     control: Control | None,
+    batch_size: int,
 ) -> System:
     from ..evaluation import baselines
 
@@ -112,6 +114,7 @@ def _system(
     from ..session import load
 
     expert = load(model, device=device)
+    expert.batch_size = batch_size
     if control is Control.blank:
         return baselines.Blank(expert)
     if control is Control.shuffled:

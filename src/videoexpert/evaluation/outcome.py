@@ -18,7 +18,7 @@ class Rules:
     """How to count.
 
     convention  "official" reproduces the benchmark's scorer, faults included; "corrected" leaves out the
-                faults that docs/benchmarks-differences.md lists
+                faults that docs/benchmarks.md lists
     missing     "wrong": an item without a prediction counts 0; "skip": it leaves the mean
     chosen      the caller asked for ``missing``; otherwise an official scorer with a rule of its own keeps it
     """
