@@ -11,7 +11,7 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, LlamaConfig, LlamaForCausalLM
 
 from tiny import LANGUAGE, VISION, tiny_tokenizer
-from videoexpert.training.recipe import Recipe, parse
+from videoexpert.training.recipe import Recipe, from_mapping
 from videoexpert.types import VisualTokens
 
 N, M, C = 6, 6, 24
@@ -95,7 +95,7 @@ def make_recipe(bases: Path, annotations: Path, valid: bool = False, **training:
             **training,
         },
     }
-    return parse(raw, "test")
+    return from_mapping(raw, "test")
 
 
 @pytest.fixture(scope="session")

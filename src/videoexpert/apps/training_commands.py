@@ -1,4 +1,4 @@
-"""Commands on models: ``convert`` the authors' checkpoint, ``export`` to other formats."""
+"""Commands that make models: ``train``, ``finetune``, ``convert`` the authors' checkpoint, ``export``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,67 @@ export = typer.Typer(name="export", help="Write a model in other tools' formats.
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
+    app.command("train")(train)
+    app.command("finetune")(finetune)
     app.command("convert")(convert)
     app.add_typer(export)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe in YAML; the ready ones lie in recipes/.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. training.steps=100")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; one that was stopped goes on.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would train: parameters, tokens, memory, steps.")
+    ] = False,
+) -> None:
+    """Train a model by a recipe; the finished folder is OUT/model."""
+    from ..errors import InputError
+
+    if out is None and not dry_run:
+        raise InputError("train needs --out, the folder of the run; or --dry-run to only look.")
+    from ..training.recipe import load_recipe
+
+    found = load_recipe(recipe, overrides or [])
+    if dry_run:
+        from ..training.dryrun import describe
+
+        for line in describe(found):
+            typer.echo(line)
+        return
+    assert out is not None
+    if found.kind == "shipped":
+        from ..training.shipped import train_shipped
+
+        folder = train_shipped(found, out)
+    else:
+        from ..training.run import train as run
+
+        folder = run(found, out)
+    typer.echo(f"model in {folder}")
+
+
+def finetune(
+    annotations: Annotated[Path, typer.Argument(help="JSON lines file of docs/own-data.md.")],
+    videos: Annotated[Path, typer.Option(help="Folder with the videos.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; one that was stopped goes on.")],
+    model: Annotated[
+        str | None, typer.Option(help="Model folder or hub id to start from.  [default: the shipped model]")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. training.steps=100")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Split, order and wording.")] = 0,
+) -> None:
+    """Teach a model your own clips; the finished folder is OUT/model."""
+    from ..training.finetune import finetune as run
+    from .output import Waiting
+
+    with Waiting("encoding videos") as waiting:
+        folder = run(annotations, videos, model, out, overrides=overrides or [], seed=seed, progress=waiting.advance)
+    typer.echo(f"model in {folder}")
 
 
 def convert(

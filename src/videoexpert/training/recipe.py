@@ -92,13 +92,12 @@ def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> Any:
         raise DataError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(raw, dict):
         raise DataError(f"{path} holds a {type(raw).__name__}, expected a mapping with the key kind.")
-    faults = [fault for text in overrides if (fault := _override(raw, text))]
-    return parse(raw, str(path), faults)
+    return from_mapping(raw, str(path), overrides)
 
 
-def parse(raw: dict[str, Any], name: str, faults: Sequence[str] = ()) -> Any:
-    """A recipe from a mapping. Raises DataError with ``faults`` and every further one."""
-    found = list(faults)
+def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Any:
+    """A recipe from a mapping with ``overrides`` on top; ``name`` stands in the DataError of ``load_recipe``."""
+    found = [fault for text in overrides if (fault := _override(raw, text))]
     kind = raw.get("kind")
     model: type[BaseModel]
     if kind == "shipped":
@@ -227,4 +226,4 @@ def _training_faults(training: dict[str, Any], validated: bool) -> list[str]:
     return faults
 
 
-__all__ = ["ModelRecipe", "Recipe", "SourceRecipe", "TrainingRecipe", "load_recipe", "parse", "save_recipe"]
+__all__ = ["ModelRecipe", "Recipe", "SourceRecipe", "TrainingRecipe", "from_mapping", "load_recipe", "save_recipe"]

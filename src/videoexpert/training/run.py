@@ -31,6 +31,7 @@ from .trainer import (
 )
 
 RECIPE, MODEL, LOG = "recipe.yaml", "model", "log.json"
+DATA = "data"  # what `finetune` prepares in the run's folder
 Stores = Mapping[str, TokenSource]  # by the name that a source gives under ``features``
 
 
@@ -64,6 +65,7 @@ def train(recipe: Recipe, out: Path, *, stores: Stores | None = None, log: Calla
     set_seed(recipe.seed)  # the new parts start the same in every process and every run
     model, tokenizer = open_model(recipe)
     names = set_trained(model, recipe.model.train)
+    model._no_split_modules = list(model.language._no_split_modules or [])  # what FSDP wraps
     if recipe.training.gradient_checkpointing:
         enable_gradient_checkpointing(model)
     prompter = Prompter(model.config, tokenizer)
@@ -95,7 +97,7 @@ def begin(recipe: Recipe, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     clean(out)
     if not (out / RECIPE).exists():
-        if any(out.iterdir()):
+        if any(entry.name != DATA for entry in out.iterdir()):
             raise InputError(f"{out} holds other files, expected a new folder or a run to go on with.")
         save_recipe(recipe, out / RECIPE)
     elif load_recipe(out / RECIPE) != recipe:
@@ -205,4 +207,4 @@ def _silent(_: str) -> None:
     """The log of all processes but the first."""
 
 
-__all__ = ["Schedule", "begin", "described", "finish", "make_schedule", "open_model", "open_sources", "train"]
+__all__ = ["DATA", "Schedule", "begin", "described", "finish", "make_schedule", "open_model", "open_sources", "train"]

@@ -1,0 +1,242 @@
+"""``train --dry-run``: what would train, how long sequences get, memory and steps; no weights are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, LlamaConfig
+
+from .. import checkpoint
+from ..config import VideoExpertConfig
+from ..data.samples import Sample
+from ..errors import CheckpointError, DataError, InputError
+from ..language.prompter import Prompter
+from ..language.vocabulary import add_loc_token
+from ..model import VideoExpertModel
+from ..types import VisualTokens
+from .dataset import Source, example, plan, read_samples, unusable
+from .recipe import Recipe, SourceRecipe
+from .run import make_schedule
+from .shipped import ShippedRecipe
+from .trainer import set_trained
+
+GROUPS = {
+    "experts (LoRA)": (".lora_A", ".lora_B"),
+    "<LOC> rows": (".loc_row",),
+    "adapter": ("adapter.",),
+    "temporal head": ("head.",),
+}
+MEASURED = 200  # samples of a source that are tokenised
+# Bytes that a block of a transformer keeps of each token and unit of width for the backward pass in half precision,
+# attention scores left out as fused attention does (Korthikanti et al., 2022, Section 4.1)
+BLOCK_BYTES = 34
+
+
+@dataclass
+class DryRun:
+    """Everything found; ``notes`` say what could not be."""
+
+    groups: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> tensors, parameters
+    frozen: int = 0
+    visual_tokens: tuple[int, int] | None = None  # N, M
+    prefix_tokens: int | None = None
+    text_tokens: dict[str, tuple[float, int]] = field(default_factory=dict)  # source -> mean, most
+    samples: dict[str, int] = field(default_factory=dict)
+    steps: int | None = None
+    accumulation: int | None = None
+    memory: dict[str, float] = field(default_factory=dict)  # GiB a process
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def trained(self) -> int:
+        return sum(count for _, count in self.groups.values())
+
+    def lines(self) -> list[str]:
+        """As printed."""
+        found = []
+        for name, (tensors, count) in self.groups.items():
+            found.append(f"trains   {name}: {count:,} parameters in {tensors} tensors")
+        if self.groups:
+            found.append(f"trains   {self.trained:,} parameters in all; {self.frozen:,} stay frozen")
+        if self.visual_tokens:
+            n, m = self.visual_tokens
+            before = "" if self.prefix_tokens is None else f"{self.prefix_tokens} before the video, "
+            found.append(f"tokens   {before}{n} temporal and {m} spatial a video")
+        for name, (mean, most) in self.text_tokens.items():
+            found.append(f"tokens   {mean:.0f} of text a sample in {name}, at most {most}")
+        for name, count in self.samples.items():
+            found.append(f"data     {name}: {count:,} samples")
+        if self.steps is not None:
+            found.append(f"steps    {self.steps:,}, each of {self.accumulation} micro-batches a process")
+        if self.memory:
+            parts = ", ".join(f"{name} {gib:.2f}" for name, gib in self.memory.items())
+            found.append(f"memory   about {sum(self.memory.values()):.2f} GiB a process: {parts}")
+        return found + [f"note     {note}" for note in self.notes]
+
+
+def describe(recipe: Any, world: int = 1) -> list[str]:
+    """Lines on any kind of recipe."""
+    return _shipped(recipe) if recipe.kind == "shipped" else dry_run(recipe, world).lines()
+
+
+def _shipped(recipe: ShippedRecipe) -> list[str]:
+    """The stages of the shipped model, which makes its own data and base models."""
+    fields, language = recipe.model, LlamaConfig(**recipe.language)
+    config = VideoExpertConfig.from_preset("paper", **fields)
+    tower = recipe.tower
+    found = [
+        f"tokens   {config.num_frames} temporal and {config.num_spatial_tokens} spatial a video",
+        f"trains   vision and text towers from scratch: {tower.steps:,} steps of "
+        f"{tower.scripts * tower.frames} pictures",
+        f"trains   a Llama of {language.num_hidden_layers} layers and width {language.hidden_size}, from scratch",
+    ]
+    stages = [(f"warm start {i}", stage) for i, stage in enumerate(recipe.warm_start, 1)]
+    for name, stage in (*stages, ("joint", recipe.joint), ("experts", recipe.experts)):
+        trained = "with" if stage.train_language else "without"
+        found.append(
+            f"steps    {name}: {stage.steps:,} of {stage.videos} videos with up to {stage.questions} questions, "
+            f"{trained} the language model"
+        )
+    return [*found, f"data     {recipe.videos:,} videos rendered, {recipe.calibration_videos:,} to calibrate"]
+
+
+def dry_run(recipe: Recipe, world: int = 1) -> DryRun:
+    """Build the model without weights, read the annotations, draw the plan. Only features are not looked at."""
+    found = DryRun()
+    opened = _config(recipe, found)
+    config, tokenizer = opened if opened else (None, None)
+    model = None
+    if config is not None:
+        with torch.device("meta"):
+            model = VideoExpertModel(config)
+        found.visual_tokens = (config.num_frames, config.num_spatial_tokens)
+        _count(model, recipe, found)
+    prompter = Prompter(config, tokenizer) if config is not None and tokenizer is not None else None
+    if prompter is not None:
+        found.prefix_tokens = len(prompter.prefix_ids)
+    sources = [s for r in recipe.data if (s := _source(r, config, prompter, found))]
+    for validation in recipe.validation:
+        _source(validation, config, prompter, found)
+    _steps(recipe, sources, world, found)
+    if model is not None:
+        found.memory = _memory(recipe, model, found)
+    return found
+
+
+def _config(recipe: Recipe, found: DryRun) -> tuple[VideoExpertConfig, Any] | None:
+    """The config of the model, and its tokenizer where there is one."""
+    made = recipe.model
+    if made.start is not None:
+        if not Path(made.start).is_dir():
+            found.notes.append(f"the model folder {made.start} is not here, so nothing is known of the model")
+            return None
+        return checkpoint.read_config(Path(made.start)), _tokenizer(made.start, found)
+    try:
+        vision = AutoConfig.from_pretrained(str(made.vision)).to_dict()
+        language = AutoConfig.from_pretrained(str(made.language))
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        found.notes.append(f"a base model's config could not be read ({first}), so nothing is known of the model")
+        return None
+    tokenizer = _tokenizer(str(made.language), found)
+    fields: dict[str, Any] = {"vision_config": _tower(vision), "language_config": language.to_dict(), **made.config}
+    config = VideoExpertConfig.from_preset(made.preset, **fields)
+    # without a tokenizer the first id after the vocabulary stands in
+    config.loc_token_id = add_loc_token(tokenizer, config.loc_text) if tokenizer else int(language.vocab_size)
+    return config, tokenizer
+
+
+def _tower(vision: dict[str, Any]) -> dict[str, Any]:
+    """The vision tower's own config out of that of a two-tower model."""
+    from ..vision.encoder import _vision_config
+
+    try:
+        return _vision_config(vision).to_dict()
+    except InputError as error:
+        raise CheckpointError(f"the recipe's vision model cannot be used: {error}") from error
+
+
+def _tokenizer(path: str, found: DryRun) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        found.notes.append(f"the tokenizer of {path} could not be read ({first}), so text is not counted")
+        return None
+
+
+def _count(model: VideoExpertModel, recipe: Recipe, found: DryRun) -> None:
+    names = set(set_trained(model, recipe.model.train))
+    for name, parameter in model.named_parameters():
+        if name not in names:
+            found.frozen += parameter.numel()
+            continue
+        group = next((g for g, marks in GROUPS.items() if _marked(name, marks)), "vocabulary")
+        tensors, count = found.groups.get(group, (0, 0))
+        found.groups[group] = (tensors + 1, count + parameter.numel())
+
+
+def _marked(name: str, marks: tuple[str, ...]) -> bool:
+    return any(name.endswith(mark) if mark.startswith(".") else name.startswith(mark) for mark in marks)
+
+
+def _source(recipe: SourceRecipe, config: Any, prompter: Prompter | None, found: DryRun) -> Source | None:
+    name = f"{recipe.benchmark} ({recipe.annotations})"
+    try:
+        samples = read_samples(recipe)
+    except DataError as error:
+        found.notes.append(str(error).rstrip("."))
+        return None
+    if config is not None:
+        samples = [sample for sample in samples if unusable(sample, config) is None]
+    found.samples[name] = len(samples)
+    if prompter is not None and samples:
+        lengths = [_text_tokens(prompter, sample) for sample in samples[:: max(1, len(samples) // MEASURED)]]
+        found.text_tokens[name] = (sum(lengths) / len(lengths), max(lengths))
+    return Source(name, tuple(samples), {}, recipe.weight) if samples else None
+
+
+def _text_tokens(prompter: Prompter, sample: Sample) -> int:
+    end = max((end for _, end in sample.windows), default=1.0)
+    nothing = torch.zeros(1, 1)
+    shown = VisualTokens(nothing, nothing, sample.duration_s or max(end, 1.0))
+    return len(example(prompter, sample, shown).segment.ids)
+
+
+def _steps(recipe: Recipe, sources: list[Source], world: int, found: DryRun) -> None:
+    total = sum(len(source.samples) for source in sources)
+    complete = len(sources) == len(recipe.data)
+    if recipe.training.steps is None and not complete:
+        found.notes.append("epochs need all annotations, so the number of steps is not known")
+        return
+    schedule = make_schedule(recipe, total, world)
+    found.steps, found.accumulation = schedule.steps, schedule.accumulation
+    if complete and sources:  # the plan of one step shows that the mixture can be drawn
+        per_video = recipe.training.questions_per_video
+        plan(sources, micro_batch=recipe.training.micro_batch, count=1, questions_per_video=per_video, seed=0)
+
+
+def _memory(recipe: Recipe, model: VideoExpertModel, found: DryRun) -> dict[str, float]:
+    """GiB: frozen weights; trained weights, gradients and AdamW's two moments in float32; kept activations."""
+    training, text = recipe.training, model.language.config.get_text_config()
+    each = 2 if training.precision == "bf16" else 4
+    width, layers, vocabulary = text.hidden_size, text.num_hidden_layers, text.vocab_size
+    answers = max((mean for mean, _ in found.text_tokens.values()), default=100.0)
+    visual = sum(found.visual_tokens or (0, 0)) + (found.prefix_tokens or 0)
+    rows = training.micro_batch / (training.questions_per_video if training.packed else 1)
+    positions = max(rows, 1) * visual + training.micro_batch * answers
+    block = BLOCK_BYTES * width * positions * each / 2
+    kept = layers * width * positions * each + block if training.gradient_checkpointing else layers * block
+    logits = 3 * training.micro_batch * answers * vocabulary * 4  # logits, their log-softmax, their gradient
+    parts = {
+        "frozen weights": found.frozen * each,
+        "trained weights and optimiser": found.trained * 16,
+        "activations": kept + logits,
+    }
+    return {name: amount / 2**30 for name, amount in parts.items()}
+
+
+__all__ = ["DryRun", "describe", "dry_run"]

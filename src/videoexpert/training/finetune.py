@@ -1,0 +1,125 @@
+"""``finetune``: own clips and one JSON lines file to a model folder, with defaults that suit a few hundred of them.
+
+OUT/data/    features of the videos, and the lines that train and that are held out
+OUT/model/   the finished model; what else lies in OUT is the run's (trainer.py)
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import checkpoint, session
+from ..data.encode import TokenEncoder, clips_of, encode_to_store
+from ..data.samples import Sample
+from ..data.schema import read_samples, write_samples
+from ..errors import DataError
+from .recipe import Recipe, from_mapping
+from .run import DATA, begin, train
+
+HELD_SHARE = 0.1  # of the videos; they decide which checkpoint is kept
+MIN_HELD = 3  # fewer videos than this say nothing: all of them train
+EPOCHS = 20.0
+BATCH = 16
+CHECKS = 10  # validations in a run
+PATIENCE = 4
+
+
+def finetune(
+    annotations: Path,
+    videos: Path,
+    model: str | Path | None,
+    out: Path,
+    *,
+    overrides: Sequence[str] = (),
+    seed: int = 0,
+    log: Callable[[str], None] = print,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Check, split, encode, train; returns ``out/model``. Started again after a kill, it goes on.
+
+    ``model`` None is the shipped one; ``overrides`` are those of ``train``; ``progress`` hears how many videos were
+    just encoded. Raises DataError for faults of the file, or where no video of it can be read; InputError for an
+    ``out`` that another run began.
+    """
+    samples = read_samples(annotations)
+    if model is None:
+        session.shipped_config()
+    start = session.SHIPPED_MODEL if model is None else model
+    loaded, _ = checkpoint.load(start, device=session.pick_device("auto"))
+    training, held = split(samples, seed)
+    width = loaded.language.get_input_embeddings().weight.shape[1]
+    recipe = make_recipe(start, out, len(training), bool(held), width, seed, overrides)
+    begin(recipe, out)
+    clips = clips_of(videos, annotations, "jsonl")
+    summary = encode_to_store(clips, TokenEncoder.of(loaded), out / DATA / "features", progress=progress)
+    for reason in summary.failed.values():
+        log(f"left out: {reason}")
+    if not summary.encoded + summary.kept:
+        raise DataError(f"none of the {len(clips)} videos can be read; check --videos.")
+    del loaded
+    write_samples(training, out / DATA / "train.jsonl")
+    if held:
+        write_samples(held, out / DATA / "valid.jsonl")
+    log(f"{len(training)} samples train; {len(held)} of other videos decide which checkpoint is kept")
+    return train(recipe, out, log=log)
+
+
+def split(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:
+    """(training, held out); no video is in both. Nothing is held out of a few videos."""
+    videos = sorted({sample.video for sample in samples})
+    count = round(HELD_SHARE * len(videos))
+    if count < MIN_HELD:
+        return list(samples), []
+    held = set(random.Random(seed).sample(videos, count))
+    return [s for s in samples if s.video not in held], [s for s in samples if s.video in held]
+
+
+def make_recipe(
+    start: str | Path,
+    out: Path,
+    samples: int,
+    held: bool,
+    width: int,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+) -> Recipe:
+    """Twenty times over the data in batches of 16, validated ten times.
+
+    The learning rate is the paper's at D = 4096 and grows as the model narrows, to 1e-3 at the most.
+    """
+    batch = min(BATCH, samples)
+    steps = max(1, round(EPOCHS * samples / batch))
+    every = max(1, steps // CHECKS)
+    source = {
+        "benchmark": "jsonl",
+        "annotations": str(out / DATA / "train.jsonl"),
+        "features": str(out / DATA / "features"),
+    }
+    raw: dict[str, Any] = {
+        "kind": "train",
+        "seed": seed,
+        "model": {"start": str(start)},
+        "data": [source],
+        "validation": [{**source, "annotations": str(out / DATA / "valid.jsonl")}] if held else [],
+        "training": {
+            "steps": steps,
+            "batch_size": batch,
+            "micro_batch": batch,
+            "learning_rate": min(1e-3, 1e-4 * 4096 / width),
+            "precision": "bf16" if torch.cuda.is_available() else "float32",
+            "log_every": every,
+            "save_every": every,
+            "keep": 1,
+            "patience": PATIENCE if held else None,
+        },
+    }
+    recipe: Recipe = from_mapping(raw, "finetune", overrides)
+    return recipe
+
+
+__all__ = ["finetune", "make_recipe", "split"]
