@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .types import Highlights, Moment, Moments
+from .types import Highlights, Moment, Moments, worth_showing
 from .video.decode import read_frames
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def _lanes(
 def _found(moments: Sequence[Moment], start: float, duration: float, absent: bool) -> list[Panel]:
     """Lanes of what the model found; grey guesses where it says that there is nothing to find."""
     label, colour = ("guess", GREY) if absent else ("found", ORANGE)
-    return _lanes(moments, start, duration, label=label, colour=colour)
+    return _lanes(worth_showing(moments), start, duration, label=label, colour=colour)
 
 
 def _lane(

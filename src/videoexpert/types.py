@@ -97,6 +97,14 @@ class Moment:
             raise ValueError(f"score must be in [0, 1], got {self.score}")
 
 
+RUNNER_UP = 0.1  # a moment whose score is under this share of the best one's is no second opinion, but noise
+
+
+def worth_showing(moments: Sequence[Moment]) -> tuple[Moment, ...]:
+    """What people are shown of ranked moments: the best, and those that come near it. Programs get all."""
+    return tuple(m for m in moments if m.score >= RUNNER_UP * moments[0].score)
+
+
 @dataclass(frozen=True)
 class Moments(Sequence[Moment]):
     """Ranked moments of one query, best first.

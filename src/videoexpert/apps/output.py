@@ -11,7 +11,7 @@ from enum import Enum
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from ..types import Answer, Highlights, Moment, Moments
+from ..types import Answer, Highlights, Moment, Moments, worth_showing
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -60,10 +60,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[
 
 
 def show_moments(moments: Sequence[Moment], end: float) -> None:
-    """Ranked moments."""
+    """Ranked moments, those that come near the best one."""
     rows = [
         (str(rank), seconds(m.start, end), seconds(m.end, end), f"{m.score:.2f}")
-        for rank, m in enumerate(moments, 1)
+        for rank, m in enumerate(worth_showing(moments), 1)
     ]
     table(("", "start", "end", "score"), rows)
 

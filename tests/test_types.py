@@ -1,0 +1,47 @@
+"""Objects that cross a stage check themselves."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from videoexpert.types import Frames, Highlights, Moment, VisualTokens, worth_showing
+
+
+def pixels(n: int = 2) -> torch.Tensor:
+    return torch.zeros(n, 3, 4, 4, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Frames(torch.zeros(2, 4, 4), torch.zeros(2), 1.0),
+            r"\(N, 3, height, width\), got \(2, 4, 4\)",
+        ),
+        (lambda: Frames(pixels(), torch.zeros(3), 1.0), r"times_s must be \(2,\), got \(3,\)"),
+        (lambda: Frames(pixels(0), torch.zeros(0), 1.0), "at least one frame"),
+        (lambda: Frames(pixels(), torch.tensor([1.0, 0.5]), 2.0), "must not decrease"),
+        (lambda: Frames(pixels(), torch.zeros(2), 0.0), "duration_s must be positive"),
+        (lambda: Frames(pixels(), torch.zeros(2), 1.0, -1.0), "start_s must be >= 0"),
+        (lambda: VisualTokens(torch.zeros(2, 3, 4), torch.zeros(1, 4), 1.0), r"temporal must be \(N, C\)"),
+        (lambda: VisualTokens(torch.zeros(2, 3), torch.zeros(1, 4), 1.0), "differ in width: 3 and 4"),
+        (lambda: Moment(2.0, 1.0), r"start <= end, got \[2.0, 1.0\]"),
+        (lambda: Moment(0.0, math.nan), "finite"),
+        (lambda: Moment(0.0, 1.0, 1.5), r"score must be in \[0, 1\], got 1.5"),
+        (lambda: Highlights("q", (0.0,), (), ()), "1 times but 0 scores"),
+    ],
+)
+def test_contradictions_are_refused_with_what_was_got(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_worth_showing_keeps_the_best_and_what_comes_near_it():
+    ranked = [Moment(0, 1, 0.5), Moment(1, 2, 0.06), Moment(2, 3, 0.04), Moment(3, 4, 0.0)]
+    assert worth_showing(ranked) == tuple(ranked[:2])
+    assert worth_showing([]) == ()
+    unsure = [Moment(0, 1, 0.0), Moment(1, 2, 0.0)]
+    assert worth_showing(unsure) == tuple(unsure)
