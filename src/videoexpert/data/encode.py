@@ -70,7 +70,7 @@ class TokenEncoder:
     @classmethod
     def of(cls, model: VideoExpertModel | TokenEncoder) -> TokenEncoder:
         """That of a model."""
-        return model if isinstance(model, TokenEncoder) else cls(model.config, model.vision)  # type: ignore[arg-type]
+        return model if isinstance(model, TokenEncoder) else cls(model.config, model.vision)
 
     @classmethod
     def from_vision(cls, vision: str | Path, preset: str = "paper") -> TokenEncoder:
