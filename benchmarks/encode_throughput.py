@@ -5,8 +5,10 @@
 In one run, round by round: decoding alone (the same threads, nothing encoded), encoding alone (frames in
 memory), and ``videoexpert encode`` itself, which overlaps them. The claim is about the ratio of the last to
 the slower of the first two. Where both use the same CPU cores the two cannot overlap freely; the table also
-compares with one after the other, and CPU seconds, which a busy machine changes less. Without --model the shipped one is used, or where the
-package carries none a small random encoder. Writes benchmarks/results/encode_throughput.json.
+compares with one after the other, and CPU seconds, which a busy machine changes less.
+
+Without --model the shipped one is used, or where the package carries none a small random encoder. Writes
+benchmarks/results/encode_throughput.json.
 """
 
 from __future__ import annotations
