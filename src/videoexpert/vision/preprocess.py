@@ -1,4 +1,4 @@
-"""Frames to the encoder's input: resize and normalise, as the CLIP image processor does, in torch alone.
+"""Frames to the encoder's input: resize and normalise, as the CLIP image processor does.
 
 The processor resizes with Pillow and keeps uint8 between resize and normalisation. One grey level is
 0.015 in normalised values, so torch's own antialiased resize (one level off on a few pixels in a
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from ..errors import CheckpointError, InputError
 
@@ -25,10 +26,9 @@ CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, per RGB channel 
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 _FIXED_POINT_BITS = 22  # Pillow's: 255 * sum|weights| * 2**22 still fits an int32
-_FILTERS = {
-    2: "bilinear",
-    3: "bicubic",
-}  # PIL.Image.Resampling numbers, as stored in preprocessor_config.json
+# PIL.Image.Resampling numbers, as stored in preprocessor_config.json
+_FILTERS = {2: "bilinear", 3: "bicubic"}
+_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,35 @@ class Preprocessor:
             raise InputError(
                 f"frame must be (h, w, 3) uint8, got {frame.shape} {frame.dtype}; convert it to RGB."
             )
-        frame = np.ascontiguousarray(frame)
-        if not frame.flags.writeable:  # torch shares the memory and warns of what it could not write
-            frame = frame.copy()
-        return self.resize_pixels(torch.from_numpy(frame).permute(2, 0, 1))
+        # Pillow here, for speed: the numbers of resize_pixels (a test says how exactly), without dozens of small
+        # tensor operations a frame, each of which waits for all of torch's threads on a busy machine.
+        tall, wide = self._resized(*frame.shape[:2])
+        image = Image.fromarray(frame)
+        if (tall, wide) != frame.shape[:2]:
+            image = image.resize((wide, tall), _PILLOW[self.interpolation])
+        left, top = (wide - self.image_size) // 2, (tall - self.image_size) // 2
+        image = image.crop((left, top, left + self.image_size, top + self.image_size))
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
     def resize_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pictures (..., h, w) uint8 to (..., S, S) uint8; InputError for another type or an empty side."""
         if pixels.dtype != torch.uint8 or pixels.ndim < 2 or 0 in pixels.shape[-2:]:
             raise InputError(f"pixels must be (..., h, w) uint8, got {tuple(pixels.shape)} {pixels.dtype}.")
-        size, (height, width) = self.image_size, pixels.shape[-2:]
-        if self.crop:
-            short = min(height, width)
-            tall, wide = (size if side == short else int(size * side / short) for side in (height, width))
-        else:
-            tall, wide = size, size
+        size, (tall, wide) = self.image_size, self._resized(*pixels.shape[-2:])
         # Only what the crop keeps is computed. Width before height, as Pillow does: order decides rounding.
         pixels = resample(pixels, wide, (wide - size) // 2, size, -1, self.interpolation)
         return resample(pixels, tall, (tall - size) // 2, size, -2, self.interpolation).contiguous()
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width after the resize, before the crop."""
+        if not self.crop:
+            return self.image_size, self.image_size
+        short = min(height, width)
+        tall, wide = (
+            self.image_size if side == short else int(self.image_size * side / short)
+            for side in (height, width)
+        )
+        return tall, wide
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pictures (N, 3, h, w) uint8 to float32: scaled to [0, 1], less ``mean``, over ``std``."""
