@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,7 @@ def arguments(recipe: Recipe, out: Path, steps: int, accumulation: int) -> Train
     """The Trainer's own options of a recipe."""
     training = recipe.training
     validated = bool(recipe.validation)
+    bare = not (torch.cuda.is_available() or torch.backends.mps.is_available())
     made = TrainingArguments(
         output_dir=str(out),
         seed=recipe.seed,
@@ -231,9 +233,12 @@ def arguments(recipe: Recipe, out: Path, steps: int, accumulation: int) -> Train
         metric_for_best_model=f"eval_{training.metric}" if validated else None,
         greater_is_better=training.metric != "loss",
         restore_callback_states_from_checkpoint=validated,
+        use_cpu=bare,  # said, or several processes would each train on their own
+        dataloader_pin_memory=not bare,
         dataloader_num_workers=training.workers,
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
+        disable_tqdm=not sys.stderr.isatty(),  # off a terminal each line of the log is printed instead
         report_to=_reporters(training),
     )
     made._n_gpu = min(made.n_gpu, 1)  # one process, one device: more devices take torchrun, not DataParallel
