@@ -43,7 +43,12 @@ def records(videos: int) -> list[dict[str, Any]]:
     for i in range(videos):
         video, start = f"v{i}", 1.0 + i % 4
         found += [
-            {"video": video, "duration": 10, "query": f"it is {'abcdefgh'[i % 8]}", "moments": [[start, start + 4]]},
+            {
+                "video": video,
+                "duration": 10,
+                "query": f"it is {'abcdefgh'[i % 8]}",
+                "moments": [[start, start + 4]],
+            },
             {"video": video, "duration": 10, "query": "it falls", "moments": [[0, start], [8, 9]]},
             {
                 "video": video,

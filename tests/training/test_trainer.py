@@ -56,7 +56,9 @@ def golden(tmp_path_factory, bases, annotations, stores):
 
 
 def test_golden_curve(golden):
-    expected = [[float(x) for x in line.split()] for line in GOLDEN.read_text().splitlines() if line[0] != "#"]
+    expected = [
+        [float(x) for x in line.split()] for line in GOLDEN.read_text().splitlines() if line[0] != "#"
+    ]
     found = torch.tensor(list(curve(golden).values())).T
     assert found.shape == (6, 5)
     torch.testing.assert_close(found, torch.tensor(expected), atol=2e-3, rtol=2e-3)
@@ -115,7 +117,9 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(whole, tmp_path, stores):
     save_recipe(recipe, file)
     for place, steps in (("step", [2]), ("write", [2])):
         command = [sys.executable, "-m", "training.worker", str(file), str(out), place]
-        done = subprocess.run(command, env=environment(), cwd=TESTS, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=environment(), cwd=TESTS, capture_output=True, text=True, check=False
+        )
         assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
         assert checkpoint_steps(out) == steps
     assert (out / ".part" / "checkpoint-4" / "model.safetensors").exists()  # it died in the middle of writing
@@ -153,7 +157,9 @@ def test_two_processes_give_the_curve_of_one(golden, tmp_path, bases, annotation
 
 
 def test_loss_parts_fall_when_the_data_can_be_learnt_by_heart(tmp_path, bases, annotations, stores):
-    recipe = make_recipe(bases, annotations, steps=60, batch_size=8, micro_batch=8, save_every=60, learning_rate=0.02)
+    recipe = make_recipe(
+        bases, annotations, steps=60, batch_size=8, micro_batch=8, save_every=60, learning_rate=0.02
+    )
     recipe.model.config["lora_dropout"] = 0.0
     train(recipe, tmp_path / "run", stores=stores, log=lambda _: None)
     for name, values in curve(tmp_path / "run").items():
@@ -161,7 +167,9 @@ def test_loss_parts_fall_when_the_data_can_be_learnt_by_heart(tmp_path, bases, a
         assert last < (0.5 if name in ("loss", "loss_text") else 0.9) * first, name
 
 
-def test_gradient_checkpointing_changes_memory_only(golden, tmp_path, bases, annotations, stores, monkeypatch):
+def test_gradient_checkpointing_changes_memory_only(
+    golden, tmp_path, bases, annotations, stores, monkeypatch
+):
     recomputed = []
     import torch.utils.checkpoint as checkpointing
 
@@ -229,7 +237,11 @@ def test_a_checkpoint_of_another_model_is_refused(whole, bases, annotations):
 def test_schedule_by_hand(bases, annotations):
     recipe = make_recipe(bases, annotations, batch_size=12, micro_batch=2, steps=None, epochs=2.5)
     found = make_schedule(recipe, 20, world=3)
-    assert (found.steps, found.accumulation, found.micro_batches) == (5, 2, 30)  # ceil(2.5 * 20 / 12), 12 / (2 * 3)
+    assert (found.steps, found.accumulation, found.micro_batches) == (
+        5,
+        2,
+        30,
+    )  # ceil(2.5 * 20 / 12), 12 / (2 * 3)
     with pytest.raises(InputError, match="does not divide"):
         make_schedule(recipe, 20, world=4)
 
@@ -238,6 +250,10 @@ def test_wandb_is_asked_for_and_missing(tmp_path, bases, annotations, stores, mo
     import importlib.util
 
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "wandb" else find(name, *a))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "wandb" else find(name, *a)
+    )
     with pytest.raises(DependencyError, match="pip install wandb"):
-        train(make_recipe(bases, annotations, wandb=True), tmp_path / "run", stores=stores, log=lambda _: None)
+        train(
+            make_recipe(bases, annotations, wandb=True), tmp_path / "run", stores=stores, log=lambda _: None
+        )

@@ -72,7 +72,9 @@ def finetune(
     from .output import Waiting
 
     with Waiting("encoding videos") as waiting:
-        folder = run(annotations, videos, model, out, overrides=overrides or [], seed=seed, progress=waiting.advance)
+        folder = run(
+            annotations, videos, model, out, overrides=overrides or [], seed=seed, progress=waiting.advance
+        )
     typer.echo(f"model in {folder}")
 
 

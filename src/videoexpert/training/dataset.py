@@ -77,7 +77,9 @@ def open_source(recipe: SourceRecipe, samples: Sequence[Sample], tokens: TokenSo
         else:
             kept.append(sample)
     if not kept:
-        reasons = ", ".join(f"{reason} ({count})" for reason, count in left_out.items()) or "the file is empty"
+        reasons = (
+            ", ".join(f"{reason} ({count})" for reason, count in left_out.items()) or "the file is empty"
+        )
         raise DataError(f"no sample of {recipe.annotations} can be trained on: {reasons}.")
     return Source(recipe.benchmark, tuple(kept), tokens, recipe.weight, dict(left_out))
 
@@ -96,7 +98,13 @@ def unusable(sample: Sample, config: Any) -> str | None:
 
 
 def plan(
-    sources: Sequence[Source], *, micro_batch: int, count: int, questions_per_video: int, seed: int, sort: bool = True
+    sources: Sequence[Source],
+    *,
+    micro_batch: int,
+    count: int,
+    questions_per_video: int,
+    seed: int,
+    sort: bool = True,
 ) -> list[list[Pick]]:
     """``count`` micro-batches of ``micro_batch`` samples each.
 

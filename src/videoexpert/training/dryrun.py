@@ -139,10 +139,16 @@ def _config(recipe: Recipe, found: DryRun) -> tuple[VideoExpertConfig, Any] | No
         language = AutoConfig.from_pretrained(str(made.language))
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
-        found.notes.append(f"a base model's config could not be read ({first}), so nothing is known of the model")
+        found.notes.append(
+            f"a base model's config could not be read ({first}), so nothing is known of the model"
+        )
         return None
     tokenizer = _tokenizer(str(made.language), found)
-    fields: dict[str, Any] = {"vision_config": _tower(vision), "language_config": language.to_dict(), **made.config}
+    fields: dict[str, Any] = {
+        "vision_config": _tower(vision),
+        "language_config": language.to_dict(),
+        **made.config,
+    }
     config = VideoExpertConfig.from_preset(made.preset, **fields)
     # without a tokenizer the first id after the vocabulary stands in
     config.loc_token_id = add_loc_token(tokenizer, config.loc_text) if tokenizer else int(language.vocab_size)

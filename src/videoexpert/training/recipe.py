@@ -14,7 +14,15 @@ from ..data.readers import BENCHMARKS
 from ..errors import DataError, InputError
 
 # Fields of VideoExpertConfig that the base models or the tokenizer decide.
-DERIVED = ("vision_config", "language_config", "vision_name", "language_name", "loc_token_id", "weights", "preset")
+DERIVED = (
+    "vision_config",
+    "language_config",
+    "vision_name",
+    "language_name",
+    "loc_token_id",
+    "weights",
+    "preset",
+)
 
 
 class _Part(BaseModel):
@@ -60,7 +68,9 @@ class TrainingRecipe(_Part):
     questions_per_video: int = Field(4, gt=0)  # drawn together, whether packed or not
     workers: int = Field(0, ge=0)  # processes that prepare batches
     log_every: int = Field(10, gt=0)
-    save_every: int = Field(500, gt=0)  # steps between checkpoints; each is validated if there is a validation set
+    save_every: int = Field(
+        500, gt=0
+    )  # steps between checkpoints; each is validated if there is a validation set
     keep: int = Field(2, gt=0)  # checkpoints kept beside the best
     metric: Literal["mIoU", "R1@0.5", "loss"] = "loss"  # of the validation set; what best means
     patience: int | None = Field(None, gt=0)  # validations without a better one before the run stops
@@ -140,7 +150,9 @@ def _override(raw: dict[str, Any], text: str) -> str | None:
         last = depth == len(names) - 1
         if isinstance(place, list):
             if not name.isdigit() or int(name) >= len(place):
-                return f"override {text!r}: {'.'.join(names[:depth])} has {len(place)} entries, numbered from 0"
+                return (
+                    f"override {text!r}: {'.'.join(names[:depth])} has {len(place)} entries, numbered from 0"
+                )
             index: Any = int(name)
         elif isinstance(place, dict):
             index = name
@@ -210,7 +222,9 @@ def _training_faults(training: dict[str, Any], validated: bool) -> list[str]:
     faults = []
     given = [name for name in ("steps", "epochs") if training.get(name) is not None]
     if len(given) != 1:
-        faults.append(f"training has {' and '.join(given) or 'neither steps nor epochs'}, expected one of both")
+        faults.append(
+            f"training has {' and '.join(given) or 'neither steps nor epochs'}, expected one of both"
+        )
     numbers = {
         name: training.get(name, TrainingRecipe.model_fields[name].default)
         for name in ("batch_size", "micro_batch", "log_every", "save_every")
@@ -226,4 +240,12 @@ def _training_faults(training: dict[str, Any], validated: bool) -> list[str]:
     return faults
 
 
-__all__ = ["ModelRecipe", "Recipe", "SourceRecipe", "TrainingRecipe", "from_mapping", "load_recipe", "save_recipe"]
+__all__ = [
+    "ModelRecipe",
+    "Recipe",
+    "SourceRecipe",
+    "TrainingRecipe",
+    "from_mapping",
+    "load_recipe",
+    "save_recipe",
+]

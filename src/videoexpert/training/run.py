@@ -48,7 +48,9 @@ class Schedule:
         return self.steps * self.accumulation * self.world
 
 
-def train(recipe: Recipe, out: Path, *, stores: Stores | None = None, log: Callable[[str], None] = print) -> Path:
+def train(
+    recipe: Recipe, out: Path, *, stores: Stores | None = None, log: Callable[[str], None] = print
+) -> Path:
     """Train (or resume) in ``out``; the finished model folder is ``out/model``.
 
     ``stores`` stand in for feature stores on disk. Raises InputError for an ``out`` that another recipe began,
@@ -121,7 +123,9 @@ def open_model(recipe: Recipe) -> tuple[VideoExpertModel, Any]:
     return model, tokenizer
 
 
-def open_sources(recipes: Sequence[SourceRecipe], model: VideoExpertModel, stores: Stores | None) -> list[Source]:
+def open_sources(
+    recipes: Sequence[SourceRecipe], model: VideoExpertModel, stores: Stores | None
+) -> list[Source]:
     """Every source with its tokens; stores are opened once and must fit the model."""
     opened: dict[str, TokenSource] = dict(stores or {})
     found = []
@@ -207,4 +211,14 @@ def _silent(_: str) -> None:
     """The log of all processes but the first."""
 
 
-__all__ = ["DATA", "Schedule", "begin", "described", "finish", "make_schedule", "open_model", "open_sources", "train"]
+__all__ = [
+    "DATA",
+    "Schedule",
+    "begin",
+    "described",
+    "finish",
+    "make_schedule",
+    "open_model",
+    "open_sources",
+    "train",
+]

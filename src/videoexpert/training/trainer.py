@@ -35,7 +35,14 @@ UNFINISHED = ".part"  # checkpoints are written here and then moved
 class VideoExpertTrainer(Trainer):
     """The Trainer with our losses, our validation and our checkpoints. The data decide the order by themselves."""
 
-    def __init__(self, model: VideoExpertModel, tokenizer: Any, train: MicroBatches, valid: MicroBatches | None, **options: Any):
+    def __init__(
+        self,
+        model: VideoExpertModel,
+        tokenizer: Any,
+        train: MicroBatches,
+        valid: MicroBatches | None,
+        **options: Any,
+    ):
         self.bare, self.tokenizer, self.valid = model, tokenizer, valid
         self.trained = frozenset(model.trained_names())  # before a wrapper renames anything
         self._sums: dict[str, Tensor] = {}
@@ -45,7 +52,11 @@ class VideoExpertTrainer(Trainer):
     # ------------------------------------------------------------------ losses
 
     def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> Any:
         """The mean over the micro-batch; its parts are summed up for the next line of the log."""
         outputs = model(**inputs)
@@ -94,7 +105,7 @@ class VideoExpertTrainer(Trainer):
         # FSDP gathers weights together: each process runs as many forwards as the others
         rounds = -(-len(self.valid) // world)
         for turn in range(rounds):
-            index = share[min(turn, len(share) - 1)] if len(share) else 0
+            index = share[min(turn, len(share) - 1)] if share else 0
             inputs = self._prepare_inputs(self.valid[index])
             with self.compute_loss_context_manager():
                 outputs = model(**inputs)
@@ -132,14 +143,22 @@ class VideoExpertTrainer(Trainer):
         asked = [(e.duration_s, windows) for row in rows for e in row for windows in e.windows]
         if not asked:
             return []
-        indicator, offsets = outputs["indicator_logits"].float().sigmoid(), outputs["boundary_logits"].float().sigmoid()
+        indicator, offsets = (
+            outputs["indicator_logits"].float().sigmoid(),
+            outputs["boundary_logits"].float().sigmoid(),
+        )
         centres = self.bare.centres(indicator.shape[1])
         found = []
         for i, (duration_s, windows) in enumerate(asked):
             if not windows:
                 continue
             best = decode_moments(
-                indicator[i], offsets[i], centres, duration_s, top_k=1, moment_from=self.bare.config.moment_from
+                indicator[i],
+                offsets[i],
+                centres,
+                duration_s,
+                top_k=1,
+                moment_from=self.bare.config.moment_from,
             )[0]
             found.append(max(_iou((best.start, best.end), window) for window in windows))
         return found
@@ -156,7 +175,11 @@ class VideoExpertTrainer(Trainer):
 
     def trained_tensors(self) -> dict[str, Tensor]:
         """Trained parameters by name, gathered where they are spread over processes."""
-        state = self.accelerator.get_state_dict(self.model_wrapped) if self.is_fsdp_enabled else self.bare.state_dict()
+        state = (
+            self.accelerator.get_state_dict(self.model_wrapped)
+            if self.is_fsdp_enabled
+            else self.bare.state_dict()
+        )
         return {name: tensor for name, tensor in state.items() if name in self.trained}
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -250,7 +273,9 @@ def _reporters(training: TrainingRecipe) -> list[str]:
     found = ["tensorboard"] if importlib.util.find_spec("tensorboard") else []
     if training.wandb:
         if importlib.util.find_spec("wandb") is None:
-            raise DependencyError("training.wandb needs the package wandb; pip install wandb, or leave it out.")
+            raise DependencyError(
+                "training.wandb needs the package wandb; pip install wandb, or leave it out."
+            )
         found.append("wandb")
     return found
 
@@ -339,4 +364,12 @@ def _iou(a: tuple[float, float], b: tuple[float, float]) -> float:
     return overlap / union if union > 0 else float(a == b)
 
 
-__all__ = ["VideoExpertTrainer", "arguments", "callbacks", "checkpoint_steps", "clean", "read_trained", "set_trained"]
+__all__ = [
+    "VideoExpertTrainer",
+    "arguments",
+    "callbacks",
+    "checkpoint_steps",
+    "clean",
+    "read_trained",
+    "set_trained",
+]

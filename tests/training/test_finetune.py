@@ -1,0 +1,109 @@
+"""Own clips to a model folder by one command."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import videoexpert
+from tiny import tiny_model, tiny_tokenizer, tiny_video
+from training.conftest import write_records
+from videoexpert import checkpoint
+from videoexpert.apps.cli import main
+from videoexpert.data.samples import Sample
+from videoexpert.errors import DataError
+from videoexpert.training.finetune import finetune, make_recipe, split
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    for i in range(3):
+        tiny_video(folder / f"clip{i}.mp4", 4.0, seed=i)
+    rows = [
+        {"video": f"clip{i}.mp4", "query": query, "moments": [[i, i + 1.5]]}
+        for i in range(3)
+        for query in ("a bar moves", "it falls")
+    ]
+    return folder, write_records(folder / "own.jsonl", rows)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    return checkpoint.save(tiny_model(), tiny_tokenizer(), tmp_path_factory.mktemp("start") / "model")
+
+
+def test_one_command_from_clips_to_a_model(clips, start, tmp_path, capsys):
+    folder, annotations = clips
+    out = tmp_path / "run"
+    command = [
+        "finetune",
+        str(annotations),
+        "--videos",
+        str(folder),
+        "--model",
+        str(start),
+        "--out",
+        str(out),
+    ]
+    command += [
+        "--set",
+        "training.steps=4",
+        "--set",
+        "training.save_every=4",
+        "--set",
+        "training.log_every=2",
+    ]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "6 samples train; 0 of other videos" in printed
+    assert f"model in {out / 'model'}" in printed
+    log = [x for x in json.loads((out / "log.json").read_text()) if "loss" in x]
+    assert [line["step"] for line in log] == [2, 4]
+    expert = videoexpert.load(out / "model", device="cpu")
+    moments = expert.open(folder / "clip0.mp4").ground("a bar moves")
+    assert all(0 <= m.start <= m.end <= 4 for m in moments)
+    before, _ = checkpoint.load(start)
+    changed = (expert.model.head.projection[0].weight - before.head.projection[0].weight).abs().max()
+    assert changed > 0
+    assert main(command) == 0  # a second call finds it done
+    assert "finished" in capsys.readouterr().out
+
+
+def test_a_tenth_of_the_videos_is_held_out_whole():
+    samples = [
+        Sample(f"{v}-{q}", f"v{v}", "grounding", 5.0, "x", ((1, 2),)) for v in range(40) for q in range(3)
+    ]
+    training, held = split(samples, seed=1)
+    assert len({s.video for s in held}) == 4
+    assert len(held) == 12
+    assert not {s.video for s in held} & {s.video for s in training}
+    assert len(training) + len(held) == len(samples)
+    assert split(samples, seed=1) == (training, held) != split(samples, seed=2)
+    assert split(samples[:30], seed=1) == (samples[:30], [])  # ten videos are too few
+
+
+def test_defaults_by_hand(tmp_path):
+    recipe = make_recipe("m", tmp_path, samples=160, held=True, width=4096)
+    assert recipe.training.steps == 200  # twenty times 160 in batches of 16
+    assert recipe.training.save_every == 20
+    assert recipe.training.learning_rate == pytest.approx(1e-4)
+    assert recipe.training.patience == 4
+    small = make_recipe("m", tmp_path, samples=3, held=False, width=128)
+    assert (small.training.batch_size, small.training.steps) == (3, 20)
+    assert small.training.learning_rate == 1e-3
+    assert small.training.patience is None
+    with pytest.raises(DataError, match="training.stps"):
+        make_recipe("m", tmp_path, samples=3, held=False, width=128, overrides=["training.stps=1"])
+
+
+def test_no_readable_video_is_said(start, tmp_path):
+    annotations = write_records(
+        tmp_path / "own.jsonl", [{"video": "gone.mp4", "query": "x", "moments": [[0, 1]]}]
+    )
+    (tmp_path / "videos").mkdir()
+    said: list[str] = []
+    with pytest.raises(DataError, match="none of the 1 videos can be read"):
+        finetune(annotations, tmp_path / "videos", start, tmp_path / "run", log=said.append)
+    assert "gone.mp4" in said[0]
