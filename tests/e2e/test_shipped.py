@@ -1,0 +1,128 @@
+"""The shipped model on real mp4 files: the demo, every benchmark's format, killed and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import videoexpert
+from videoexpert.apps.cli import main
+from videoexpert.data.synthetic.write import WorldRecipe, write_world
+from videoexpert.evaluation.runner import ModelSystem, evaluate
+from videoexpert.session import SHIPPED_MODEL, SHIPPED_QUERIES, SHIPPED_VIDEO
+
+BENCHMARKS = {
+    "charades-sta": ("charades-sta", "test"),
+    "qvhighlights": ("qvhighlights", "val"),
+    "youcook2": ("youcook2/youcookii_annotations_trainval.json", "validation"),
+    "nextqa": ("nextqa", "test"),
+    "nextgqa": ("nextgqa", "test"),
+}
+
+
+@pytest.fixture(scope="module")
+def expert() -> videoexpert.Expert:
+    return videoexpert.load(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = WorldRecipe(videos=5, seed=4242, size=64, test_share=1.0)
+    return write_world(recipe, tmp_path_factory.mktemp("world"), workers=1)
+
+
+def test_the_package_stays_small():
+    files = [f for f in SHIPPED_MODEL.parent.rglob("*") if f.is_file()]
+    assert {f.suffix for f in files} <= {".safetensors", ".json", ".mp4"}
+    assert sum(f.stat().st_size for f in files) < 20e6
+
+
+def test_the_demo_finds_its_moments(expert):
+    """Most of the shipped queries are found; a broken stage gives chance, about one in eight."""
+    asked = [q for q in json.loads(SHIPPED_QUERIES.read_text())["queries"] if q["windows"]]
+    found = expert.open(SHIPPED_VIDEO).ground([q["query"] for q in asked])
+    overlaps = []
+    for moments, query in zip(found, asked, strict=True):
+        best, (start, end) = moments[0], query["windows"][0]
+        both = max(0.0, min(best.end, end) - max(best.start, start))
+        overlaps.append(both / (best.end - best.start + end - start - both))
+    assert sum(o >= 0.5 for o in overlaps) >= 0.7 * len(overlaps)
+
+
+def test_demo_command_draws_a_picture_and_tells_the_times(tmp_path, capsys):
+    assert main(["demo", "--plot", str(tmp_path / "demo.png")]) == 0
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    out = capsys.readouterr().out
+    for stage in ("decode the video", "encode its frames", "answer"):
+        assert stage in out
+
+
+def test_every_answer_is_repeatable(expert):
+    first, second = (expert.open(SHIPPED_VIDEO) for _ in range(2))
+    assert first.ground("the red square shrinks") == second.ground("the red square shrinks")
+    assert first.caption() == second.caption()
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_interrupted_and_resumed_gives_the_result_of_one_go(benchmark, world, tmp_path, expert):
+    annotations, split = BENCHMARKS[benchmark]
+    arguments = (benchmark, ModelSystem(expert), world / annotations, world / "videos")
+    whole = evaluate(*arguments, tmp_path / "whole", split=split)
+    assert whole.failed == {}
+
+    def stop(done: int, total: int) -> None:
+        if done >= total / 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(*arguments, tmp_path / "parts", split=split, progress=stop)
+    evaluate(*arguments, tmp_path / "parts", split=split)
+    results = []
+    for name in ("whole", "parts"):
+        result = json.loads((tmp_path / name / "result.json").read_text())
+        assert result["run"].pop("predictions")
+        results.append(result)
+    assert results[0] == results[1]
+    assert results[0]["coverage"]["missing"] == 0
+
+
+def test_killed_in_the_middle_and_resumed(world, tmp_path):
+    """kill -9 of the real command; the second run ends with the file of an uninterrupted one."""
+    annotations, split = BENCHMARKS["charades-sta"]
+    command = [sys.executable, "-m", "videoexpert.apps.cli", "eval", "charades-sta"]
+    command += [
+        "--annotations",
+        str(world / annotations),
+        "--split",
+        split,
+        "--videos",
+        str(world / "videos"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    predictions = tmp_path / "killed" / "predictions.jsonl"
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "killed")],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.time() + 120
+    while not (predictions.exists() and predictions.stat().st_size) and time.time() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for out in ("killed", "whole"):
+        subprocess.run(
+            [*command, "--out", str(tmp_path / out)], env=environment, check=True, stdout=subprocess.DEVNULL
+        )
+    killed, whole = (json.loads((tmp_path / out / "result.json").read_text()) for out in ("killed", "whole"))
+    assert killed["metrics"] == whole["metrics"]
+    assert killed["intervals"] == whole["intervals"]
+    assert predictions.read_bytes() == (tmp_path / "whole" / "predictions.jsonl").read_bytes()
