@@ -65,6 +65,38 @@ class Prefix:
         return cache
 
 
+@torch.no_grad()
+def visual_tokens(
+    vision: VisionEncoder, config: VideoExpertConfig, videos: Sequence[Frames], batch_size: int = 16
+) -> list[VisualTokens]:
+    """Stage 2: T-tokens (N, C) and S-tokens (M, C) of each video; encoder passes run across videos."""
+    count = len(videos)
+    pixels = torch.cat([video.pixels for video in videos]).to(vision.device)
+    features = vision.encode(pixels, batch_size)
+    cls, patches = features.cls.unflatten(0, (count, -1)), features.patches.unflatten(0, (count, -1))
+    if config.spatial_tokens == "none":
+        spatial = cls[:, :0]
+    elif config.spatial_tokens == "random":
+        spatial = random_tokens(patches, config.num_spatial_tokens)
+    else:
+        spatial = compress(
+            cls,
+            patches,
+            features.cls_attention.unflatten(0, (count, -1)),
+            groups=config.groups,
+            tokens_per_group=config.tokens_per_group,
+            key_tokens=config.key_tokens,
+            gop=config.gop,
+            key_score=config.key_score,
+            static_reference=config.static_reference,
+            gop_similarity=config.gop_similarity,
+        )
+    return [
+        VisualTokens(t, s, video.duration_s, video.start_s)
+        for t, s, video in zip(cls, spatial, videos, strict=True)
+    ]
+
+
 class VideoExpertModel(PreTrainedModel):
     """A frozen vision encoder, a frozen causal language model with two experts, an adapter and a temporal head."""
 
@@ -123,29 +155,9 @@ class VideoExpertModel(PreTrainedModel):
 
     # ------------------------------------------------------------------ stage 2
 
-    @torch.no_grad()
     def encode_video(self, frames: Frames, batch_size: int = 16) -> VisualTokens:
         """Frames -> T-tokens (N, C) and S-tokens (M, C), once per video."""
-        config = self.config
-        features = self.vision.encode(frames.pixels.to(self.vision.device), batch_size)
-        if config.spatial_tokens == "none":
-            spatial = features.cls[:0]
-        elif config.spatial_tokens == "random":
-            spatial = random_tokens(features.patches, config.num_spatial_tokens)
-        else:
-            spatial = compress(
-                features.cls,
-                features.patches,
-                features.cls_attention,
-                groups=config.groups,
-                tokens_per_group=config.tokens_per_group,
-                key_tokens=config.key_tokens,
-                gop=config.gop,
-                key_score=config.key_score,
-                static_reference=config.static_reference,
-                gop_similarity=config.gop_similarity,
-            )
-        return VisualTokens(features.cls, spatial, frames.duration_s, frames.start_s)
+        return visual_tokens(self.vision, self.config, [frames], batch_size)[0]
 
     # ------------------------------------------------------------------ stages 3 and 4, training
 

@@ -19,11 +19,10 @@ import torch
 
 from ..config import VideoExpertConfig
 from ..errors import InputError, VideoError
-from ..model import VideoExpertModel
+from ..model import VideoExpertModel, visual_tokens
 from ..session import load, pick_device
 from ..types import Frames, VisualTokens
 from ..video.decode import read_frames
-from ..vision.compressor import compress, random_tokens
 from ..vision.encoder import VisionEncoder
 from .features import SHARD_VIDEOS, EncoderId, FeatureStore, ShardWriter, content_hash, half, video_key
 from .readers import read
@@ -111,33 +110,11 @@ class TokenEncoder:
             sampling="centre" if self.config.frame_times == "centre" else "linspace",
         )
 
-    @torch.no_grad()
     def encode(self, videos: Sequence[Frames], batch_size: int = BATCH) -> list[VisualTokens]:
-        """What ``VideoExpertModel.encode_video`` gives of each video, in passes that run across videos."""
-        config, count = self.config, len(videos)
-        features = self.vision.encode(torch.cat([v.pixels for v in videos]), batch_size)
-        cls = features.cls.unflatten(0, (count, -1))
-        patches = features.patches.unflatten(0, (count, -1))
-        if config.spatial_tokens == "none":
-            spatial = cls[:, :0]
-        elif config.spatial_tokens == "random":
-            spatial = random_tokens(patches, config.num_spatial_tokens)
-        else:
-            spatial = compress(
-                cls,
-                patches,
-                features.cls_attention.unflatten(0, (count, -1)),
-                groups=config.groups,
-                tokens_per_group=config.tokens_per_group,
-                key_tokens=config.key_tokens,
-                gop=config.gop,
-                key_score=config.key_score,
-                static_reference=config.static_reference,
-                gop_similarity=config.gop_similarity,
-            )
+        """What ``VideoExpertModel.encode_video`` gives of each video, in half precision."""
         return [
-            VisualTokens(half(t), half(s), v.duration_s, v.start_s)
-            for t, s, v in zip(cls, spatial, videos, strict=True)
+            VisualTokens(half(tokens.temporal), half(tokens.spatial), tokens.duration_s, tokens.start_s)
+            for tokens in visual_tokens(self.vision, self.config, videos, batch_size)
         ]
 
 

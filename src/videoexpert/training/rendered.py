@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from ..config import VideoExpertConfig
 from ..data.synthetic.render import render
 from ..data.synthetic.world import FRAME_RATE, Script, sample_script
+from ..model import visual_tokens
 from ..types import Frames, VisualTokens
-from ..vision.compressor import compress
 from ..vision.encoder import VisionEncoder
 from .base import bin_centres
 
@@ -122,17 +122,4 @@ def encode_script(
     )
     pixels = (pixels.float() + GRAIN * noise).clamp_(0, 255).to(torch.uint8)
     frames = Frames(pixels, torch.from_numpy(times), script.duration)
-    features = vision.encode(frames.pixels, batch_size=64)
-    spatial = compress(
-        features.cls,
-        features.patches,
-        features.cls_attention,
-        groups=config.groups,
-        tokens_per_group=config.tokens_per_group,
-        key_tokens=config.key_tokens,
-        gop=config.gop,
-        key_score=config.key_score,
-        static_reference=config.static_reference,
-        gop_similarity=config.gop_similarity,
-    )
-    return VisualTokens(features.cls, spatial, script.duration)
+    return visual_tokens(vision, config, [frames], batch_size=64)[0]
