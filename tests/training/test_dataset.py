@@ -147,7 +147,7 @@ def conversation(*turns: str, **times: float) -> Sample:
 def test_times_of_a_conversation_become_loc():
     sample = conversation(
         "What happens?",
-        "From <s0> to <e0>, he runs. He is seen from <s1> to <e1>.",
+        "From <s0> to <e0>, he runs. She is seen from <s1> to <e1>.",
         "What is at <s0>?",
         "A dog.",
         "And then?",
@@ -161,7 +161,7 @@ def test_times_of_a_conversation_become_loc():
     )
     turns, windows = usable_turns(sample, tiny_config())
     assert [(t.question, t.answer) for t in turns] == [
-        ("What happens?", "During <LOC>, he runs. He is seen during <LOC>."),
+        ("What happens?", "During <LOC>, he runs. She is seen during <LOC>."),
         ("When does he stop?", "During <LOC>."),
     ]
     assert windows == [((1.0, 2.0),), ((3.0, 4.0),), ((3.0, 4.0),)]
@@ -170,7 +170,7 @@ def test_times_of_a_conversation_become_loc():
     assert len(made.segment.loc_positions) == len(made.windows) == 3
     supervised = [t for t, label in zip(made.segment.ids, made.segment.labels, strict=True) if label >= 0]
     said = prompter.tokenizer.decode(supervised).replace(" ", "")
-    assert said == "During<LOC>,heruns.Heisseenduring<LOC>.</s>During<LOC>.</s>"
+    assert said == "During<LOC>,heruns.Sheisseenduring<LOC>.</s>During<LOC>.</s>"
 
 
 def test_a_conversation_that_only_asks_with_times_is_left_out(tmp_path):

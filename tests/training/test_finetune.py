@@ -94,7 +94,7 @@ def test_defaults_by_hand(tmp_path):
     assert (small.training.batch_size, small.training.steps) == (3, 20)
     assert small.training.learning_rate == 1e-3
     assert small.training.patience is None
-    with pytest.raises(DataError, match="training.stps"):
+    with pytest.raises(DataError, match=r"training\.stps"):
         make_recipe("m", tmp_path, samples=3, held=False, width=128, overrides=["training.stps=1"])
 
 

@@ -41,6 +41,15 @@ def plain(bases, annotations):
     return recipe
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As in the processes that tests start: with other threads sums come out in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, bases, annotations, stores):
     """A run with dropout and validation that nothing stopped."""

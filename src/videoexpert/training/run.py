@@ -111,7 +111,8 @@ def open_model(recipe: Recipe) -> tuple[VideoExpertModel, Any]:
     made = recipe.model
     dtype = torch.bfloat16 if recipe.training.precision == "bf16" else torch.float32
     if made.start is None:
-        assert made.vision is not None and made.language is not None
+        assert made.vision is not None
+        assert made.language is not None
         return checkpoint.assemble(made.vision, made.language, preset=made.preset, dtype=dtype, **made.config)
     model, tokenizer = checkpoint.load(made.start, dtype=dtype)
     config, start = model.config, Path(made.start)

@@ -167,7 +167,7 @@ class VideoExpertTrainer(Trainer):
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Only what was trained; all processes take part."""
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir or str(self.args.output_dir))
         tensors = self.trained_tensors()
         if self.args.should_save:
             _write_trained(self.bare, self.tokenizer, tensors, folder)
@@ -187,7 +187,7 @@ class VideoExpertTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """As the Trainer does, but elsewhere; then the finished folder is moved to its place."""
-        run = Path(self.args.output_dir)
+        run = Path(str(self.args.output_dir))
         name = f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             shutil.rmtree(run / UNFINISHED, ignore_errors=True)
@@ -227,7 +227,7 @@ class VideoExpertTrainer(Trainer):
         if self.is_fsdp_enabled:
             super()._load_best_model()
         else:
-            read_trained(self.bare, Path(self.args.output_dir) / f"checkpoint-{self.state.best_global_step}")
+            read_trained(self.bare, Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}")
 
 
 def arguments(recipe: Recipe, out: Path, steps: int, accumulation: int) -> TrainingArguments:
