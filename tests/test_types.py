@@ -45,3 +45,8 @@ def test_worth_showing_keeps_the_best_and_what_comes_near_it():
     assert worth_showing([]) == ()
     unsure = [Moment(0, 1, 0.0), Moment(1, 2, 0.0)]
     assert worth_showing(unsure) == tuple(unsure)
+
+
+def test_moments_print_rounded():
+    assert repr(Moment(1.23456, 2.0, 0.5)) == "Moment(start=1.23, end=2.00, score=0.50)"
+    assert repr(Moment(0, 1, text="a")) == "Moment(start=0.00, end=1.00, score=1.00, text='a')"

@@ -96,6 +96,11 @@ class Moment:
         if not 0.0 <= self.score <= 1.0:
             raise ValueError(f"score must be in [0, 1], got {self.score}")
 
+    def __repr__(self) -> str:
+        """Rounded to hundredths: a list of moments is read by people."""
+        text = "" if self.text is None else f", text={self.text!r}"
+        return f"Moment(start={self.start:.2f}, end={self.end:.2f}, score={self.score:.2f}{text})"
+
 
 RUNNER_UP = 0.1  # a moment whose score is under this share of the best one's is no second opinion, but noise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,8 +44,9 @@ class Prompter:
         return Segment(ids, (), locs)
 
     def decode(self, ids: list[int]) -> str:
-        """Answer ids as text, ``<LOC>`` in place."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        """Answer ids as text for people, ``<LOC>`` in place."""
+        text = str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return re.sub(r"\s+([.,;:!?])", r"\1", text)  # word-splitting tokenizers leave a space there
 
     def _ids(self, turns: Sequence[prompt.Turn]) -> prompt.PromptIds:
         conversation = prompt.Conversation(tuple(turns), self.config.system_text)
