@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import LOC, batch_tensors, segment, tiny_config, tiny_model
 from transformers import LlamaConfig
 
+from tiny import LOC, batch_tensors, segment, tiny_config, tiny_model
 from videoexpert.language.sequence import Segment, build_sequence
 from videoexpert.model import VideoExpertModel
 from videoexpert.types import Frames, TokenRole, VisualTokens
@@ -119,7 +119,9 @@ def test_temporal_states_do_not_depend_on_the_question(model):
     row, one = head_of(model, [shown], [[QUESTIONS[0]]])
     _, other = head_of(model, [shown], [[QUESTIONS[2]]])
     frames = (row.roles == TokenRole.TEMPORAL)[0]
-    torch.testing.assert_close(one.states[0][frames], other.states[0, : len(frames)][frames[: other.states.shape[1]]])
+    torch.testing.assert_close(
+        one.states[0][frames], other.states[0, : len(frames)][frames[: other.states.shape[1]]]
+    )
 
 
 def test_loc_state_follows_the_preset():
@@ -146,7 +148,9 @@ def test_exactly_the_papers_parts_train():
     block = 5 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 48))
     adapter = 24 * 32 + 32
     head = (32 * 32 + 32) + (32 * 16 + 16) + 2 * 2 * (16 * 16 * 3 + 16) + (16 * 3 + 1) + (2 * 16 * 3 + 2)
-    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 2 * block + 2 * 32 + adapter + head
+    assert (
+        sum(p.numel() for p in model.parameters() if p.requires_grad) == 2 * block + 2 * 32 + adapter + head
+    )
 
 
 def test_released_preset_trains_the_vocabulary_too():
@@ -209,7 +213,11 @@ def test_temporal_differences_see_motion_that_the_plain_adapter_cannot():
 def test_full_size_on_the_meta_device():
     """CLIP ViT-L/14 and a Vicuna-7B-shaped Llama: 356 visual tokens and the paper's trainable count, by hand."""
     llama = LlamaConfig(
-        hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32, vocab_size=32000
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        vocab_size=32000,
     )
     clip = {
         "model_type": "clip_vision_model",

@@ -63,7 +63,8 @@ class VideoExpertConfig(PreTrainedConfig):
     language_config: dict | None = None
     vision_name: str | None = None
     language_name: str | None = None
-    weights: str = "full"  # "adapter": the folder holds only what was trained; base models come from the names
+    # "adapter": the folder holds only what was trained; base models come from the names
+    weights: str = "full"
 
     # Stage 1 and 2
     num_frames: int = 100  # N
@@ -71,7 +72,8 @@ class VideoExpertConfig(PreTrainedConfig):
     tokens_per_group: int = 64  # W, paper Table VIII
     key_tokens: int = 28  # of the W; the other W - key_tokens are context tokens
     gop: str = "similarity"
-    gop_similarity: float = 0.7  # a frame joins a group while its class token's cosine to the IDR frame is above
+    # a frame joins a group while its class token's cosine to the IDR frame is above
+    gop_similarity: float = 0.7
     key_score: str = "attention"
     static_reference: str = "previous"
     spatial_tokens: str = "compress"  # "random", "none": paper Table VII rows 2 and 3
@@ -153,4 +155,5 @@ class VideoExpertConfig(PreTrainedConfig):
         return self.num_frames + self.num_spatial_tokens
 
 
-AutoConfig.register("videoexpert", VideoExpertConfig)  # so that transformers' own loaders know our config.json
+# so that transformers' own loaders know our config.json
+AutoConfig.register("videoexpert", VideoExpertConfig)

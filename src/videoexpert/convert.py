@@ -144,7 +144,7 @@ def convert(
     model, tokenizer = _empty_model(weights, read_json(stages.config), str(language), str(vision), fusion)
     complete = key_map(model)
     if Path(language).is_dir():
-        left_out |= _check_base(Path(language), complete, model.config.loc_token_id)
+        left_out |= _check_base(Path(language), complete, int(model.config.loc_token_id or 0))
     mapped = [entry for entry in complete if entry.part != BASE_PART]
     shapes = {name: model.get_parameter(name).shape for name in model.trained_names()}
     state = translate(weights, mapped, shapes, str(authors))

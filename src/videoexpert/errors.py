@@ -1,11 +1,11 @@
 """The error tree. Every message is one sentence: what was wrong, what was expected, what to do.
 
-    VideoExpertError                 anything this package raises on purpose
-    ├── InputError                   the caller's argument is off (query, option, time range); exit code 2
-    ├── VideoError                   a file that does not give frames; exit code 1
-    ├── CheckpointError              a model folder that cannot be loaded, converted or saved; exit code 1
-    ├── DataError                    an annotation or prediction file that cannot be read; exit code 1
-    └── DependencyError              an optional package or program is missing; exit code 1
+VideoExpertError                 anything this package raises on purpose
+├── InputError                   the caller's argument is off (query, option, time range); exit code 2
+├── VideoError                   a file that does not give frames; exit code 1
+├── CheckpointError              a model folder that cannot be loaded, converted or saved; exit code 1
+├── DataError                    an annotation or prediction file that cannot be read; exit code 1
+└── DependencyError              an optional package or program is missing; exit code 1
 """
 
 from __future__ import annotations
