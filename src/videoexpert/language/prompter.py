@@ -34,7 +34,9 @@ class Prompter:
 
     def grounding(self, query: str) -> Segment:
         """The whole exchange of a grounding query; the answer is known, so nothing has to be decoded."""
-        return self.segment(prompt.grounding_question(query, self.config), prompt.grounding_answer(self.config))
+        return self.segment(
+            prompt.grounding_question(query, self.config), prompt.grounding_answer(self.config)
+        )
 
     def answered(self, question: Segment, answer_ids: list[int]) -> Segment:
         """A question with the ids that the model answered, for reading its ``<LOC>``."""
