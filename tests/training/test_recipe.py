@@ -152,6 +152,12 @@ def test_overrides_keep_types_and_the_resolved_recipe_comes_back(tmp_path, bases
     assert "weight_decay" in again.read_text()  # defaults are written out
 
 
+def test_a_recipe_that_goes_on_from_a_model_comes_back_too(tmp_path, start):
+    recipe = load_recipe(RECIPES / "finetune_charades.yaml", [f"model.start={start}"])
+    save_recipe(recipe, tmp_path / "again.yaml")
+    assert load_recipe(tmp_path / "again.yaml") == recipe
+
+
 def test_files_that_are_no_recipe(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         load_recipe(tmp_path / "none.yaml")

@@ -149,7 +149,7 @@ def _config(recipe: Recipe, found: DryRun) -> tuple[VideoExpertConfig, Any] | No
         "language_config": language.to_dict(),
         **made.config,
     }
-    config = VideoExpertConfig.from_preset(made.preset, **fields)
+    config = VideoExpertConfig.from_preset(made.preset or "paper", **fields)
     # without a tokenizer the first id after the vocabulary stands in
     config.loc_token_id = add_loc_token(tokenizer, config.loc_text) if tokenizer else int(language.vocab_size)
     return config, tokenizer

@@ -35,7 +35,7 @@ class ModelRecipe(_Part):
     start: str | None = None
     vision: str | None = None  # folder or hub id
     language: str | None = None
-    preset: str = "paper"
+    preset: str | None = None  # of a new model; None: paper
     config: dict[str, Any] = Field(default_factory=dict)  # fields of VideoExpertConfig, for a new model
     train: Literal["all", "adapter"] = "all"  # "adapter": only the linear map of the visual tokens
 
@@ -202,8 +202,8 @@ def _model_faults(model: dict[str, Any]) -> list[str]:
         faults.append("model has both start and " + " and ".join(bases) + ", expected one or the other")
     elif not model.get("start") and len(bases) < 2:
         faults.append("model needs start, or both vision and language")
-    config, preset = model.get("config") or {}, model.get("preset", "paper")
-    if model.get("start") and (config or "preset" in model):
+    config, preset = model.get("config") or {}, model.get("preset") or "paper"
+    if model.get("start") and (config or model.get("preset")):
         faults.append("model.config and model.preset belong to new models; start brings its own")
     if preset not in PRESETS:
         return [*faults, f"model.preset is {preset!r}, expected one of {', '.join(PRESETS)}"]

@@ -113,7 +113,9 @@ def open_model(recipe: Recipe) -> tuple[VideoExpertModel, Any]:
     if made.start is None:
         assert made.vision is not None
         assert made.language is not None
-        return checkpoint.assemble(made.vision, made.language, preset=made.preset, dtype=dtype, **made.config)
+        return checkpoint.assemble(
+            made.vision, made.language, preset=made.preset or "paper", dtype=dtype, **made.config
+        )
     model, tokenizer = checkpoint.load(made.start, dtype=dtype)
     config, start = model.config, Path(made.start)
     if config.weights == "adapter" and start.is_dir():  # names seen from the folder we start from
