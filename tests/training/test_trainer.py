@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers.models.llama.modeling_llama import LlamaMLP
 
 from training.conftest import SIZES, make_recipe
 from videoexpert import checkpoint
@@ -167,30 +168,29 @@ def test_two_processes_give_the_curve_of_one(golden, tmp_path, bases, annotation
 
 def test_loss_parts_fall_when_the_data_can_be_learnt_by_heart(tmp_path, bases, annotations, stores):
     recipe = make_recipe(
-        bases, annotations, steps=60, batch_size=8, micro_batch=8, save_every=60, learning_rate=0.02
+        bases, annotations, steps=40, batch_size=8, micro_batch=8, save_every=40, learning_rate=0.02
     )
     recipe.model.config["lora_dropout"] = 0.0
     train(recipe, tmp_path / "run", stores=stores, log=lambda _: None)
     for name, values in curve(tmp_path / "run").items():
         first, last = sum(values[:5]) / 5, sum(values[-5:]) / 5
-        assert last < (0.5 if name in ("loss", "loss_text") else 0.9) * first, name
+        # the vocabulary's matrix is random and frozen: text has a floor
+        assert last < {"loss_l1": 0.3, "loss_indicator": 0.75}.get(name, 0.9) * first, name
 
 
 def test_gradient_checkpointing_changes_memory_only(
     golden, tmp_path, bases, annotations, stores, monkeypatch
 ):
-    recomputed = []
-    import torch.utils.checkpoint as checkpointing
-
-    original = checkpointing.checkpoint
-    monkeypatch.setattr(
-        checkpointing, "checkpoint", lambda *a, **k: recomputed.append(1) or original(*a, **k)
-    )
+    forwards = []
+    forward = LlamaMLP.forward
+    monkeypatch.setattr(LlamaMLP, "forward", lambda self, x: forwards.append(1) or forward(self, x))
     recipe = plain(bases, annotations)
     recipe.training.gradient_checkpointing = True
     train(recipe, tmp_path / "run", stores=stores, log=lambda _: None)
     assert curve(tmp_path / "run")["loss"] == pytest.approx(curve(golden)["loss"], abs=1e-5)
-    assert len(recomputed) == 6 * 2 * 2, "6 steps of 2 micro-batches through 2 layers"
+    assert len(forwards) == 2 * (6 * 2 * 2), (
+        "forward and again in backward: 6 steps of 2 micro-batches, 2 layers"
+    )
 
 
 def test_only_the_adapter_trains_in_alignment(tmp_path, bases, annotations, stores):

@@ -227,7 +227,9 @@ class VideoExpertTrainer(Trainer):
         if self.is_fsdp_enabled:
             super()._load_best_model()
         else:
-            read_trained(self.bare, Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}")
+            read_trained(
+                self.bare, Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"
+            )
 
 
 def arguments(recipe: Recipe, out: Path, steps: int, accumulation: int) -> TrainingArguments:
