@@ -28,7 +28,7 @@ def demo(
     """Find moments in the video of the package with the model of the package, and draw them."""
     check_picture(plot)
     stages: list[tuple[str, float]] = []
-    with Waiting("looking"), output.plain_warnings():
+    with Waiting("looking"):
         with _stage("start torch and transformers", stages):
             from .. import session
             from ..plot import plot_grounding
