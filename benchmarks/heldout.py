@@ -130,11 +130,13 @@ def absence(out: Path, world: Path, model: str | None) -> dict[str, float]:
             found = opened.ground(video["absent_queries"])
             absent += [m.presence for m in found]
             said += [m.absent for m in found]
+            scores += [m[0].score for m in found]
+            right += [False] * len(found)
     labels = torch.tensor([1.0] * len(present) + [0.0] * len(absent))
     return {
         "AUC": 100 * float(auc(torch.tensor([*present, *absent]), labels)),
         "absent said absent": 100 * sum(said) / max(len(said), 1),
-        "ECE of the first moment (present queries)": 100
+        "ECE of the first moment": 100
         * expected_calibration_error(torch.tensor(scores), torch.tensor(right, dtype=torch.float32)),
     }
 
