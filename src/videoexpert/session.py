@@ -33,6 +33,9 @@ from .video.decode import read_frames
 from .video.pictures import VideoWarning
 
 SHIPPED_MODEL = Path(__file__).parent / "assets" / "model"
+SHIPPED_CLIP = (
+    Path(__file__).parent / "assets" / "clip"
+)  # the vision tower's whole CLIPModel, text tower included
 SHIPPED_VIDEO = Path(__file__).parent / "assets" / "demo.mp4"
 SHIPPED_QUERIES = Path(__file__).parent / "assets" / "demo.json"  # what to ask about the shipped video
 TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask

@@ -93,6 +93,33 @@ def test_interrupted_and_resumed_gives_the_result_of_one_go(benchmark, world, tm
     assert results[0]["coverage"]["missing"] == 0
 
 
+def test_baselines_and_controls_run_from_the_command(world, tmp_path, capsys):
+    annotations, split = BENCHMARKS["charades-sta"]
+    common = ["eval", "charades-sta", "--annotations", str(world / annotations), "--split", split]
+    common += ["--videos", str(world / "videos"), "--format", "json"]
+    scores = {}
+    for name, options in {
+        "random": ["--baseline", "random"],
+        "constant": [
+            "--baseline",
+            "constant",
+            "--train-annotations",
+            str(world / annotations / "charades_sta_test.txt"),
+        ],
+        "clip": ["--baseline", "clip"],
+        "shuffled": ["--control", "shuffled"],
+        "blank": ["--control", "blank"],
+    }.items():
+        assert main([*common, *options, "--out", str(tmp_path / name)]) == 0, capsys.readouterr().err
+        result = json.loads(capsys.readouterr().out)
+        assert result["coverage"]["missing"] == 0
+        scores[name] = result["metrics"]["mIoU"]
+    assert all(0 <= score <= 60 for score in scores.values()), scores
+    for wrong in (["--clip", "x"], ["--baseline", "constant"], ["--baseline", "random", "--model", "m"]):
+        assert main([*common, *wrong, "--out", str(tmp_path / "wrong")]) == 2
+    assert not (tmp_path / "wrong").exists()
+
+
 def test_killed_in_the_middle_and_resumed(world, tmp_path):
     """kill -9 of the real command; the second run ends with the file of an uninterrupted one."""
     annotations, split = BENCHMARKS["charades-sta"]

@@ -54,7 +54,9 @@ def evaluate(
     train_annotations: Annotated[
         Path | None, typer.Option(help="constant: training annotations of the same benchmark.")
     ] = None,
-    clip: Annotated[str | None, typer.Option(help="clip: folder or hub id of the CLIP model.")] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="clip: folder or hub id of a CLIP model (default: the shipped one).")
+    ] = None,
     control: Annotated[
         Control | None, typer.Option(help="Show the model another video, or a blank one.")
     ] = None,
@@ -75,8 +77,8 @@ def evaluate(
             raise InputError("--baseline constant needs --train-annotations, to choose the window from.")
     elif train_annotations is not None:
         raise InputError("--train-annotations belongs to --baseline constant; leave it out.")
-    if (baseline is Baseline.clip) != (clip is not None):
-        raise InputError("--baseline clip and --clip FOLDER go together; give both or neither.")
+    if clip is not None and baseline is not Baseline.clip:
+        raise InputError("--clip belongs to --baseline clip; leave it out.")
     system = _system(benchmark, videos, model, device, baseline, train_annotations, clip, control, batch_size)
     with _bar(benchmark) as progress:
         outcome = run(
@@ -109,7 +111,9 @@ def _system(
 
         return baselines.ConstantGuess(read(benchmark, train or "", split=_train_split(benchmark)).samples)
     if baseline is Baseline.clip:
-        return baselines.ClipSimilarity(clip or "")
+        from ..session import SHIPPED_CLIP
+
+        return baselines.ClipSimilarity(clip or SHIPPED_CLIP)
     from ..evaluation.runner import ModelSystem
     from ..session import load
 

@@ -169,8 +169,8 @@ class ClipSimilarity(Guess):
         from ..vision.encoder import VisionEncoder
 
         self.path, self.num_frames, self.torch = str(clip), num_frames, torch
-        self.vision = VisionEncoder.from_pretrained(clip)
-        self.model = CLIPModel.from_pretrained(str(clip)).eval()
+        self.vision = VisionEncoder.from_pretrained(clip).float()
+        self.model = CLIPModel.from_pretrained(str(clip)).float().eval()
         self.tokenizer = AutoTokenizer.from_pretrained(str(clip))
 
     def describe(self) -> dict[str, Any]:
