@@ -3,8 +3,8 @@
     python benchmarks/heldout.py --videos 300 --seed 777 --out /tmp/heldout
 
 Writes the videos with `videoexpert synth`, answers them with `videoexpert eval`, and prints every metric with
-its 95% interval. Controls, in the same run: the best constant window of a training world, the model shown
-another video, and the model shown a blank one.
+its 95% interval. Beside it, in the same run: random windows, the best constant window of a training world,
+CLIP similarity without training, the model shown another video, and the model shown a blank one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def main() -> int:
     charades = {"model": results["charades-sta"]}
     constant = ("--baseline", "constant", "--train-annotations", train / "charades-sta")
     for name, options in {
+        "random": ("--baseline", "random"),
         "constant": constant,
+        "clip": ("--baseline", "clip"),
         "shuffled": ("--control", "shuffled", *model),
         "blank": ("--control", "blank", *model),
     }.items():
