@@ -13,7 +13,6 @@ import typer
 
 from ..errors import DataError, InputError
 from . import output
-from .diagnosis import environment, video_report
 from .inputs import check_clip, check_picture
 from .model_commands import Device, End, Frames, HowToPrint, Start
 from .output import Format, Waiting
@@ -75,6 +74,8 @@ def doctor(
     format: HowToPrint = Format.table,
 ) -> None:
     """Say what this installation has and can do, and what is in a video and whether its times are sound."""
+    from .diagnosis import environment, video_report
+
     check_clip(start, end)
     if video is None and not (frames is None and start is None and end is None):
         raise InputError("--frames, --start and --end have no effect without a video: name one.")

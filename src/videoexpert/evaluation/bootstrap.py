@@ -28,6 +28,7 @@ def bootstrap_intervals(
         return {}
     table = np.stack([values[name] for name in names], axis=1)  # (items, metrics)
     known = ~np.isnan(table)
+    complete = bool(known.all())
     filled = np.where(known, table, 0.0)
     items = len(table)
     if items == 0:
@@ -38,10 +39,11 @@ def bootstrap_intervals(
     for first in range(0, resamples, chunk):
         count = min(chunk, resamples - first)
         drawn = rng.integers(0, items, size=(count, items))
-        drawn += np.arange(count)[:, None] * items
-        weights = np.bincount(drawn.ravel(), minlength=count * items).reshape(count, items).astype(np.float64)
+        weights = np.empty((count, items))
+        for row, picked in zip(weights, drawn, strict=True):
+            row[:] = np.bincount(picked, minlength=items)
         with np.errstate(invalid="ignore"):
-            means.append((weights @ filled) / (weights @ known.astype(np.float64)))
+            means.append((weights @ filled) / (items if complete else weights @ known.astype(np.float64)))
     drawn_means = np.concatenate(means) * 100
     tail = (1 - level) / 2
     result: dict[str, list[float] | None] = {}
