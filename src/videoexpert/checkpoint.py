@@ -125,6 +125,8 @@ def save(
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     with written_whole(out) as part:
         stored = config.to_dict() | {"weights": "adapter" if adapter_only else "full"}
+        for part_of in ("vision_config", "language_config"):  # where a base lay is nobody else's business
+            stored[part_of] = {k: v for k, v in stored[part_of].items() if k != "_name_or_path"}
         if adapter_only:
             stored |= {field: _portable(stored[field], out) for field in ("vision_name", "language_name")}
         VideoExpertConfig.from_dict(stored).save_pretrained(part)
