@@ -12,10 +12,11 @@ import yaml
 import videoexpert
 from videoexpert.data.synthetic.samples import samples_of
 from videoexpert.data.synthetic.world import ACTIONS, COLOURS, sample_script
-from videoexpert.training.base import asked_labels, bin_centres, dense_labels, state_vectors
+from videoexpert.training.base import asked_labels, dense_labels, state_vectors
 from videoexpert.training.optimiser import Muon, cosine_factor, orthogonalise
 from videoexpert.training.shipped import ShippedRecipe, train_shipped
 from videoexpert.training.towers import COLOUR_INDEX, frame_labels
+from videoexpert.video import bin_centres
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "shipped.yaml"
 
@@ -91,7 +92,7 @@ def test_labels_say_what_the_script_says():
     event = script.events[0]
     slot = COLOUR_INDEX[script.objects[event.object].colour] * len(ACTIONS) + ACTIONS.index(event.action)
     labels = dense_labels(script, 64)
-    inside = [event.start <= t <= event.end for t in bin_centres(script.duration, 64)]
+    inside = [event.start <= t <= event.end for t in bin_centres(64, 0.0, script.duration)]
     assert labels[:, slot].bool().tolist() == inside or labels[:, slot].sum() > sum(inside)
     for sample in samples_of(script, random.Random(0)):
         asked = asked_labels(script, sample)
@@ -101,7 +102,7 @@ def test_labels_say_what_the_script_says():
 
 def test_state_vectors_and_frame_labels_agree_on_who_is_there():
     script = sample_script(random.Random(8), 3, "v")
-    times = bin_centres(script.duration, 16)
+    times = bin_centres(16, 0.0, script.duration)
     present, state, _, patches = frame_labels(script, times, 8)
     vectors = state_vectors(script, times).unflatten(1, (len(COLOURS), -1))
     assert torch.equal(vectors[..., 0] > 0.5, present)

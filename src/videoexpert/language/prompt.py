@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..config import VideoExpertConfig
 from ..errors import InputError
+from .sequence import IGNORED
 
 VIDEO_PLACEHOLDER = -200  # in input_ids: the N + M visual tokens go here
-IGNORED = -100  # in labels: not supervised
 VICUNA_SYSTEM = (
     "A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user's questions."

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..types import TokenRole
 
-IGNORED = -100
+IGNORED = -100  # in labels: not supervised
 PADDING = -1
 
 

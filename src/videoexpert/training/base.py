@@ -29,6 +29,7 @@ from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sam
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from ..types import TokenRole, VisualTokens
+from ..video.sampling import bin_centres
 from .optimiser import build_optimiser, cosine_factor, set_learning_rate
 from .towers import COLOUR_INDEX, SHAPE_INDEX
 
@@ -73,7 +74,7 @@ class StateSource:
     def __getitem__(self, index: int) -> tuple[Script, VisualTokens]:
         script = sample_script(random.Random(f"{self.seed}-script-{index}"), self.level, f"v{index}")
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
-        times = bin_centres(script.duration, self.num_frames)
+        times = bin_centres(self.num_frames, 0.0, script.duration)
         temporal = torch.zeros(self.num_frames, self.width)
         temporal[:, :STATE_DIMS] = state_vectors(script, times)
         spatial = torch.zeros(self.groups, self.per_group, self.width)
@@ -83,11 +84,6 @@ class StateSource:
         for tokens in (temporal, spatial):
             tokens += 0.02 * torch.randn(tokens.shape, generator=rng)
         return script, VisualTokens(temporal, spatial.flatten(0, 1), script.duration)
-
-
-def bin_centres(duration_s: float, num_frames: int) -> np.ndarray:
-    """(N,) seconds."""
-    return (np.arange(num_frames) + 0.5) / num_frames * duration_s
 
 
 def state_vectors(script: Script, times_s: np.ndarray, only: int | None = None) -> Tensor:
@@ -109,7 +105,7 @@ def state_vectors(script: Script, times_s: np.ndarray, only: int | None = None) 
 
 def dense_labels(script: Script, num_frames: int) -> Tensor:
     """(N, colours * actions): what each thing does at each frame."""
-    times = bin_centres(script.duration, num_frames)
+    times = bin_centres(num_frames, 0.0, script.duration)
     labels = torch.zeros(num_frames, len(COLOURS), len(ACTIONS))
     for event in script.events:
         active = torch.from_numpy((times >= event.start) & (times <= event.end)).float()
@@ -260,7 +256,7 @@ def quick_scores(
 ) -> dict[str, float]:
     """Grounding of true queries: R1@0.5, R1@0.7 and mIoU (fractions) by both ways of reading a moment."""
     from ..data.synthetic.samples import true_queries
-    from ..grounding.decoding import decode_moments
+    from ..grounding.decoding import decode_moments, interval_iou
 
     model.eval()
     found: dict[str, list[float]] = {"offsets": [], "run": []}
@@ -275,7 +271,7 @@ def quick_scores(
                 best = decode_moments(
                     head.indicator[i], head.offsets[i], centres, script.duration, moment_from=way, top_k=1
                 )[0]
-                ious_found.append(max(overlap((best.start, best.end), w) for w in windows))
+                ious_found.append(max(float(interval_iou(best.start, best.end, *w)) for w in windows))
     scores = {}
     for way, values in found.items():
         ious = np.array(values)
@@ -283,9 +279,3 @@ def quick_scores(
         scores[f"{way}/R1@0.7"] = float((ious >= 0.7).mean())
         scores[f"{way}/mIoU"] = float(ious.mean())
     return scores
-
-
-def overlap(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """IoU of two intervals."""
-    both = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
-    return both / max(a[1] - a[0] + b[1] - b[0] - both, 1e-9)

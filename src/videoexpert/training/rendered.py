@@ -21,8 +21,8 @@ from ..data.synthetic.render import render
 from ..data.synthetic.world import FRAME_RATE, Script, sample_script
 from ..model import visual_tokens
 from ..types import Frames, VisualTokens
+from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
-from .base import bin_centres
 
 SHARD = 100
 GRAIN = 3.0  # grey levels of noise, in place of what a video codec leaves
@@ -115,7 +115,7 @@ def encode_script(
 ) -> VisualTokens:
     """One script through rendering, encoder and compressor, at the frames that decoding its mp4 would pick."""
     script = script_of(recipe, index)
-    times = np.floor(bin_centres(script.duration, config.num_frames) * FRAME_RATE) / FRAME_RATE
+    times = np.floor(bin_centres(config.num_frames, 0.0, script.duration) * FRAME_RATE) / FRAME_RATE
     pixels = render(script, times, recipe.size)
     noise = torch.randn(
         pixels.shape, generator=torch.Generator().manual_seed(recipe.seed * 1_000_003 + index)

@@ -19,14 +19,15 @@ from ..config import VideoExpertConfig
 from ..data.synthetic.language import absent_query
 from ..data.synthetic.samples import true_queries
 from ..grounding.calibration import fit, fit_absent_threshold
-from ..grounding.decoding import decode_moments
+from ..grounding.decoding import decode_moments, interval_iou
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
 from ..types import VisualTokens
+from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
-from .base import STATE_DIMS, BaseRecipe, StateSource, VideoSource, overlap, quick_scores, train_base
+from .base import STATE_DIMS, BaseRecipe, StateSource, VideoSource, quick_scores, train_base
 from .rendered import RenderedSource, RenderRecipe, build
 from .tokenizer import train_tokenizer
 from .towers import TowerRecipe, train_tower
@@ -146,13 +147,13 @@ def swap_adapter(model: VideoExpertModel, source: RenderedSource, videos: int = 
 
     The language model then sees at once nearly what it was warm-started on.
     """
-    from .base import bin_centres, state_vectors
+    from .base import state_vectors
 
     tokens, states = [], []
     for index in range(min(videos, len(source))):
         script, shown = source[index]
         tokens.append(shown.temporal)
-        states.append(state_vectors(script, bin_centres(script.duration, len(shown.temporal))))
+        states.append(state_vectors(script, bin_centres(len(shown.temporal), 0.0, script.duration)))
     x = torch.cat(tokens)
     x1 = torch.cat([x, torch.ones(len(x), 1)], dim=1)
     ridge = 1e-3 * len(x) * torch.eye(x1.shape[1]) * x1.var()
@@ -190,7 +191,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
                 top_k=1,
             )[0]
             peaks.append(head.indicator_logits[i].max())
-            right.append(any(overlap((best.start, best.end), w) >= 0.5 for w in windows))
+            right.append(any(float(interval_iou(best.start, best.end, *w)) >= 0.5 for w in windows))
             present.append(bool(windows))
     logits = torch.stack(peaks)
     moment, presence = fit(logits, _flags(right)), fit(logits, _flags(present))

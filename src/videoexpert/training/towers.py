@@ -24,10 +24,9 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 from ..data.synthetic.language import frame_caption
 from ..data.synthetic.render import render
 from ..data.synthetic.world import COLOURS, SHAPES, Script, sample_script, states_at
+from ..vision.preprocess import Preprocessor
 from .optimiser import build_optimiser, cosine_factor, set_learning_rate
 
-PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP's, so that any CLIP image processor fits
-PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
 COLOUR_INDEX = {name: i for i, name in enumerate(COLOURS)}
 SHAPE_INDEX = {name: i for i, name in enumerate(SHAPES)}
 STATE_WIDTH = 4 + len(SHAPES)  # per colour: presence, x, y, size, shape logits
@@ -147,12 +146,6 @@ def frame_labels(script: Script, times: np.ndarray, grid: int) -> tuple[torch.Te
     return present, state, shape, patches.flatten(1)
 
 
-def normalise(pixels: torch.Tensor) -> torch.Tensor:
-    """uint8 (F, 3, S, S) to CLIP's normalised floats."""
-    mean, std = torch.tensor(PIXEL_MEAN), torch.tensor(PIXEL_STD)
-    return (pixels.float() / 255.0 - mean[:, None, None]) / std[:, None, None]
-
-
 class TowerTrainer(nn.Module):
     """The CLIPModel with the read-outs that only training and probes need."""
 
@@ -166,7 +159,9 @@ class TowerTrainer(nn.Module):
 
     def tokens(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Class tokens (F, C) and patch tokens (F, P, C) after the final norm and the projection."""
-        hidden = self.clip.vision_model(pixel_values=normalise(pixels)).last_hidden_state
+        hidden = self.clip.vision_model(
+            pixel_values=Preprocessor(pixels.shape[-1]).normalise(pixels)
+        ).last_hidden_state
         projected = self.clip.visual_projection(self.clip.vision_model.post_layernorm(hidden))
         return projected[:, 0], projected[:, 1:]
 
