@@ -11,7 +11,7 @@ from tiny import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert import checkpoint, session
 from videoexpert.errors import CheckpointError, InputError, VideoError
 from videoexpert.session import Expert, Video
-from videoexpert.types import VisualTokens
+from videoexpert.types import Frames, Moments, VisualTokens
 
 SECONDS = 8.0
 QUERIES = [
@@ -229,6 +229,51 @@ def test_wrong_calls(expert, video, file, tmp_path):
         expert.open(file, num_frames=0)
     with pytest.raises(VideoError, match="does not exist"):
         expert.open(tmp_path / "none.mp4")
+
+
+def test_a_blank_video_is_as_long_and_grey(expert, file):
+    part = expert.open(file, start=2.0, end=6.0, num_frames=5)
+    blank = part.blank()
+    assert (blank.start, blank.duration, len(blank.tokens.temporal)) == (2.0, 4.0, 5)
+    grey = Frames(torch.full((5, 3, 32, 32), session.GREY, dtype=torch.uint8), torch.arange(5).double(), 4.0)
+    torch.testing.assert_close(blank.tokens.temporal, expert.open_frames(grey).tokens.temporal)
+    torch.testing.assert_close(blank.tokens.spatial, expert.open_frames(grey).tokens.spatial)
+    assert not torch.allclose(blank.tokens.temporal, part.tokens.temporal, atol=1e-3)
+    assert part.blank() is blank
+    longer = expert.open_blank(9.0, num_frames=5)  # encoded once, whatever the length
+    assert longer.tokens.temporal is blank.tokens.temporal
+    assert (longer.start, longer.duration, blank.duration) == (0.0, 9.0, 4.0)
+
+
+def test_evidence_is_the_distance_to_the_answer_without_the_video(video):
+    one, two = video.evidence(QUERIES[:2])
+    assert one == video.evidence(QUERIES[0])
+    for evidence, query in zip((one, two), QUERIES, strict=False):
+        seen, guessed = video.ground(query), video.blank().ground(query)
+        a, b = seen[0], guessed[0]
+        assert evidence.query == query
+        assert (evidence.moment.start, evidence.blank_moment.end) == pytest.approx((a.start, b.end), abs=1e-3)
+        assert evidence.presence == pytest.approx(seen.presence, abs=1e-5)
+        assert evidence.blank_presence == pytest.approx(guessed.presence, abs=1e-5)
+        assert evidence.shift_s == pytest.approx((abs(a.start - b.start) + abs(a.end - b.end)) / 2, abs=1e-3)
+        both = max(0.0, min(a.end, b.end) - max(a.start, b.start))
+        union = a.end - a.start + b.end - b.start - both
+        assert evidence.overlap == pytest.approx(both / union, abs=1e-3)
+    assert one.presence != one.blank_presence
+    nothing = video.blank().evidence(QUERIES[0])  # a grey video taken away changes nothing
+    assert (nothing.overlap, nothing.shift_s) == pytest.approx((1.0, 0.0), abs=1e-6)
+    assert nothing.presence == nothing.blank_presence
+    assert video.evidence([]) == []
+    with pytest.raises(InputError, match="query is empty"):
+        video.evidence(" ")
+
+
+def test_evidence_where_no_moment_is_named(video, monkeypatch):
+    blank = video.blank()
+    monkeypatch.setattr(blank, "ground", lambda queries, top_k: [Moments(q, ()) for q in queries])
+    evidence = video.evidence("it falls")
+    assert evidence.moment is not None
+    assert (evidence.blank_moment, evidence.overlap, evidence.shift_s) == (None, 0.0, None)
 
 
 def test_no_query_no_answer(video):

@@ -7,7 +7,9 @@ import math
 import pytest
 import torch
 
-from videoexpert.types import Frames, Highlights, Moment, VisualTokens, worth_showing
+from videoexpert.types import Evidence, Frames, Highlights, Moment, VisualTokens, worth_showing
+
+A = Moment(0.0, 1.0)
 
 
 def pixels(n: int = 2) -> torch.Tensor:
@@ -32,6 +34,19 @@ def pixels(n: int = 2) -> torch.Tensor:
         (lambda: Moment(0.0, math.nan), "finite"),
         (lambda: Moment(0.0, 1.0, 1.5), r"score must be in \[0, 1\], got 1.5"),
         (lambda: Highlights("q", (0.0,), (), ()), "1 times but 0 scores"),
+        (lambda: Evidence("q", A, A, 1.5, 0.0, 1.0, 0.0), r"presence must be in \[0, 1\], got 1.5"),
+        (lambda: Evidence("q", A, A, 1.0, -0.1, 1.0, 0.0), r"blank_presence must be in \[0, 1\], got -0.1"),
+        (lambda: Evidence("q", A, A, 1.0, 0.0, 2.0, 0.0), r"overlap must be in \[0, 1\], got 2.0"),
+        (
+            lambda: Evidence("q", A, A, 1.0, 0.0, 0.5, -1.0),
+            "shift_s must be finite and not negative, got -1.0",
+        ),
+        (lambda: Evidence("q", A, A, 1.0, 0.0, 0.5, None), "have an overlap and a shift, got 0.5 and None"),
+        (lambda: Evidence("q", A, None, 1.0, 0.0, 0.0, 2.0), "have an overlap and a shift, got 0.0 and 2.0"),
+        (
+            lambda: Evidence("q", None, A, 1.0, 0.0, 0.1, None),
+            "have an overlap and a shift, got 0.1 and None",
+        ),
     ],
 )
 def test_contradictions_are_refused_with_what_was_got(make, message):

@@ -27,6 +27,7 @@ _HOMES = {
     "Moments": "types",
     "Highlights": "types",
     "Answer": "types",
+    "Evidence": "types",
     "VideoExpertError": "errors",
     "InputError": "errors",
     "VideoError": "errors",

@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -22,13 +23,13 @@ from . import checkpoint
 from .config import VideoExpertConfig
 from .errors import CheckpointError, InputError
 from .grounding.calibration import Calibration
-from .grounding.decoding import decode_moments, saliency
+from .grounding.decoding import decode_moments, interval_iou, saliency
 from .grounding.head import HeadOutput
 from .language import prompt
 from .language.prompter import Prompter
 from .language.sequence import Segment
 from .model import Prefix, VideoExpertModel
-from .types import Answer, Frames, Highlights, Moment, Moments, VisualTokens
+from .types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from .video.decode import read_frames
 from .video.pictures import VideoWarning
 
@@ -38,6 +39,7 @@ SHIPPED_CLIP = (
 )  # the vision tower's whole CLIPModel, text tower included
 SHIPPED_VIDEO = Path(__file__).parent / "assets" / "demo.mp4"
 SHIPPED_QUERIES = Path(__file__).parent / "assets" / "demo.json"  # what to ask about the shipped video
+GREY = 112  # of every pixel of a blank video
 TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
 
 
@@ -90,6 +92,7 @@ class Expert:
         self.digest = digest  # of the weights file: what a result file says it was made with
         self.config = model.config
         self.prompter = Prompter(self.config, tokenizer)
+        self._grey: dict[int, VisualTokens] = {}  # tokens of a blank video, by its number of frames
         if not getattr(model.language, "is_quantized", False):
             model.fold()
 
@@ -134,6 +137,15 @@ class Expert:
     def open_tokens(self, tokens: VisualTokens, path: str = "") -> Video:
         """A video whose visual tokens come from a feature store."""
         return Video(self, tokens, path)
+
+    def open_blank(self, duration_s: float, start_s: float = 0.0, num_frames: int | None = None) -> Video:
+        """A video of grey pictures: what is answered without evidence. Raises ValueError for no length."""
+        count, size = num_frames or self.config.num_frames, self.model.vision.image_size
+        if count not in self._grey:  # the tokens do not know the length, so that one encoding serves all videos
+            pixels = torch.full((count, 3, size, size), GREY, dtype=torch.uint8)
+            frames = Frames(pixels, torch.arange(count, dtype=torch.float64), float(count))
+            self._grey[count] = self.model.encode_video(frames, self.batch_size)
+        return self.open_tokens(replace(self._grey[count], duration_s=duration_s, start_s=start_s))
 
 
 class Video:
@@ -224,6 +236,28 @@ class Video:
         text = _without_times(prompter.decode(ids), config)
         return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
 
+    def blank(self) -> Video:
+        """The video of the same length, and as many frames, of grey pictures; made at the first call."""
+        return self._blank
+
+    @cached_property
+    def _blank(self) -> Video:
+        return self.expert.open_blank(self.duration, self.start, len(self.tokens.temporal))
+
+    @overload
+    def evidence(self, queries: str) -> Evidence: ...  # type: ignore[overload-overlap]
+    @overload
+    def evidence(self, queries: Sequence[str]) -> list[Evidence]: ...
+    def evidence(self, queries: str | Sequence[str]) -> Evidence | list[Evidence]:
+        """How far the answer to a query, or to each of many, moves when the video is taken away.
+
+        Raises InputError for an empty query.
+        """
+        asked = [queries] if isinstance(queries, str) else list(queries)
+        pairs = zip(self.ground(asked, 1), self.blank().ground(asked, 1), strict=True)
+        found = [_evidence(seen, guessed) for seen, guessed in pairs]
+        return found[0] if isinstance(queries, str) else found
+
     def _answer(self, question: Segment, max_new_tokens: int) -> tuple[list[int], HeadOutput | None]:
         """Generated ids, and the head's output at their ``<LOC>`` by the route of training."""
         eos = int(self.expert.tokenizer.eos_token_id)
@@ -264,6 +298,16 @@ class Video:
         presence = float(peak)
         curve = tuple(logits.sigmoid().tolist())
         return Moments(query, tuple(items), presence, presence < config.absent_below, curve)
+
+
+def _evidence(seen: Moments, guessed: Moments) -> Evidence:
+    """The best moments with the video and without it, side by side."""
+    a, b = (found[0] if found else None for found in (seen, guessed))
+    overlap, shift = 0.0, None
+    if a is not None and b is not None:
+        overlap = float(interval_iou(a.start, a.end, b.start, b.end))
+        shift = (abs(a.start - b.start) + abs(a.end - b.end)) / 2
+    return Evidence(seen.query, a, b, seen.presence, guessed.presence, overlap, shift)
 
 
 def _without_times(text: str, config: VideoExpertConfig) -> str:

@@ -163,6 +163,39 @@ class Answer:
     choice_scores: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """How far the answer to a query moves when the video is taken away: a grey one as long is asked the same.
+
+    moment           the best moment with the video; None where the model names none
+    blank_moment     the best moment of the grey video: what the model would guess from the words alone
+    presence         calibrated probability that the event is there, with the video
+    blank_presence   and with the grey one
+    overlap          IoU of the two moments, in [0, 1]; 1: the video changed nothing, 0 also where one is None
+    shift_s          seconds by which start and end differ, the mean of both; None where a moment is None
+    """
+
+    query: str
+    moment: Moment | None
+    blank_moment: Moment | None
+    presence: float
+    blank_presence: float
+    overlap: float
+    shift_s: float | None
+
+    def __post_init__(self) -> None:
+        for name in ("presence", "blank_presence", "overlap"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        both = self.moment is not None and self.blank_moment is not None
+        if both != (self.shift_s is not None) or (self.overlap > 0 and not both):
+            raise ValueError(
+                f"two moments, and no fewer, have an overlap and a shift, got {self.overlap} and {self.shift_s}"
+            )
+        if self.shift_s is not None and not 0.0 <= self.shift_s < math.inf:
+            raise ValueError(f"shift_s must be finite and not negative, got {self.shift_s}")
+
+
 def _check_clip(start_s: float, duration_s: float) -> None:
     if not (math.isfinite(duration_s) and duration_s > 0):
         raise ValueError(f"duration_s must be positive and finite, got {duration_s}")

@@ -59,6 +59,27 @@ def test_ground_table(call, model, model_that_finds_nothing, video):
     assert document["absent"] is True
 
 
+def test_ground_says_how_far_the_answer_moves_without_the_video(call, model, video, expert, tmp_path):
+    asked = ("ground", video, "it falls", "a dog", "--model", model, "--evidence")
+    plot = tmp_path / "e.png"
+    document = call(*asked, "--format", "json", "--plot", plot).json
+    opened = expert.open(video)
+    for part in document["queries"]:
+        moved = opened.evidence(part["query"])
+        assert part["evidence"]["overlap"] == pytest.approx(moved.overlap, abs=1e-3)
+        assert part["evidence"]["shift"] == pytest.approx(moved.shift_s, abs=2e-3)
+        assert part["evidence"]["blank_presence"] == pytest.approx(moved.blank_presence, abs=1e-4)
+        assert part["evidence"]["presence"] == part["presence"]
+    assert Image.open(plot).size[0] > 1000
+    lines = call(*asked).out.splitlines()
+    said = [
+        n for n, line in enumerate(lines) if line.startswith("   evidence: without the video the best guess")
+    ]
+    queries = [n for n, line in enumerate(lines) if line in ('"it falls"', '"a dog"')]
+    assert queries[0] < said[0] < queries[1] < said[1]
+    assert "evidence" not in call("ground", video, "it falls", "--model", model).out
+
+
 def test_a_broken_video_does_not_stop_the_others(call, model, video, tmp_path):
     shutil.copy(video, tmp_path / "a.mp4")
     (tmp_path / "b.mp4").write_text("this is a text")

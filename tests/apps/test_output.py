@@ -13,7 +13,7 @@ import pytest
 from videoexpert.apps import output
 from videoexpert.apps.output import Waiting, seconds
 from videoexpert.session import VideoWarning
-from videoexpert.types import Answer, Highlights, Moment, Moments
+from videoexpert.types import Answer, Evidence, Highlights, Moment, Moments
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,37 @@ def test_grounding_table(capsys):
     assert lines[4] == '"a cat"'
     assert lines[5].strip() == "not in this video (presence 0.12); best guess 1.0 s to 2.5 s"
     assert len(lines) == 6
+
+
+def test_evidence_is_one_more_line_under_the_query(capsys):
+    found = [
+        Moments("a dog", (Moment(5.0, 7.0, 0.9),), 0.93),
+        Moments("a cat", (Moment(1.0, 2.5, 0.9),), 0.9),
+    ]
+    evidence = [
+        Evidence("a dog", found[0][0], Moment(3.0, 6.14, 0.2), 0.93, 0.18, 0.25, 1.43),
+        Evidence("a cat", found[1][0], None, 0.9, 0.125, 0.0, None),
+    ]
+    output.show_grounding(found, 10.0, evidence)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].strip() == (
+        "evidence: without the video the best guess would be 3.0 s to 6.1 s (overlap 0.25, shift 1.4 s), "
+        "presence 0.18 instead of 0.93"
+    )
+    assert lines[4] == '"a cat"'
+    assert lines[7].strip() == (
+        "evidence: without the video the model would name no moment, presence 0.12 instead of 0.90"
+    )
+    documents = output.grounding_json(found, evidence)["queries"]
+    assert documents[0]["evidence"] == {
+        "overlap": 0.25,
+        "shift": 1.43,
+        "presence": 0.93,
+        "blank_presence": 0.18,
+        "blank_moment": {"start": 3.0, "end": 6.14, "score": 0.2},
+    }
+    assert (documents[1]["evidence"]["shift"], documents[1]["evidence"]["blank_moment"]) == (None, None)
+    assert "evidence" not in output.grounding_json(found)["queries"][0]
 
 
 def test_highlights_table_lists_the_best_clips(capsys):
@@ -74,7 +105,7 @@ def test_the_documentation_names_every_key():
     text = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
     moment = Moment(0, 1, 0.5, text="a")
     documents = [
-        output.grounding_json([Moments("a", (moment,))]),
+        output.grounding_json([Moments("a", (moment,))], [Evidence("a", moment, moment, 1.0, 1.0, 1.0, 0.0)]),
         output.highlights_json(Highlights("a", (0.0,), (0.5,), (moment,))),
         output.answer_json(Answer("a?", "b", 0, (moment,), (1.0,)), ["b"]),
     ]

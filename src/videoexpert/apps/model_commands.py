@@ -74,19 +74,23 @@ def ground(
     format: HowToPrint = Format.table,
     plot: Plot = None,
     top_k: TopK = 5,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Say how far the answer moves when the video is taken away.")
+    ] = False,
 ) -> None:
     """Find the moments of a video that a sentence describes, or say that it is not there."""
     inputs = split_arguments(arguments, "query", many=True)
+    queries = list(inputs.texts)
 
     def draw(path: str, found: Any, duration: float, first: float, out: Path) -> Path:
         from ..plot import plot_grounding
 
-        return plot_grounding(path, found, duration, first, out)
+        return plot_grounding(path, found[0], duration, first, out)
 
     job = Job(
-        lambda video: video.ground(list(inputs.texts), top_k),
-        output.show_grounding,
-        output.grounding_json,
+        lambda video: (video.ground(queries, top_k), video.evidence(queries) if evidence else None),
+        lambda found, last: output.show_grounding(found[0], last, found[1]),
+        lambda found: output.grounding_json(*found),
         draw,
     )
     _run(Request(inputs, model, device, frames, start, end, format, plot), job)

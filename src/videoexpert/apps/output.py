@@ -11,7 +11,7 @@ from enum import Enum
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from ..types import Answer, Highlights, Moment, Moments, worth_showing
+from ..types import Answer, Evidence, Highlights, Moment, Moments, worth_showing
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -76,14 +76,27 @@ def absence(presence: float, moments: Sequence[Moment], end: float) -> str:
     return f"{said}; best guess {seconds(moments[0].start, end)} to {seconds(moments[0].end, end)}"
 
 
-def show_grounding(found: Sequence[Moments], end: float) -> None:
-    """Each query with its moments, or the word that it is absent."""
-    for moments in found:
+def reliance(evidence: Evidence, end: float) -> str:
+    """What would be answered without the video, in one sentence."""
+    guess, presence = evidence.blank_moment, evidence.presence
+    said = "the model would name no moment"
+    if guess is not None:
+        said = f"the best guess would be {seconds(guess.start, end)} to {seconds(guess.end, end)}"
+    if evidence.shift_s is not None:
+        said += f" (overlap {evidence.overlap:.2f}, shift {seconds(evidence.shift_s, end)})"
+    return f"without the video {said}, presence {evidence.blank_presence:.2f} instead of {presence:.2f}"
+
+
+def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evidence] | None = None) -> None:
+    """Each query with its moments, or the word that it is absent; below it what ``evidence`` says, if given."""
+    for number, moments in enumerate(found):
         say(f'"{moments.query}"')
         if moments.absent:
             say(f"   {absence(moments.presence, moments, end)}")
         else:
             show_moments(moments, end)
+        if evidence is not None:
+            say(f"   evidence: {reliance(evidence[number], end)}")
 
 
 def show_highlights(found: Highlights, end: float) -> None:
@@ -139,18 +152,31 @@ def moments_json(moments: Sequence[Moment]) -> list[dict[str, Any]]:
     ]
 
 
-def grounding_json(found: Sequence[Moments]) -> dict[str, Any]:
+def grounding_json(found: Sequence[Moments], evidence: Sequence[Evidence] | None = None) -> dict[str, Any]:
     """The part of ``ground``'s document that answers."""
+    queries: list[dict[str, Any]] = [
+        {
+            "query": m.query,
+            "presence": round(m.presence, 4),
+            "absent": m.absent,
+            "moments": moments_json(m),
+        }
+        for m in found
+    ]
+    for query, one in zip(queries, evidence or (), strict=False):
+        query["evidence"] = evidence_json(one)
+    return {"queries": queries}
+
+
+def evidence_json(evidence: Evidence) -> dict[str, Any]:
+    """How far the answer moves when the video is taken away."""
+    guess = evidence.blank_moment
     return {
-        "queries": [
-            {
-                "query": m.query,
-                "presence": round(m.presence, 4),
-                "absent": m.absent,
-                "moments": moments_json(m),
-            }
-            for m in found
-        ]
+        "overlap": round(evidence.overlap, 4),
+        "shift": None if evidence.shift_s is None else round(evidence.shift_s, 3),
+        "presence": round(evidence.presence, 4),
+        "blank_presence": round(evidence.blank_presence, 4),
+        "blank_moment": None if guess is None else moments_json([guess])[0],
     }
 
 

@@ -146,15 +146,7 @@ class Blank(ModelSystem):
         return {**super().describe(), "control": "blank video"}
 
     def open(self, path: Path, clip: tuple[float, float] | None, samples: list[Sample]) -> Any:
-        import torch
-
-        from ..types import Frames
-
-        count, size = self.expert.model.config.num_frames, self.expert.model.vision.image_size
-        duration = samples[0].duration_s or _duration(path)
-        times = (torch.arange(count, dtype=torch.float64) + 0.5) / count * duration
-        pixels = torch.full((count, 3, size, size), 112, dtype=torch.uint8)
-        return self.expert.open_frames(Frames(pixels, times, duration))
+        return self.expert.open_blank(samples[0].duration_s or _duration(path))
 
 
 class ClipSimilarity(Guess):
