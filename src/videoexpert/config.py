@@ -42,6 +42,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "frame_times": ("centre", "end"),
     "train_vocabulary": ("loc", "all"),
     "experts": ("split", "shared"),
+    "times": ("head", "text"),
     "fusion": ("add", "concat", "attention", "none"),
     "conversation": ("vicuna_v1", "chat_template"),
     "choice_format": ("letter", "text"),
@@ -95,6 +96,9 @@ class VideoExpertConfig(PreTrainedConfig):
     system_text: str | None = None  # None: the conversation's own
     moment_prefix: str = "During"
     choice_format: str = "letter"
+
+    # "text": no head and no <LOC>, times are written as percents (VTimeLLM's form; paper Table VII row 5)
+    times: str = "head"
 
     # Stage 4
     fusion: str = "add"  # paper Table VI

@@ -54,7 +54,7 @@ class Prefix:
 
     cache: tuple[tuple[Tensor, Tensor], ...]
     frame_states: Tensor
-    projected_frames: Tensor  # (N, H), the head's projection of frame_states
+    projected_frames: Tensor  # (N, H), the head's projection of frame_states; (N, 0) without a head
     length: int
 
     def as_cache(self) -> DynamicCache:
@@ -147,7 +147,8 @@ class VideoExpertModel(PreTrainedModel):
             part.loc_row.requires_grad_(True)
             part.base.requires_grad_(config.train_vocabulary == "all")
         self.adapter = Adapter(config.vision_width, width, config.temporal_differences or ())
-        self.head = TemporalHead(width, config.head_width, config.fusion)
+        # times written as text need no head; the model then has none
+        self.head = TemporalHead(width, config.head_width, config.fusion) if config.times == "head" else None
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -258,6 +259,7 @@ class VideoExpertModel(PreTrainedModel):
         """Indicator (Q, N) and boundary (Q, N, 2) logits of every ``<LOC>`` from states (B, L, D)."""
         locs = self.loc_states(states, loc_positions)
         frames = states[roles == TokenRole.TEMPORAL].unflatten(0, (len(states), -1))
+        assert self.head is not None
         return self.head(frames.float(), locs.float(), loc_positions[:, 0])
 
     def loc_states(self, states: Tensor, loc_positions: Tensor) -> Tensor:
@@ -294,7 +296,7 @@ class VideoExpertModel(PreTrainedModel):
         return Prefix(
             cache=tuple((layer.keys, layer.values) for layer in cache.layers),  # type: ignore[union-attr, misc]
             frame_states=frame_states,
-            projected_frames=self.head.project(frame_states.float()),
+            projected_frames=self.head.project(frame_states.float()) if self.head else frame_states[:, :0],
             length=states.shape[1],
         )
 
@@ -316,6 +318,7 @@ class VideoExpertModel(PreTrainedModel):
         places = [s + p for s, q in zip(starts, questions, strict=True) for p in q.loc_positions]
         locs = states[torch.tensor(places, dtype=torch.long, device=states.device) - self._loc_shift]
         rows = torch.zeros(len(places), dtype=torch.long, device=states.device)
+        assert self.head is not None
         return self.head.predict(prefix.projected_frames[None], self.head.project(locs.float()), rows)
 
     @torch.no_grad()

@@ -26,6 +26,7 @@ from .grounding.calibration import Calibration
 from .grounding.decoding import decode_moments, interval_iou, saliency
 from .grounding.head import HeadOutput
 from .language import prompt
+from .language.time_text import read_captions, read_times, without_times, write_times
 from .language.prompter import Prompter
 from .language.sequence import Segment
 from .model import Prefix, VideoExpertModel
@@ -141,7 +142,9 @@ class Expert:
     def open_blank(self, duration_s: float, start_s: float = 0.0, num_frames: int | None = None) -> Video:
         """A video of grey pictures: what is answered without evidence. Raises ValueError for no length."""
         count, size = num_frames or self.config.num_frames, self.model.vision.image_size
-        if count not in self._grey:  # the tokens do not know the length, so that one encoding serves all videos
+        if (
+            count not in self._grey
+        ):  # the tokens do not know the length, so that one encoding serves all videos
             pixels = torch.full((count, 3, size, size), GREY, dtype=torch.uint8)
             frames = Frames(pixels, torch.arange(count, dtype=torch.float64), float(count))
             self._grey[count] = self.model.encode_video(frames, self.batch_size)
@@ -185,8 +188,11 @@ class Video:
         for query in asked:
             if not query.strip():
                 raise InputError("the query is empty, expected a sentence that describes what to find.")
-        head = self._locate([self.expert.prompter.grounding(query) for query in asked])
-        found = [self._moments(query, head, i, top_k) for i, query in enumerate(asked)]
+        if self.expert.config.times == "text":
+            found = [self._told_moments(query, top_k) for query in asked]
+        else:
+            head = self._locate([self.expert.prompter.grounding(query) for query in asked])
+            found = [self._moments(query, head, i, top_k) for i, query in enumerate(asked)]
         return found[0] if isinstance(queries, str) else found
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
@@ -202,6 +208,9 @@ class Video:
         config = self.expert.config
         question = self.expert.prompter.segment(prompt.caption_question(config))
         ids, head = self._answer(question, max_new_tokens)
+        if config.times == "text":
+            told = read_captions(self.expert.prompter.decode(ids))
+            return [self._told_moment(span, text) for span, text in told]
         if head is None:
             return []
         sentences = prompt.parse_captions(self.expert.prompter.decode(ids), config)
@@ -224,15 +233,23 @@ class Video:
         config, prompter = self.expert.config, self.expert.prompter
         asked = prompt.question_with_choices(question, choices or (), config, grounded=True)
         if choices:
-            segments = [
-                prompter.segment(asked, prompt.choice_answer(i, True, config, choices))
-                for i in range(len(choices))
-            ]
+            answers = [prompt.choice_answer(i, True, config, choices) for i in range(len(choices))]
+            told: list[Moment] = []
+            if config.times == "text":  # the moment is told first, then the choices are compared behind it
+                spans = self._told_spans(prompter.segment(asked))
+                told = [self._told_moment(span) for span in spans]
+                answers = [write_times(answer, [spans], config) for answer in answers]
+            segments = [prompter.segment(asked, answer) for answer in answers]
             scores = self.expert.model.likelihoods(self.prefix, segments).softmax(-1)
             best = int(scores.argmax())
-            moments = self._moments(question, self._locate([segments[best]]), 0, 3)
-            return Answer(question, choices[best], best, moments.items, tuple(scores.tolist()))
+            if config.times == "head":
+                told = list(self._moments(question, self._locate([segments[best]]), 0, 3).items)
+            return Answer(question, choices[best], best, tuple(told), tuple(scores.tolist()))
         ids, head = self._answer(prompter.segment(asked), max_new_tokens)
+        if config.times == "text":
+            answer = prompter.decode(ids)
+            told = [self._told_moment(span) for span in read_times(answer)]
+            return Answer(question, _sentence(without_times(answer)), None, tuple(told))
         text = _without_times(prompter.decode(ids), config)
         return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
 
@@ -266,6 +283,28 @@ class Video:
         )
         answered = self.expert.prompter.answered(question, ids)
         return ids, self._locate([answered]) if answered.loc_positions else None
+
+    def _told_spans(self, question: Segment, max_new_tokens: int = 32) -> list[tuple[float, float]]:
+        """Spans (fractions of the duration) that the model writes as text; empty where it says absent."""
+        eos = int(self.expert.tokenizer.eos_token_id)
+        ids = self.expert.model.generate(
+            self.prefix, question, eos_token_id=eos, max_new_tokens=max_new_tokens
+        )
+        return read_times(self.expert.prompter.decode(ids))
+
+    def _told_moments(self, query: str, top_k: int | None) -> Moments:
+        """The moments of a query in the order told. Text has no scores: they are 1, and the curve is 0 or 1."""
+        asked = prompt.grounding_question(query, self.expert.config)
+        spans = self._told_spans(self.expert.prompter.segment(asked))
+        count = len(self.tokens.temporal)
+        centres = [(i + 0.5) / count for i in range(count)]
+        curve = tuple(float(any(a <= t <= b for a, b in spans)) for t in centres)
+        items = tuple(self._told_moment(span) for span in spans[:top_k])
+        return Moments(query, items, float(bool(spans)), not spans, curve)
+
+    def _told_moment(self, span: tuple[float, float], text: str | None = None) -> Moment:
+        start, end = (self.start + edge * self.duration for edge in span)
+        return Moment(start, end, text=text)
 
     def _locate(self, segments: Sequence[Segment]) -> HeadOutput:
         """Every ``<LOC>`` of the segments, in passes of bounded length."""
@@ -314,7 +353,12 @@ def _without_times(text: str, config: VideoExpertConfig) -> str:
     """A generated answer without its ``During <LOC>.``, however the tokenizer spaces it."""
     loc = re.escape(config.loc_text)
     opening = rf"(?:\b{re.escape(config.moment_prefix)})?\s*{loc}(?:\s*,\s*{loc})*\s*[.,]?"
-    plain = " ".join(re.sub(opening, " ", text, flags=re.IGNORECASE).split()).strip(" .,")
+    return _sentence(re.sub(opening, " ", text, flags=re.IGNORECASE))
+
+
+def _sentence(text: str) -> str:
+    """Single spaces and one full stop; '' of nothing."""
+    plain = " ".join(text.split()).strip(" .,")
     return f"{plain}." if plain else ""
 
 

@@ -40,7 +40,10 @@ def evaluate(
     ],
     *,
     annotations: Annotated[Path, typer.Option(help="The benchmark's file, or the folder of the originals.")],
-    videos: Annotated[Path, typer.Option(help="Folder with the videos, named by id.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder with the videos, named by id.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Feature store of `encode`, in place of the videos.")
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for predictions.jsonl and result.json; a killed run resumes.")
     ],
@@ -79,7 +82,17 @@ def evaluate(
         raise InputError("--train-annotations belongs to --baseline constant; leave it out.")
     if clip is not None and baseline is not Baseline.clip:
         raise InputError("--clip belongs to --baseline clip; leave it out.")
-    system = _system(benchmark, videos, model, device, baseline, train_annotations, clip, control, batch_size)
+    if (videos is None) == (features is None):
+        raise InputError(
+            "eval needs --videos, the folder of the videos, or --features, a store of them; one."
+        )
+    if features is not None and (baseline or control):
+        raise InputError(
+            "--baseline and --control look at video files; give --videos in place of --features."
+        )
+    system = _system(
+        benchmark, videos, features, model, device, baseline, train_annotations, clip, control, batch_size
+    )
     with _bar(benchmark) as progress:
         outcome = run(
             benchmark, system, annotations, videos, out, split=split, limit=limit, progress=progress
@@ -93,7 +106,8 @@ def evaluate(
 
 def _system(
     benchmark: str,
-    videos: Path,
+    videos: Path | None,
+    features: Path | None,
     model: str | None,
     device: str,
     baseline: Baseline | None,
@@ -114,11 +128,16 @@ def _system(
         from ..session import SHIPPED_CLIP
 
         return baselines.ClipSimilarity(clip or SHIPPED_CLIP)
-    from ..evaluation.runner import ModelSystem
+    from ..evaluation.runner import ModelSystem, StoredModel
     from ..session import load
 
     expert = load(model, device=device)
     expert.batch_size = batch_size
+    if features is not None:
+        from ..data.features import FeatureStore
+
+        return StoredModel(expert, FeatureStore.open(features, expert.config))
+    assert videos is not None
     if control is Control.blank:
         return baselines.Blank(expert)
     if control is Control.shuffled:

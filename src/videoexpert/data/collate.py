@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import DataError
 from ..grounding.targets import make_targets
 from ..language import prompt
+from ..language.time_text import write_times
 from ..language.prompter import Prompter
 from ..language.sequence import Segment, build_sequence
 from ..types import VisualTokens
@@ -54,6 +55,9 @@ def make_example(prompter: Prompter, sample: Sample, rng: random.Random | None =
         windows = (sample.windows,) if grounded else ()
     else:
         raise DataError(f"sample {sample.id} is a {sample.task}, which has no training template.")
+    if config.times == "text":
+        spans = [[(a / sample.duration_s, b / sample.duration_s) for a, b in group] for group in windows]
+        answer, windows = write_times(answer, spans, config), ()
     return Example(prompter.segment(question, answer), windows, sample.duration_s)
 
 

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..data.features import FeatureStore, video_key
 from ..data.readers import read
 from ..data.samples import CLIP_S, Dataset, Sample
 from ..data.videos import VideoFolder
@@ -54,7 +55,7 @@ def evaluate(
     benchmark: str,
     system: System,
     annotations: str | Path,
-    videos: str | Path,
+    videos: str | Path | None,
     out: str | Path,
     *,
     split: str | None = None,
@@ -64,7 +65,7 @@ def evaluate(
     """Answer every sample of a benchmark and score the answers; ``progress`` hears (done, all) samples.
 
     annotations  the benchmark's original file or folder
-    videos       folder with the videos, named by id
+    videos       folder with the videos, named by id; None for a system that opens no files (``StoredModel``)
     out          folder for predictions.jsonl, result.json and, for QVHighlights, submission.zip
     limit        only the first so many samples; the result then says so and counts no other as missing
 
@@ -80,7 +81,8 @@ def evaluate(
     _begin(folder / "run.json", run)
     predictions = folder / PREDICTIONS
     done = _finished(predictions)
-    failed = _answer_all(system, samples, VideoFolder(Path(videos)), predictions, done, progress)
+    find: Callable[[str], Path | None] = Path if videos is None else VideoFolder(Path(videos)).find
+    failed = _answer_all(system, samples, find, predictions, done, progress)
     _in_order(predictions, samples)
     in_parts = Path(annotations).is_dir() or benchmark == "youcook2"
     missing = "wrong" if limit is None else "skip"
@@ -136,7 +138,7 @@ def _finished(predictions: Path) -> set[str]:
 def _answer_all(
     system: System,
     samples: list[Sample],
-    folder: VideoFolder,
+    find: Callable[[str], Path | None],
     predictions: Path,
     done: set[str],
     progress: Callable[[int, int], None] | None,
@@ -150,9 +152,9 @@ def _answer_all(
     with predictions.open("a", encoding="utf-8") as stream:
         for (video, _), own in by_video.items():
             try:
-                path = folder.find(video)
+                path = find(video)
                 if path is None:
-                    raise VideoError(f"no file for {video} under {folder.folder}.")
+                    raise VideoError(f"no file for {video} in the folder of the videos.")
                 for row in system.answer(path, own):
                     stream.write(json.dumps(row, ensure_ascii=False) + "\n")
                 stream.flush()
@@ -259,6 +261,21 @@ class ModelSystem:
             else:
                 raise VideoExpertError(f"sample {sample.id} is a {sample.task}, which eval does not answer.")
             yield row
+
+
+class StoredModel(ModelSystem):
+    """Our model on visual tokens from a feature store: no video is decoded, and scoring a variant costs seconds."""
+
+    def __init__(self, expert: Any, store: FeatureStore, top_k: int = 10) -> None:
+        super().__init__(expert, top_k)
+        self.store = store
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "features": self.store.encoder.digest}
+
+    def open(self, path: Path, clip: tuple[float, float] | None, samples: list[Sample]) -> Any:
+        """Raises MissingVideoError, a DataError, for a video that the store lacks."""
+        return self.expert.open_tokens(self.store[video_key(samples[0].video, clip)], str(path))
 
 
 def clip_scores(curve: tuple[float, ...], duration_s: float) -> list[float]:

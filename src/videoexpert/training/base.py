@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..data.collate import collate, make_example
 from ..data.samples import Sample
 from ..data.synthetic.language import meaning
-from ..data.synthetic.samples import samples_of
+from ..data.synthetic.samples import content_samples, samples_of
 from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
@@ -35,6 +35,9 @@ from .towers import COLOUR_INDEX, SHAPE_INDEX
 
 SLOT_WIDTH = 4 + len(SHAPES)  # a thing in the state vector: presence, x, y, size, shape
 STATE_DIMS = len(COLOURS) * SLOT_WIDTH
+
+
+CONTENT = ("content",)  # tasks of a stage that teaches what happens and never when
 
 
 class VideoSource(Protocol):
@@ -117,6 +120,8 @@ def dense_labels(script: Script, num_frames: int) -> Tensor:
 def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
     """For each ``<LOC>`` of a sample (colours * actions,): the thing and the action it stands for."""
     by_window = {(e.start, e.end): (script.objects[e.object].colour, e.action) for e in script.events}
+    if sample.task == "qa":  # no <LOC>
+        return []
     if sample.task == "caption":
         found: list[tuple[str, str] | None] = [by_window[w] for w in sample.windows]
     else:
@@ -148,7 +153,7 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
         videos, examples, dense, asked = [], [], [], []
         for index in order[place * self.recipe.videos : (place + 1) * self.recipe.videos]:
             script, tokens = self.source[int(index)]
-            samples = [s for s in samples_of(script, rng) if s.task in self.recipe.tasks]
+            samples = self._samples(script, rng)
             if len(samples) > self.recipe.questions:
                 samples = rng.sample(samples, self.recipe.questions)
             videos.append(tokens)
@@ -158,8 +163,14 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
             dense.append(dense_labels(script, len(tokens.temporal)))
             asked += [label for sample in samples for label in asked_labels(script, sample)]
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
-        batch["dense"], batch["asked"] = torch.stack(dense), torch.stack(asked)
+        none = torch.zeros(0, len(COLOURS) * len(ACTIONS))
+        batch["dense"], batch["asked"] = torch.stack(dense), torch.stack(asked) if asked else none
         return batch
+
+    def _samples(self, script: Script, rng: random.Random) -> list[Sample]:
+        if self.recipe.tasks == CONTENT:
+            return content_samples(script, rng)
+        return [s for s in samples_of(script, rng) if s.task in self.recipe.tasks]
 
 
 def train_base(
@@ -205,7 +216,9 @@ def train_base(
         states = out.states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
         dense_loss = F.binary_cross_entropy_with_logits(readout(states), dense, pos_weight=torch.tensor(4.0))
         at_loc = readout(model.loc_states(out.states, batch["loc_positions"]))
-        asked_loss = F.binary_cross_entropy_with_logits(at_loc, asked, pos_weight=torch.tensor(4.0))
+        asked_loss = states.sum() * 0.0
+        if len(asked):
+            asked_loss = F.binary_cross_entropy_with_logits(at_loc, asked, pos_weight=torch.tensor(4.0))
         (out.loss + recipe.dense_weight * (dense_loss + asked_loss)).backward()
         nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
         for optimiser in optimisers:
@@ -220,6 +233,8 @@ def train_base(
             "asked": asked_loss,
         }
         for name, value in parts.items():
+            if value is None:  # no <LOC> in a content stage
+                continue
             sums[name] = sums.get(name, 0.0) + float(value.detach()) / every
         if (at + 1) % every == 0 or at == recipe.steps - 1:
             text = " ".join(f"{k} {v:.4f}" for k, v in sums.items())

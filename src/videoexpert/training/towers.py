@@ -30,6 +30,7 @@ from .optimiser import build_optimiser, cosine_factor, set_learning_rate
 COLOUR_INDEX = {name: i for i, name in enumerate(COLOURS)}
 SHAPE_INDEX = {name: i for i, name in enumerate(SHAPES)}
 STATE_WIDTH = 4 + len(SHAPES)  # per colour: presence, x, y, size, shape logits
+STATE_SCALE = torch.tensor([1.0, 1.0, 3.0])  # sizes span a third of what places span
 
 
 @dataclass
@@ -184,7 +185,8 @@ class TowerTrainer(nn.Module):
         seen = batch.present
         parts = {
             "presence": F.binary_cross_entropy_with_logits(presence, seen.float()),
-            "state": 20.0 * F.smooth_l1_loss(state[seen], batch.state[seen], beta=0.05),
+            "state": 20.0
+            * F.smooth_l1_loss(state[seen] * STATE_SCALE, batch.state[seen] * STATE_SCALE, beta=0.05),
             "shape": 0.5 * F.cross_entropy(shape[seen], batch.shape[seen]),
             "patch": 0.5
             * F.cross_entropy(self.patch_readout(patches).flatten(0, 1), batch.patches.flatten()),

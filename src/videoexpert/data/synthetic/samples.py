@@ -51,6 +51,40 @@ def samples_of(
     return samples
 
 
+def content_samples(script: Script, rng: random.Random) -> list[Sample]:
+    """Questions about what happens, none about when, and counting: what a pretrained language model brings along.
+
+    Nothing here has a time or a ``<LOC>``; counting is how its numbers come to be known without any.
+    """
+    things = script.objects
+    asked: list[tuple[str, tuple[str, ...], str]] = []
+    told = ". ".join(caption_of(script, e) for e in sorted(script.events, key=lambda e: e.start))
+    asked.append(("tell what happens in the video, in order", (), told))
+    asked += [(q.question, q.choices, q.choices[q.answer]) for q in questions_of(script, rng)]
+    for query, _ in true_queries(script, rng):
+        asked.append((f"is this true: {query}", ("yes", "no"), "yes"))
+    for _ in range(max(2, len(things))):
+        false = absent_query(script, rng)
+        if false is not None:
+            asked.append((f"is this true: {false}", ("yes", "no"), "no"))
+    first = rng.randrange(90)
+    numbers = [f"{n:02d}" for n in range(first, first + 8)]
+    asked.append((f"count from {numbers[0]} to {numbers[-1]}", (), ", ".join(numbers)))
+    return [
+        Sample(
+            f"{script.id}_content{i}",
+            video=script.id,
+            duration_s=script.duration,
+            task="qa",
+            query=question,
+            choices=choices,
+            answer=answer,
+            choice=choices.index(answer) if choices else None,
+        )
+        for i, (question, choices, answer) in enumerate(asked)
+    ]
+
+
 def true_queries(
     script: Script, rng: random.Random, *, held_out: bool = False
 ) -> Iterator[tuple[str, tuple[tuple[float, float], ...]]]:
