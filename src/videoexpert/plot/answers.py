@@ -1,0 +1,87 @@
+"""What the session answers about one video: moments, highlights, captions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..types import Highlights, Moment, Moments
+from .panels import (
+    CURVE,
+    GAP,
+    GREEN,
+    Panel,
+    Window,
+    clip_bars,
+    compose,
+    found_lanes,
+    gap,
+    header,
+    indicator_curve,
+    lanes,
+)
+
+
+def plot_grounding(
+    video_path: str | os.PathLike[str],
+    moments: Sequence[Moments],
+    duration: float,
+    start: float,
+    out: str | os.PathLike[str],
+    truth: Sequence[Sequence[Window]] | None = None,
+) -> Path:
+    """Film strip, and for each query its sentence, indicator curve and ranked moments; a PNG at ``out``.
+
+    ``duration`` seconds from ``start`` on are shown. ``truth`` gives the true windows of each query, none
+    where its event is absent. Raises VideoError for a video that gives no frames.
+    """
+    panels: list[Panel] = []
+    for number, found in enumerate(moments):
+        if found.curve:
+            panels += [header(f"“{found.query}”"), indicator_curve(found, start, duration)]
+        else:
+            panels.append(header(found.query))
+        panels += found_lanes(found.items, start, duration, found.absent)
+        if truth is not None and truth[number]:
+            windows = [Moment(a, b) for a, b in truth[number]]
+            panels += lanes(windows, start, duration, label="true", colour=GREEN)
+        panels.append(gap())
+    note = "curve: probability that a frame is inside the moment" if any(m.curve for m in moments) else ""
+    return compose(video_path, panels, start, duration, Path(out), note)
+
+
+def plot_highlights(
+    video_path: str | os.PathLike[str],
+    highlights: Highlights,
+    duration: float,
+    start: float,
+    out: str | os.PathLike[str],
+) -> Path:
+    """Film strip, the saliency of each clip as bars, and the best moments; a PNG at ``out``."""
+    absent = highlights.presence if highlights.absent else None
+    panels: list[Panel] = [
+        header(f"“{highlights.query}”"),
+        clip_bars(highlights.times, highlights.scores, start + duration, height=CURVE * 1.4, absent=absent),
+        *found_lanes(highlights.moments, start, duration, highlights.absent),
+        gap(),
+    ]
+    note = f"bars: saliency of each clip of {highlights.clip_s:g} s"
+    return compose(video_path, panels, start, duration, Path(out), note)
+
+
+def plot_captions(
+    video_path: str | os.PathLike[str],
+    captions: Sequence[Moment],
+    duration: float,
+    start: float,
+    out: str | os.PathLike[str],
+) -> Path:
+    """Film strip, and each sentence over the bar of its moment; a PNG at ``out``."""
+    panels: list[Panel] = []
+    for caption in captions:
+        panels += [header(caption.text or ""), *found_lanes([caption], start, duration, False, label="")]
+        panels.append(gap(GAP / 2))
+    if not captions:
+        panels += [header("no event described"), *lanes([], start, duration)]
+    return compose(video_path, panels, start, duration, Path(out))
