@@ -26,9 +26,9 @@ from .grounding.calibration import Calibration
 from .grounding.decoding import decode_moments, interval_iou, saliency
 from .grounding.head import HeadOutput
 from .language import prompt
-from .language.time_text import read_captions, read_times, without_times, write_times
 from .language.prompter import Prompter
 from .language.sequence import Segment
+from .language.time_text import read_captions, read_times, without_times, write_times
 from .model import Prefix, VideoExpertModel
 from .types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from .video.decode import read_frames

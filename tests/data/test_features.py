@@ -154,7 +154,7 @@ def test_a_store_of_another_encoder_is_refused_by_the_fields_that_differ(videos,
         return str(caught.value)
 
     config = encoder.config
-    frames = encoder.with_frames(8)
+    frames = encoder.with_fields(num_frames=8)
     assert "num_frames is 6, not 8;" in refusal(frames.config)
     released = TokenEncoder.of(tiny_model("released"))
     found = refusal(released.config)

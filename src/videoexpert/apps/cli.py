@@ -8,7 +8,14 @@ from typing import Any
 import typer
 
 from ..errors import VideoExpertError
-from . import data_commands, evaluation_commands, model_commands, tool_commands, training_commands
+from . import (
+    ablation_command,
+    data_commands,
+    evaluation_commands,
+    model_commands,
+    tool_commands,
+    training_commands,
+)
 
 # click's class of all wrong calls, found through typer: newer typer carries a click of its own
 ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -22,7 +29,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (model_commands, data_commands, training_commands, evaluation_commands, tool_commands):
+for module in (
+    model_commands,
+    data_commands,
+    training_commands,
+    ablation_command,
+    evaluation_commands,
+    tool_commands,
+):
     module.register(app)
 
 

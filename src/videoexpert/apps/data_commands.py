@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -124,6 +124,12 @@ def encode(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames a video (default: the model's own).")
     ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Of the S-tokens, e.g. groups=8 tokens_per_group=64."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in one pass of the encoder.")] = 64,
     workers: Annotated[
@@ -140,7 +146,8 @@ def encode(
 
     rank, world_size = rank_of_process()
     clips = clips_of(videos, annotations, benchmark, split)
-    encoder = load_encoder(model, vision=vision, preset=preset, num_frames=frames, device=device)
+    changed = _fields(fields or []) | ({} if frames is None else {"num_frames": frames})
+    encoder = load_encoder(model, vision=vision, preset=preset, fields=changed, device=device)
     with Waiting("encoding videos", len(clips[rank::world_size])) as waiting:
         done = encode_to_store(
             clips,
@@ -160,6 +167,21 @@ def encode(
     )
     if done.failed:
         raise typer.Exit(1)
+
+
+def _fields(texts: list[str]) -> dict[str, Any]:
+    """``FIELD=VALUE`` as a mapping; values are YAML."""
+    import yaml
+
+    from ..errors import InputError
+
+    found = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not (name and separator):
+            raise InputError(f"--set was given {text!r}, expected FIELD=VALUE such as groups=8.")
+        found[name] = yaml.safe_load(value)
+    return found
 
 
 def _progress(videos: Iterable[str], count: int) -> Iterable[str]:

@@ -73,6 +73,33 @@ def evaluate(
 
     if format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
+    _check(videos, features, model, baseline, train_annotations, clip, control)
+    system = _system(
+        benchmark, videos, features, model, device, baseline, train_annotations, clip, control, batch_size
+    )
+    with _bar(benchmark) as progress:
+        outcome = run(
+            benchmark, system, annotations, videos, out, split=split, limit=limit, progress=progress
+        )
+    print(render(outcome.result, format) if format != "json" else json.dumps(outcome.result, indent=1))
+    for video, sentence in outcome.failed.items():
+        print(f"Error: {video}: {sentence}", file=sys.stderr)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def _check(
+    videos: Path | None,
+    features: Path | None,
+    model: str | None,
+    baseline: Baseline | None,
+    train_annotations: Path | None,
+    clip: str | None,
+    control: Control | None,
+) -> None:
+    """Options that contradict each other raise InputError."""
+    from ..errors import InputError
+
     if baseline and (control or model):
         raise InputError("--baseline stands in place of a model; leave out --model and --control.")
     if baseline is Baseline.constant:
@@ -90,18 +117,6 @@ def evaluate(
         raise InputError(
             "--baseline and --control look at video files; give --videos in place of --features."
         )
-    system = _system(
-        benchmark, videos, features, model, device, baseline, train_annotations, clip, control, batch_size
-    )
-    with _bar(benchmark) as progress:
-        outcome = run(
-            benchmark, system, annotations, videos, out, split=split, limit=limit, progress=progress
-        )
-    print(render(outcome.result, format) if format != "json" else json.dumps(outcome.result, indent=1))
-    for video, sentence in outcome.failed.items():
-        print(f"Error: {video}: {sentence}", file=sys.stderr)
-    if outcome.failed:
-        raise typer.Exit(1)
 
 
 def _system(

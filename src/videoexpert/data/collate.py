@@ -13,9 +13,9 @@ from torch import Tensor
 from ..errors import DataError
 from ..grounding.targets import make_targets
 from ..language import prompt
-from ..language.time_text import write_times
 from ..language.prompter import Prompter
 from ..language.sequence import Segment, build_sequence
+from ..language.time_text import write_times
 from ..types import VisualTokens
 from .samples import Sample, Window
 

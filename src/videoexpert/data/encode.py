@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,7 +25,16 @@ from ..session import load, pick_device
 from ..types import Frames, VisualTokens
 from ..video.decode import read_frames
 from ..vision.encoder import VisionEncoder
-from .features import SHARD_VIDEOS, EncoderId, FeatureStore, ShardWriter, content_hash, half, video_key
+from .features import (
+    SHARD_VIDEOS,
+    TOKEN_FIELDS,
+    EncoderId,
+    FeatureStore,
+    ShardWriter,
+    content_hash,
+    half,
+    video_key,
+)
 from .readers import read
 from .videos import OTHER, VideoFolder
 
@@ -80,10 +90,14 @@ class TokenEncoder:
         encoder = VisionEncoder.from_pretrained(vision)
         return cls(VideoExpertConfig.from_preset(preset, vision_config=encoder.to_config()), encoder)
 
-    def with_frames(self, num_frames: int) -> TokenEncoder:
-        """The same with another N."""
-        fields = {**self.config.to_dict(), "num_frames": num_frames}
-        return replace(self, config=VideoExpertConfig.from_dict(fields))
+    def with_fields(self, **fields: Any) -> TokenEncoder:
+        """The same with other values of TOKEN_FIELDS. Raises InputError for a field that is none of them."""
+        unknown = [name for name in fields if name not in TOKEN_FIELDS]
+        if unknown:
+            raise InputError(
+                f"{unknown[0]} does not change what a video's tokens are, expected one of {', '.join(TOKEN_FIELDS)}."
+            )
+        return replace(self, config=VideoExpertConfig.from_dict({**self.config.to_dict(), **fields}))
 
     def to(self, device: torch.device | str) -> TokenEncoder:
         """The same on a device."""
@@ -205,13 +219,13 @@ def load_encoder(
     *,
     vision: str | Path | None = None,
     preset: str | None = None,
-    num_frames: int | None = None,
+    fields: Mapping[str, Any] | None = None,
     device: str = "auto",
 ) -> TokenEncoder:
     """The encoder of a model (None: the shipped one), or ``vision`` with the fields of ``preset``.
 
-    Of several processes on one machine each takes a GPU of its own (LOCAL_RANK). Raises CheckpointError for
-    what cannot be loaded, InputError for arguments that contradict each other.
+    ``fields`` replace some of TOKEN_FIELDS. Of several processes on one machine each takes a GPU of its own
+    (LOCAL_RANK). Raises CheckpointError for what cannot be loaded, InputError for arguments that contradict each other.
     """
     if vision is not None and model is not None:
         raise InputError("both a model and a vision encoder are named, expected one of them.")
@@ -223,7 +237,7 @@ def load_encoder(
         encoder = TokenEncoder.from_vision(vision, preset or "paper").to(pick_device(device))
     else:
         encoder = TokenEncoder.of(load(model, device=device).model)
-    return encoder if num_frames is None else encoder.with_frames(num_frames)
+    return encoder.with_fields(**fields) if fields else encoder
 
 
 def clips_of(

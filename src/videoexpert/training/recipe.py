@@ -52,6 +52,15 @@ class SourceRecipe(_Part):
     extra: dict[str, str] = Field(default_factory=dict)  # what the reader takes beside the file
 
 
+class EvaluationRecipe(_Part):
+    """One benchmark that `videoexpert ablate` scores a variant on, from a feature store."""
+
+    benchmark: str  # a name that `videoexpert eval` knows
+    annotations: str
+    features: str
+    split: str | None = None
+
+
 class TrainingRecipe(_Part):
     """Budget and optimiser; the defaults are the paper's where it gives any (Section IV, "Implementation Details")."""
 
@@ -85,13 +94,15 @@ class Recipe(_Part):
     model: ModelRecipe
     data: list[SourceRecipe] = Field(min_length=1)
     validation: list[SourceRecipe] = Field(default_factory=list)
+    evaluation: list[EvaluationRecipe] = Field(default_factory=list)  # read by `ablate` alone
     training: TrainingRecipe
 
 
 def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> Any:
     """A recipe file with ``key=value`` on top (``training.steps=10``, ``data.0.split=val``).
 
-    Returns a Recipe, or a ShippedRecipe for ``kind: shipped``. Raises DataError that lists every fault.
+    Returns a Recipe, a ShippedRecipe for ``kind: shipped``, an AblationRecipe for ``kind: ablation``.
+    Raises DataError that lists every fault.
     """
     path = Path(file)
     if not path.is_file():
@@ -114,6 +125,10 @@ def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) 
         from .shipped import ShippedRecipe
 
         model = ShippedRecipe
+    elif kind == "ablation":
+        from .ablation_world import AblationRecipe
+
+        model = AblationRecipe
     else:
         model = Recipe
         found += _cross_faults(raw)
@@ -184,7 +199,7 @@ def _cross_faults(raw: dict[str, Any]) -> list[str]:
         faults += _model_faults(model)
     if isinstance(training, dict):
         faults += _training_faults(training, bool(raw.get("validation")))
-    for part in ("data", "validation"):
+    for part in ("data", "validation", "evaluation"):
         sources = raw.get(part)
         for index, source in enumerate(sources if isinstance(sources, list) else []):
             benchmark = source.get("benchmark") if isinstance(source, dict) else None
@@ -241,6 +256,7 @@ def _training_faults(training: dict[str, Any], validated: bool) -> list[str]:
 
 
 __all__ = [
+    "EvaluationRecipe",
     "ModelRecipe",
     "Recipe",
     "SourceRecipe",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
         log("stage 1 of 5: vision and text towers")
         train_tower(recipe.tower, tokenizer, out / "tower", log=log)
     vision = VisionEncoder.from_pretrained(clip_folder)
-    config = make_config(recipe, tokenizer, vision)
+    config = make_config(recipe.model, recipe.language, tokenizer, vision)
     prompter = Prompter(config, tokenizer)
 
     log("stage 2 of 5: small language model, perfect vision")
@@ -97,8 +97,10 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
     return out / "model"
 
 
-def make_config(recipe: ShippedRecipe, tokenizer: Any, vision: VisionEncoder) -> VideoExpertConfig:
-    """The model's config; the disputed fields are the paper's."""
+def make_config(
+    fields: Mapping[str, Any], language_fields: Mapping[str, Any], tokenizer: Any, vision: VisionEncoder
+) -> VideoExpertConfig:
+    """The config of a model on a small Llama; the disputed fields are the paper's. Adds ``<LOC>`` to the tokenizer."""
     loc = add_loc_token(tokenizer, "<LOC>")
     language = LlamaConfig(
         vocab_size=loc,
@@ -106,14 +108,14 @@ def make_config(recipe: ShippedRecipe, tokenizer: Any, vision: VisionEncoder) ->
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         tie_word_embeddings=False,
-        **recipe.language,
+        **language_fields,
     )
     return VideoExpertConfig.from_preset(
         "paper",
         vision_config=vision.to_config(),
         language_config=language.to_dict(),
         loc_token_id=loc,
-        **recipe.model,
+        **fields,
     )
 
 
@@ -170,8 +172,13 @@ def swap_adapter(model: VideoExpertModel, source: RenderedSource, videos: int = 
 
 @torch.no_grad()
 def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, log: Log = print) -> None:
-    """Set the reading of moments and both calibrations in the config, from held-out videos."""
+    """Set the reading of moments and both calibrations in the config, from held-out videos.
+
+    Times written as text have no scores to calibrate.
+    """
     config = model.config
+    if config.times == "text":
+        return
     scores = quick_scores(model, prompter, held, videos=len(held))
     config.moment_from = "offsets" if scores["offsets/mIoU"] >= scores["run/mIoU"] else "run"
     peaks, right, present = [], [], []
