@@ -23,7 +23,6 @@ from ..evaluation.runner import StoredModel, evaluate
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from ..session import SHIPPED_CLIP, Expert
-from ..vision.encoder import VisionEncoder
 from .ablation import Scores
 from .base import BaseRecipe, StateSource, train_base
 from .rendered import RenderedSource, RenderRecipe, build
@@ -63,7 +62,7 @@ class WorldBench:
     def __init__(self, recipe: AblationRecipe, out: Path, log: Callable[[str], None] = print) -> None:
         self.recipe, self.out, self.log = recipe, out, log
         self.tokenizer = AutoTokenizer.from_pretrained(SHIPPED_CLIP)
-        self.vision = VisionEncoder.from_pretrained(SHIPPED_CLIP)
+        self.vision = checkpoint.load_vision(SHIPPED_CLIP)
         self.config: dict[str, Any] = self.model_config({}).to_dict()
         self.about: dict[str, Any] = {
             "recipe": "ablation",

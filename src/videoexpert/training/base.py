@@ -161,7 +161,8 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
                 [make_example(self.prompter, s, rng if rng.random() < 0.7 else None) for s in samples]
             )
             dense.append(dense_labels(script, len(tokens.temporal)))
-            asked += [label for sample in samples for label in asked_labels(script, sample)]
+            if self.prompter.config.times == "head":  # times as text have no <LOC> to read anything at
+                asked += [label for sample in samples for label in asked_labels(script, sample)]
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
         none = torch.zeros(0, len(COLOURS) * len(ACTIONS))
         batch["dense"], batch["asked"] = torch.stack(dense), torch.stack(asked) if asked else none

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from ..checkpoint import load_vision
 from ..config import VideoExpertConfig
 from ..data.synthetic.render import render
 from ..data.synthetic.world import FRAME_RATE, Script, sample_script
@@ -94,7 +95,7 @@ def build(
 
 def _build_shard(clip_folder: str, fields: dict, recipe: RenderRecipe, folder: str, shard: int) -> None:
     torch.set_num_threads(1)
-    vision = VisionEncoder.from_pretrained(clip_folder)
+    vision = load_vision(clip_folder)
     config = VideoExpertConfig.from_dict(fields)
     tokens = [
         encode_script(vision, config, recipe, index)

@@ -62,7 +62,7 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
     if not clip_folder.exists():
         log("stage 1 of 5: vision and text towers")
         train_tower(recipe.tower, tokenizer, out / "tower", log=log)
-    vision = VisionEncoder.from_pretrained(clip_folder)
+    vision = checkpoint.load_vision(clip_folder)
     config = make_config(recipe.model, recipe.language, tokenizer, vision)
     prompter = Prompter(config, tokenizer)
 

@@ -1,0 +1,178 @@
+"""Ablations: each variant is the config the paper's row means, runs are shared and resumed, the numbers are right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from training.conftest import make_recipe
+from videoexpert.apps.cli import main
+from videoexpert.config import VideoExpertConfig
+from videoexpert.errors import DataError, InputError
+from videoexpert.evaluation.ablation_report import mean_and_interval, summarise, to_markdown, write_report
+from videoexpert.training.ablation import TABLES, ablate, open_bench
+from videoexpert.training.ablation_data import DataBench, tokens_name
+from videoexpert.training.ablation_world import BENCHMARKS
+from videoexpert.training.recipe import EvaluationRecipe, load_recipe
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "ablation.yaml"
+STAGE = ["steps=1", "videos=2", "questions=2"]
+TOY = [
+    *(f"{stage}.{part}" for stage in ("warm_start", "base", "variant") for part in STAGE),
+    *("model.num_frames=8", "model.tokens_per_group=3", "model.key_tokens=2", "model.head_width=16"),
+    *("model.temporal_rank=4", "model.spatial_rank=4", "videos=2", "calibration_videos=2", "test_videos=2"),
+    *("language.hidden_size=32", "language.intermediate_size=48", "language.num_hidden_layers=1"),
+    "render_size=64",
+]
+
+
+class Counting:
+    """A bench whose scores are known and that counts what it is asked for."""
+
+    def __init__(self) -> None:
+        self.config = VideoExpertConfig.from_preset("paper").to_dict()
+        self.about = {"steps": 1}
+        self.trained: list[tuple[str, int]] = []
+
+    def prepare(self) -> None: ...
+
+    def train(self, fields, seed, folder):
+        self.trained.append((json.dumps(dict(fields)), seed))
+        if fields.get("fusion") == "attention" and len(self.trained) == 4:
+            raise KeyboardInterrupt  # as a kill in the middle
+        return folder
+
+    def score(self, model, folder):
+        return {"qvhighlights/R1@0.5": 50.0 + int(model.name.removeprefix("seed")), "youcook2/CIDEr": 2.0}
+
+
+def test_rows_are_what_the_paper_varies():
+    config = VideoExpertConfig.from_preset("paper").to_dict()
+    fields = {name: [dict(v.fields) for v in table(config).variants] for name, table in TABLES.items()}
+    assert fields["fusion"] == [{"fusion": "none"}, {}, {"fusion": "concat"}, {"fusion": "attention"}]
+    assert fields["head"] == [{}, {"times": "text"}]
+    assert fields["components"][1:4] == [
+        {"spatial_tokens": "random"},
+        {"spatial_tokens": "none"},
+        {"experts": "shared"},
+    ]
+    assert fields["spatial"] == [
+        {"spatial_tokens": "none"},
+        {},
+        {"tokens_per_group": 128, "key_tokens": 56},
+        {"groups": 8},
+        {"groups": 8, "tokens_per_group": 128, "key_tokens": 56},
+    ]
+    assert fields["ranks"] == [
+        {"temporal_rank": 0, "spatial_rank": 64},
+        {"temporal_rank": 16, "spatial_rank": 48},
+        {},
+        {"temporal_rank": 48, "spatial_rank": 16},
+        {"temporal_rank": 64, "spatial_rank": 0},
+    ]
+    for name, table in TABLES.items():
+        for variant in table(config).variants:  # each is a config that there is
+            VideoExpertConfig.from_preset("paper", **variant.fields)
+        assert table(config).reference in [v.name for v in table(config).variants], name
+
+
+def test_papers_numbers_stand_at_their_metric():
+    config = VideoExpertConfig.from_preset("paper").to_dict()
+    concat = TABLES["fusion"](config).variants[2].paper
+    assert concat["qvhighlights/mAP"] == 30.4
+    assert concat["nextgqa/IoU@0.5"] == 21.2
+    one_lora = TABLES["components"](config).variants[3].paper
+    assert (one_lora["youcook2/CIDEr"], one_lora["nextgqa/Acc@GQA"]) == (3.6, 18.5)
+
+
+def test_runs_are_resumed_and_shared_between_tables(tmp_path):
+    bench = Counting()
+    with pytest.raises(KeyboardInterrupt):
+        ablate("fusion", bench, 1, tmp_path, log=lambda _: None)
+    assert len(bench.trained) == 4
+    found = ablate("fusion", bench, 1, tmp_path, log=lambda _: None)
+    assert len(bench.trained) == 5  # only the one that was cut off
+    ablate("head", bench, 2, tmp_path, log=lambda _: None)
+    assert bench.trained[5:] == [("{}", 2), ('{"times": "text"}', 1), ('{"times": "text"}', 2)]
+    assert [row["scores"][0]["qvhighlights/R1@0.5"] for row in found["rows"]] == [51.0] * 4
+
+
+def test_means_and_intervals_by_hand():
+    assert mean_and_interval([4.0]) == (4.0, None)
+    mean, half = mean_and_interval([1.0, 2.0, 3.0])
+    assert mean == 2.0
+    assert half == pytest.approx(4.303 * (1 / 3) ** 0.5)  # t of two degrees, s = 1
+
+
+def test_the_report_says_what_was_found(tmp_path):
+    summary = write_report(ablate("head", Counting(), 3, tmp_path, log=lambda _: None), tmp_path)
+    assert summary == json.loads((tmp_path / "head.json").read_text())
+    text = (tmp_path / "head.md").read_text()
+    half = 4.303 * (1 / 3) ** 0.5
+    assert f"| Ours | 52.0 ± {half:.1f} |" in text
+    assert "| w/o temporal head | 43.6 |" in text  # the paper's
+    assert (tmp_path / "head.png").stat().st_size > 5000
+    assert text == to_markdown(summarise(summary))
+
+
+def test_a_table_that_is_none_is_told(tmp_path):
+    with pytest.raises(InputError, match="the table is 'size', expected one of fusion, components"):
+        ablate("size", Counting(), 1, tmp_path)
+    with pytest.raises(InputError, match="seeds is 0"):
+        ablate("head", Counting(), 0, tmp_path)
+
+
+def test_the_world_bench_trains_each_variant_on_one_frozen_base(tmp_path, capsys):
+    """Toy sizes, but every stage: base, variant, store of mp4 files, four benchmarks, table and picture."""
+    options = [arg for value in TOY for arg in ("--set", value)]
+    call = ["ablate", "head", "--recipe", str(RECIPE), "--out", str(tmp_path / "a"), *options]
+    assert main(call) == 0
+    printed = capsys.readouterr().out
+    assert "| w/o temporal head |" in printed
+    runs = tmp_path / "a" / "runs"
+    models = {
+        name: load_file(runs / name / "seed1/model/model.safetensors") for name in ("default", "times=text")
+    }
+    base = torch.load(tmp_path / "a" / "base.pt", weights_only=True)["model"]
+    for weights in models.values():
+        frozen = [name for name in weights if name.startswith("language.") and ".base." in name]
+        assert frozen
+        assert all(torch.equal(weights[name], base[name]) for name in frozen)
+    assert any(name.startswith("head.") for name in models["default"])
+    assert not any(name.startswith("head.") for name in models["times=text"])
+    scores = json.loads((runs / "times=text/seed1/scores.json").read_text())
+    assert {name.split("/")[0] for name in scores} == set(BENCHMARKS)
+    before = (runs / "default/seed1/scores.json").stat().st_mtime_ns
+    assert main(call) == 0  # nothing is done twice
+    assert (runs / "default/seed1/scores.json").stat().st_mtime_ns == before
+    assert main([*call, "--set", "level=2"]) == 2
+    assert "holds an ablation of another recipe" in capsys.readouterr().err
+
+
+def test_a_training_recipe_names_the_store_a_variant_needs(tmp_path, bases, annotations):
+    recipe = make_recipe(bases, annotations)
+    with pytest.raises(InputError, match="the recipe has no evaluation"):
+        DataBench(recipe)
+    for source in recipe.data:
+        source.features = str(tmp_path / "{tokens}")
+    recipe.evaluation = [
+        EvaluationRecipe(benchmark="charades-sta", annotations="x", features=str(tmp_path / "{tokens}"))
+    ]
+    bench = open_bench(recipe, tmp_path / "out")
+    assert tokens_name(bench.config) == "compress-2x3"
+    with pytest.raises(InputError, match=r"compress-4x3 is no feature store; make it with .*--set groups=4 "):
+        bench.train({"groups": 4}, 1, tmp_path / "run")
+    with pytest.raises(InputError, match=r"/none is no feature store; .*--set spatial_tokens=none "):
+        bench.train({"spatial_tokens": "none"}, 1, tmp_path / "run")
+
+
+def test_faults_of_an_ablation_recipe_are_told_at_once(tmp_path):
+    fields = yaml.safe_load(RECIPE.read_text()) | {"levle": 2, "videos": "many"}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(fields))
+    with pytest.raises(DataError, match=r"has 2 faults[\s\S]*videos[\s\S]*levle is no field"):
+        load_recipe(tmp_path / "r.yaml")
