@@ -15,6 +15,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def main() -> int:
         "hardware": f"{os.cpu_count()} CPU cores, {platform.machine()}, no GPU",
         "minutes": round((time.time() - began) / 60, 1),
         "absence": absence(args.out / "charades-sta", world, args.model),
+        "captions": {"events described": described(args.out / "youcook2", world)},
         "results": {b: table(r, SHOWN[b]) for b, r in results.items()},
         "controls": {n: table(r, SHOWN["charades-sta"]) for n, r in charades.items()},
     }
@@ -120,9 +122,7 @@ def absence(out: Path, world: Path, model: str | None) -> dict[str, float]:
         truth[f"{video}_{number}"] = (float(start), float(end))
     right = []
     for row in rows:
-        best, (start, end) = row["moments"][0], truth[row["id"]]
-        both = max(0.0, min(best["end"], end) - max(best["start"], start))
-        right.append(both / max(best["end"] - best["start"] + end - start - both, 1e-9) >= 0.5)
+        right.append(overlap(row["moments"][0], truth[row["id"]]) >= 0.5)
     scores = [row["moments"][0]["score"] for row in rows]
     present = [row["presence"] for row in rows]
     absent, said = [], []
@@ -141,6 +141,29 @@ def absence(out: Path, world: Path, model: str | None) -> dict[str, float]:
         "ECE of the first moment": 100
         * expected_calibration_error(torch.tensor(scores), torch.tensor(right, dtype=torch.float32)),
     }
+
+
+def described(out: Path, world: Path) -> float:
+    """Percent of events that a caption tells with the right thing and action, at a moment of IoU >= 0.5."""
+    rows = [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+    told = {row["video"]: row["moments"] for row in rows}
+    database = json.loads((world / "youcook2/youcookii_annotations_trainval.json").read_text())["database"]
+    found = []
+    for video, entry in database.items():
+        for event in entry["annotations"]:
+            found.append(
+                any(
+                    m["text"].rstrip(".") == event["sentence"] and overlap(m, event["segment"]) >= 0.5
+                    for m in told[video]
+                )
+            )
+    return 100 * sum(found) / len(found)
+
+
+def overlap(moment: dict[str, Any], window: Sequence[float]) -> float:
+    """IoU of a moment with a window in seconds."""
+    both = max(0.0, min(moment["end"], window[1]) - max(moment["start"], window[0]))
+    return both / max(moment["end"] - moment["start"] + window[1] - window[0] - both, 1e-9)
 
 
 def table(result: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -166,8 +189,8 @@ def show(report: dict[str, Any]) -> None:
                 text = "not computed" if value is None else f"{value:.1f}"
                 cells.append(f"{metric} {text}" + (f" [{bounds[0]:.1f}, {bounds[1]:.1f}]" if bounds else ""))
             print(f"  {name:14} " + "   ".join(cells))
-    print("\nabsence and calibration")
-    for name, value in report["absence"].items():
+    print("\nabsence, calibration and captions")
+    for name, value in {**report["absence"], **report["captions"]}.items():
         print(f"  {name}: {value:.1f}")
 
 

@@ -151,7 +151,7 @@ def test_the_world_bench_trains_each_variant_on_one_frozen_base(tmp_path, capsys
     assert main(call) == 0  # nothing is done twice
     assert (runs / "default/seed1/scores.json").stat().st_mtime_ns == before
     assert main([*call, "--set", "level=2"]) == 2
-    assert "holds an ablation of another recipe" in capsys.readouterr().err
+    assert "holds a run of another recipe" in capsys.readouterr().err
 
 
 def test_a_training_recipe_names_the_store_a_variant_needs(tmp_path, bases, annotations):

@@ -42,7 +42,12 @@ def test_the_recipes_are_there():
 def test_every_recipe_loads_and_dry_runs(name, bases, start):
     recipe = load_recipe(RECIPES / name)
     if recipe.kind == "shipped":
-        assert any("800" in line or "steps" in line for line in describe(recipe))
+        assert any(f"joint: {recipe.joint.steps:,} of" in line for line in describe(recipe))
+        return
+    if recipe.kind == "ablation":
+        lines = describe(recipe)
+        assert any(f"each variant: {recipe.variant.steps} of" in line for line in lines)
+        assert sum(line.startswith("table ") for line in lines) == 5
         return
     if recipe.model.start is not None:
         overrides = [f"model.start={start}"]

@@ -44,6 +44,8 @@ def train(
             typer.echo(line)
         return
     assert out is not None
+    if found.kind == "ablation":
+        raise InputError(f"{recipe} describes an ablation, not one run; give it to `videoexpert ablate`.")
     if found.kind == "shipped":
         from ..training.shipped import train_shipped
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InputError
-from .recipe import load_recipe, save_recipe
+from .recipe import claim
 
-RECIPE = "recipe.yaml"
 Scores = dict[str, float]  # "benchmark/metric" -> percent (or the metric's own unit)
 
 TG, DVC, GQA = "qvhighlights", "youcook2", "nextgqa"
@@ -212,10 +211,7 @@ def open_bench(recipe: Any, out: Path, *, log: Callable[[str], None] = print) ->
     """The bench of a recipe. Raises InputError for a kind without variants, or an ``out`` that another recipe began."""
     if recipe.kind not in ("ablation", "train"):
         raise InputError(f"a recipe of kind {recipe.kind} has no variants, expected ablation or train.")
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / RECIPE).exists() and load_recipe(out / RECIPE) != recipe:
-        raise InputError(f"{out} holds an ablation of another recipe ({out / RECIPE}); choose another --out.")
-    save_recipe(recipe, out / RECIPE)
+    claim(recipe, out)
     if recipe.kind == "ablation":
         from .ablation_world import WorldBench
 

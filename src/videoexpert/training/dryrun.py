@@ -17,6 +17,9 @@ from ..language.prompter import Prompter
 from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
 from ..types import VisualTokens
+from .ablation import TABLES
+from .ablation_world import AblationRecipe
+from .base import BaseRecipe
 from .dataset import Source, example, plan, read_samples, unusable
 from .recipe import Recipe, SourceRecipe
 from .run import make_schedule
@@ -79,7 +82,30 @@ class DryRun:
 
 def describe(recipe: Any, world: int = 1) -> list[str]:
     """Lines on any kind of recipe."""
-    return _shipped(recipe) if recipe.kind == "shipped" else dry_run(recipe, world).lines()
+    if recipe.kind == "train":
+        return dry_run(recipe, world).lines()
+    return _shipped(recipe) if recipe.kind == "shipped" else _ablation(recipe)
+
+
+def _ablation(recipe: AblationRecipe) -> list[str]:
+    """What `videoexpert ablate` shares between variants, trains for each, and which tables it knows."""
+    config = VideoExpertConfig.from_preset("paper", **recipe.model)
+    stages = [("warm start", recipe.warm_start), ("base", recipe.base), ("each variant", recipe.variant)]
+    found = [f"tokens   {config.num_frames} temporal and {config.num_spatial_tokens} spatial a video"]
+    found += [_stage(name, stage) for name, stage in stages]
+    found.append(f"data     {recipe.videos:,} videos rendered, {recipe.test_videos:,} to score on")
+    for name, make in TABLES.items():
+        variants = make(config.to_dict()).variants
+        found.append(f"table    {name}: " + ", ".join(variant.name for variant in variants))
+    return found
+
+
+def _stage(name: str, stage: BaseRecipe) -> str:
+    trained = "with" if stage.train_language else "without"
+    return (
+        f"steps    {name}: {stage.steps:,} of {stage.videos} videos with up to {stage.questions} questions, "
+        f"{trained} the language model"
+    )
 
 
 def _shipped(recipe: ShippedRecipe) -> list[str]:
@@ -94,12 +120,7 @@ def _shipped(recipe: ShippedRecipe) -> list[str]:
         f"trains   a Llama of {language.num_hidden_layers} layers and width {language.hidden_size}, from scratch",
     ]
     stages = [(f"warm start {i}", stage) for i, stage in enumerate(recipe.warm_start, 1)]
-    for name, stage in (*stages, ("joint", recipe.joint), ("experts", recipe.experts)):
-        trained = "with" if stage.train_language else "without"
-        found.append(
-            f"steps    {name}: {stage.steps:,} of {stage.videos} videos with up to {stage.questions} questions, "
-            f"{trained} the language model"
-        )
+    found += [_stage(*named) for named in (*stages, ("joint", recipe.joint), ("experts", recipe.experts))]
     return [*found, f"data     {recipe.videos:,} videos rendered, {recipe.calibration_videos:,} to calibrate"]
 
 

@@ -13,6 +13,7 @@ from ..config import PRESETS, VideoExpertConfig
 from ..data.readers import BENCHMARKS
 from ..errors import DataError, InputError
 
+RECIPE = "recipe.yaml"  # in the folder of a run
 # Fields of VideoExpertConfig that the base models or the tokenizer decide.
 DERIVED = (
     "vision_config",
@@ -150,6 +151,15 @@ def save_recipe(recipe: BaseModel, file: Path) -> None:
     part.replace(file)
 
 
+def claim(recipe: BaseModel, out: Path) -> None:
+    """Save the resolved recipe as ``out/recipe.yaml``; raises InputError for an ``out`` that another recipe began."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / RECIPE).exists():
+        save_recipe(recipe, out / RECIPE)
+    elif load_recipe(out / RECIPE) != recipe:
+        raise InputError(f"{out} holds a run of another recipe ({out / RECIPE}); choose another --out.")
+
+
 def _override(raw: dict[str, Any], text: str) -> str | None:
     """Set one dotted key; a sentence where that cannot be done."""
     key, separator, value = text.partition("=")
@@ -261,6 +271,7 @@ __all__ = [
     "Recipe",
     "SourceRecipe",
     "TrainingRecipe",
+    "claim",
     "from_mapping",
     "load_recipe",
     "save_recipe",

@@ -19,7 +19,8 @@ from ..errors import InputError
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from .dataset import MicroBatches, Pick, Source, TokenSource, open_source, plan, read_samples
-from .recipe import Recipe, SourceRecipe, load_recipe, save_recipe
+from .recipe import RECIPE, Recipe, SourceRecipe, claim
+from .sharded import make_shardable
 from .trainer import (
     VideoExpertTrainer,
     arguments,
@@ -30,7 +31,7 @@ from .trainer import (
     set_trained,
 )
 
-RECIPE, MODEL, LOG = "recipe.yaml", "model", "log.json"
+MODEL, LOG = "model", "log.json"
 DATA = "data"  # what `finetune` prepares in the run's folder
 Stores = Mapping[str, TokenSource]  # by the name that a source gives under ``features``
 
@@ -67,7 +68,7 @@ def train(
     set_seed(recipe.seed)  # the new parts start the same in every process and every run
     model, tokenizer = open_model(recipe)
     names = set_trained(model, recipe.model.train)
-    model._no_split_modules = list(model.language._no_split_modules or [])  # what FSDP wraps
+    make_shardable(model)
     if recipe.training.gradient_checkpointing:
         enable_gradient_checkpointing(model)
     prompter = Prompter(model.config, tokenizer)
@@ -98,12 +99,9 @@ def begin(recipe: Recipe, out: Path) -> None:
     """Take ``out`` for this recipe: clean up after a killed process, refuse another recipe's run."""
     out.mkdir(parents=True, exist_ok=True)
     clean(out)
-    if not (out / RECIPE).exists():
-        if any(entry.name != DATA for entry in out.iterdir()):
-            raise InputError(f"{out} holds other files, expected a new folder or a run to go on with.")
-        save_recipe(recipe, out / RECIPE)
-    elif load_recipe(out / RECIPE) != recipe:
-        raise InputError(f"{out} holds a run of another recipe ({out / RECIPE}); choose another --out.")
+    if not (out / RECIPE).exists() and any(entry.name != DATA for entry in out.iterdir()):
+        raise InputError(f"{out} holds other files, expected a new folder or a run to go on with.")
+    claim(recipe, out)
 
 
 def open_model(recipe: Recipe) -> tuple[VideoExpertModel, Any]:
@@ -182,9 +180,7 @@ def finish(trainer: VideoExpertTrainer, out: Path) -> Path:
     """Write ``out/model``, the best or the last, and the log."""
     model, config = trainer.bare, trainer.bare.config
     adapter_only = bool(config.vision_name and config.language_name)
-    tensors = trainer.trained_tensors() if adapter_only else None
-    if not adapter_only and trainer.is_fsdp_enabled:
-        tensors = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    tensors = trainer.tensors(trainer.trained if adapter_only else None)
     if trainer.args.should_save:
         checkpoint.save(model, trainer.tokenizer, out / MODEL, adapter_only=adapter_only, tensors=tensors)
         part = out / f".{LOG}.part"

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, LlamaConfig
 
 from .. import checkpoint
 from ..config import VideoExpertConfig
-from ..data.synthetic.language import absent_query
+from ..data.synthetic.language import ABSENT_QUERIES, absent_query
 from ..data.synthetic.samples import true_queries
 from ..grounding.calibration import fit, fit_absent_threshold
 from ..grounding.decoding import decode_moments, interval_iou
@@ -28,6 +28,7 @@ from ..types import VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
 from .base import STATE_DIMS, BaseRecipe, StateSource, VideoSource, quick_scores, train_base
+from .recipe import claim
 from .rendered import RenderedSource, RenderRecipe, build
 from .tokenizer import train_tokenizer
 from .towers import TowerRecipe, train_tower
@@ -55,8 +56,11 @@ class ShippedRecipe(BaseModel):
 
 
 def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
-    """Run (or resume) every stage in ``out``; the finished model folder is ``out/model``."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Run (or resume) every stage in ``out``; the finished model folder is ``out/model``.
+
+    Raises InputError for an ``out`` that another recipe began.
+    """
+    claim(recipe, out)
     tokenizer = _tokenizer(out / "tokenizer")
     clip_folder = out / "tower" / "clip"
     if not clip_folder.exists():
@@ -185,7 +189,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
     for index in range(len(held)):
         script, tokens = held[index]
         asked: list[tuple[str, tuple[Any, ...]]] = [*true_queries(script, random.Random(index))]
-        absent = [absent_query(script, random.Random(f"{index}-{k}")) for k in range(3)]
+        absent = [absent_query(script, random.Random(f"{index}-{k}")) for k in range(ABSENT_QUERIES)]
         asked.extend((query, ()) for query in absent if query)
         head = model.locate(_prefix(model, prompter, tokens), [prompter.grounding(q) for q, _ in asked])
         for i, (_, windows) in enumerate(asked):

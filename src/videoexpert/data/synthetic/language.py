@@ -46,6 +46,7 @@ SENTENCES = (
 )
 HELD_OUT_SENTENCES = ("a {shape} that is {colour} {verb}", "{thing} that {verb}")
 NUM_CHOICES = 5
+ABSENT_QUERIES = 2  # false sentences that are asked of each video
 
 
 @dataclass(frozen=True)

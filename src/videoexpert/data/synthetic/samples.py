@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..samples import Sample
-from .language import absent_query, caption_of, query_for, questions_of, windows_of
+from .language import ABSENT_QUERIES, absent_query, caption_of, query_for, questions_of, windows_of
 from .world import Script
 
 
 def samples_of(
-    script: Script, rng: random.Random, *, held_out: bool = False, absent: int = 2
+    script: Script, rng: random.Random, *, held_out: bool = False, absent: int = ABSENT_QUERIES
 ) -> list[Sample]:
     """All samples of a video: one query for each thing and action, ``absent`` false ones, captions, questions."""
     common: dict[str, Any] = {"video": script.id, "duration_s": script.duration}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from .language import absent_query, caption_of, questions_of
+from .language import ABSENT_QUERIES, absent_query, caption_of, questions_of
 from .render import render
 from .samples import true_queries
 from .world import FRAME_RATE, LEVELS, SHIPPED_LEVEL, Script, frame_times, sample_script
@@ -154,7 +154,8 @@ def _queries(recipe: WorldRecipe, index: int, script: Script, salt: str) -> list
 def _absent(recipe: WorldRecipe, index: int, script: Script) -> list[str]:
     rng = random.Random(f"absent-{recipe.words(index).random()}")
     made = [
-        absent_query(script, rng, held_out=_is_test(recipe, index) and rng.random() < 0.5) for _ in range(2)
+        absent_query(script, rng, held_out=_is_test(recipe, index) and rng.random() < 0.5)
+        for _ in range(ABSENT_QUERIES)
     ]
     return [query for query in made if query is not None]
 
