@@ -182,10 +182,10 @@ def train_base(
     state_file: Path,
     *,
     log: Callable[[str], None] = print,
-    every: int = 100,
     check: Callable[[VideoExpertModel], str] | None = None,
 ) -> VideoExpertModel:
     """Train (or resume) one joint stage; with ``train_language`` off only the paper's parts move."""
+    every = log_interval(recipe.steps)
     torch.manual_seed(recipe.seed)
     width = model.language.get_input_embeddings().weight.shape[1]
     # One read-out for both kinds of state: what is asked and what happens are then said in the same directions,
@@ -247,6 +247,11 @@ def train_base(
             )
             _save(state_file, model, readout, optimisers, at + 1)
     return model.eval()
+
+
+def log_interval(steps: int) -> int:
+    """Steps between lines of the log, each with a saved state to resume from."""
+    return min(100, max(1, steps // 4))
 
 
 def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any], step: int) -> None:

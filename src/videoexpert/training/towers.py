@@ -238,9 +238,9 @@ def train_tower(
     folder: Path,
     *,
     log: Callable[[str], None] = print,
-    save_every: int = 100,
 ) -> CLIPModel:
     """Train (or resume) in ``folder``; returns the tower and leaves ``clip/`` and ``probe.json`` there."""
+    save_every = min(100, max(1, recipe.steps // 4))
     torch.manual_seed(recipe.seed)
     model = TowerTrainer(build_clip(recipe, tokenizer), tokenizer, recipe.projection)
     optimisers = build_optimiser(model, recipe.learning_rate)
