@@ -26,9 +26,10 @@ from ..grounding.decoding import decode_moments
 from ..model import VideoExpertModel
 from .dataset import MicroBatches
 from .recipe import Recipe, TrainingRecipe
+from .sharded import check_plugin, gathered_state, gathered_weights, load_state, spread
 
 PARTS = ("text", "indicator", "l1", "giou")  # losses, logged unweighted
-WEIGHTS = "model.safetensors"
+WEIGHTS, OPTIMIZER, SCHEDULER = "model.safetensors", "optimizer.pt", "scheduler.pt"
 UNFINISHED = ".part"  # checkpoints are written here and then moved
 
 
@@ -48,6 +49,8 @@ class VideoExpertTrainer(Trainer):
         self._sums: dict[str, Tensor] = {}
         self._folder = ""  # where a checkpoint is being written
         super().__init__(model=model, train_dataset=train, eval_dataset=valid, data_collator=_only, **options)
+        if self.is_fsdp_enabled:
+            check_plugin(self.accelerator.state.fsdp_plugin)
 
     # ------------------------------------------------------------------ losses
 
@@ -66,10 +69,16 @@ class VideoExpertTrainer(Trainer):
             if value is not None:
                 seen = torch.stack([value.detach().float(), torch.ones_like(value, dtype=torch.float32)])
                 self._sums[part] = self._sums.get(part, 0) + seen
-        if outputs.get("indicator_loss") is None and not self.is_fsdp_enabled:
+        if outputs.get("indicator_loss") is None and self.bare.head is not None:
             # no <LOC> here: the head still gets a gradient, of zero, or other processes would wait for it
             loss = loss + 0.0 * sum(p.sum() for p in self.bare.head.parameters() if p.requires_grad)
         return (loss, outputs) if return_outputs else loss
+
+    def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
+        """Autocast under FSDP too, where the Trainer trusts FSDP's own casts instead."""
+        if self.is_fsdp_enabled:
+            return self.accelerator.autocast()
+        return super().autocast_smart_context_manager(cache_enabled)
 
     def log(self, logs: dict[str, float], *rest: Any, **more: Any) -> None:
         """A line of the training log gets the mean of every part since the line before."""
@@ -168,19 +177,34 @@ class VideoExpertTrainer(Trainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Only what was trained; all processes take part."""
         folder = Path(output_dir or str(self.args.output_dir))
-        tensors = self.trained_tensors()
+        tensors = self.tensors(self.trained)
         if self.args.should_save:
             _write_trained(self.bare, self.tokenizer, tensors, folder)
         self.accelerator.wait_for_everyone()  # the others write their random states beside it
 
-    def trained_tensors(self) -> dict[str, Tensor]:
-        """Trained parameters by name, gathered where they are spread over processes."""
-        state = (
-            self.accelerator.get_state_dict(self.model_wrapped)
-            if self.is_fsdp_enabled
-            else self.bare.state_dict()
-        )
-        return {name: tensor for name, tensor in state.items() if name in self.trained}
+    def tensors(self, names: frozenset[str] | None = None) -> dict[str, Tensor]:
+        """Weights of these ``names``, or all; where they are spread over processes, whole in the first alone."""
+        return gathered_weights(self.bare, names, self.args.should_save)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if not self.is_fsdp_enabled:
+            return super()._save_optimizer_and_scheduler(output_dir)
+        assert self.optimizer is not None
+        assert self.lr_scheduler is not None
+        # accelerate would write the frozen base models beside it, at every checkpoint
+        packed = gathered_state(self.optimizer, self.args.should_save)
+        if self.args.should_save:
+            torch.save(packed, Path(output_dir) / OPTIMIZER)
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if not self.is_fsdp_enabled or checkpoint is None:
+            return super()._load_optimizer_and_scheduler(checkpoint)
+        assert self.optimizer is not None
+        assert self.lr_scheduler is not None
+        folder = Path(checkpoint)
+        load_state(self.optimizer, torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True))
+        self.lr_scheduler.load_state_dict(torch.load(folder / SCHEDULER, weights_only=True))
 
     def _get_output_dir(self, trial: Any) -> str:
         return self._folder or str(self.args.output_dir)
@@ -218,18 +242,11 @@ class VideoExpertTrainer(Trainer):
             _discard(run / f"checkpoint-{step}")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        if self.is_fsdp_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-        else:
-            read_trained(self.bare, Path(resume_from_checkpoint))
+        read_trained(self.bare, Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
-        if self.is_fsdp_enabled:
-            super()._load_best_model()
-        else:
-            read_trained(
-                self.bare, Path(str(self.args.output_dir)) / f"checkpoint-{self.state.best_global_step}"
-            )
+        best = f"checkpoint-{self.state.best_global_step}"
+        read_trained(self.bare, Path(str(self.args.output_dir)) / best)
 
 
 def arguments(recipe: Recipe, out: Path, steps: int, accumulation: int) -> TrainingArguments:
@@ -266,6 +283,7 @@ def arguments(recipe: Recipe, out: Path, steps: int, accumulation: int) -> Train
         disable_tqdm=not sys.stderr.isatty(),  # off a terminal each line of the log is printed instead
         report_to=_reporters(training),
     )
+    made.mixed_precision = "bf16" if made.bf16 else "no"  # the recipe decides, not accelerate's config file
     made._n_gpu = min(made.n_gpu, 1)  # one process, one device: more devices take torchrun, not DataParallel
     return made
 
@@ -335,7 +353,7 @@ def read_trained(model: VideoExpertModel, folder: Path) -> None:
         )
     with torch.no_grad():
         for name, tensor in stored.items():
-            state[name].copy_(tensor)
+            state[name].copy_(spread(tensor, state[name]))
 
 
 def _write_trained(model: VideoExpertModel, tokenizer: Any, tensors: dict[str, Tensor], folder: Path) -> None:
