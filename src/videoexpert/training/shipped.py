@@ -73,16 +73,11 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
     log("stage 2 of 5: small language model, perfect vision")
     torch.manual_seed(recipe.seed)
     model = VideoExpertModel(config, vision=vision)
-    states = StateSource(
-        1_000_000,
-        recipe.level,
-        config.num_frames,
-        (config.groups, config.tokens_per_group),
-        config.vision_width,
-        1,
-    )
+    sizes = (config.num_frames, (config.groups, config.tokens_per_group), config.vision_width)
+    states = StateSource(1_000_000, recipe.level, *sizes, seed=1)
+    check = _checker(prompter, StateSource(60, recipe.level, *sizes, seed=2))
     for number, stage in enumerate(recipe.warm_start, start=1):
-        train_base(model, prompter, states, stage, out / f"warm_start_{number}.pt", log=log)
+        train_base(model, prompter, states, stage, out / f"warm_start_{number}.pt", log=log, check=check)
 
     log("stage 3 of 5: render and encode")
     source = build(clip_folder, config, _render(recipe, recipe.videos, 1), out / "tokens", log=log)
