@@ -14,7 +14,13 @@ from training.conftest import make_recipe
 from videoexpert.apps.cli import main
 from videoexpert.config import VideoExpertConfig
 from videoexpert.errors import DataError, InputError
-from videoexpert.evaluation.ablation_report import mean_and_interval, summarise, to_markdown, write_report
+from videoexpert.evaluation.ablation_report import (
+    difference,
+    mean_and_interval,
+    summarise,
+    to_markdown,
+    write_report,
+)
 from videoexpert.training.ablation import TABLES, ablate, open_bench
 from videoexpert.training.ablation_data import DataBench, tokens_name
 from videoexpert.training.ablation_world import BENCHMARKS
@@ -107,6 +113,19 @@ def test_means_and_intervals_by_hand():
     mean, half = mean_and_interval([1.0, 2.0, 3.0])
     assert mean == 2.0
     assert half == pytest.approx(4.303 * (1 / 3) ** 0.5)  # t of two degrees, s = 1
+
+
+def test_differences_are_paired_by_seed():
+    summary = {
+        "table": "head",
+        "rows": [
+            {"name": "a", "scores": [{"x": 5.0}, {"x": 9.0}]},
+            {"name": "b", "scores": [{"x": 4.0}, {"x": 8.0}]},
+        ],
+    }
+    assert difference(summary, "a", "b", "x") == (1.0, 0.0)  # each seed by one, however far seeds lie apart
+    with pytest.raises(InputError, match="head has no y of a"):
+        difference(summary, "a", "b", "y")
 
 
 def test_the_report_says_what_was_found(tmp_path):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -26,6 +28,21 @@ def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
     variance = sum((v - mean) ** 2 for v in values) / (count - 1)
     quantile = T95[count - 2] if count - 2 < len(T95) else 1.96
     return mean, quantile * math.sqrt(variance / count)
+
+
+def difference(summary: dict[str, Any], one: str, other: str, metric: str) -> tuple[float, float | None]:
+    """Mean of row ``one`` minus row ``other`` over seeds, pair by pair, and half its 95% t-interval.
+
+    Raises InputError where a row or one of its scores is not there.
+    """
+    rows = {row["name"]: row["scores"] for row in summary["rows"]}
+    missing = [name for name in (one, other) if name not in rows or any(metric not in s for s in rows[name])]
+    if missing:
+        raise InputError(
+            f"{summary['table']} has no {metric} of {missing[0]}; its rows are {', '.join(rows)}."
+        )
+    pairs = zip(rows[one], rows[other], strict=True)
+    return mean_and_interval([a[metric] - b[metric] for a, b in pairs])
 
 
 def summarise(result: dict[str, Any]) -> dict[str, Any]:
@@ -139,4 +156,4 @@ def _panel(axes: Axes, summary: dict[str, Any], metric: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-__all__ = ["draw", "mean_and_interval", "summarise", "to_markdown", "write_report"]
+__all__ = ["difference", "draw", "mean_and_interval", "summarise", "to_markdown", "write_report"]
