@@ -1,0 +1,87 @@
+"""The page of evidence: verdicts follow from the numbers, and the text says what was not run."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).parents[2] / "benchmarks" / "evidence.py"
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    spec = importlib.util.spec_from_file_location("evidence", FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # dataclasses look their module up by name
+    import sys
+
+    sys.modules["evidence"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ([(5.0, 1.0), (2.0, 1.9)], "**reproduced**"),
+        ([(5.0, 1.0), (2.0, 2.1)], "partly: 1 of 2 clear"),
+        ([(0.5, 1.0), (-0.5, 1.0)], "**did not reproduce**: no clear difference"),
+        ([(-5.0, 1.0), (0.5, 1.0)], "**did not reproduce**: 1 of 2 clear the other way"),
+        ([(5.0, 1.0), (-5.0, 1.0)], "mixed"),
+        ([(5.0, None)], "**did not reproduce**: no clear difference"),  # one seed shows nothing
+    ],
+)
+def test_a_verdict_follows_from_the_intervals(evidence, differences, said):
+    assert evidence.verdict([("m", mean, half) for mean, half in differences]) == said
+
+
+def test_claims_name_what_was_not_run(evidence):
+    text = evidence.claims({})
+    assert text.count("| not run | - |") == len(evidence.CLAIMS)
+
+
+def test_a_claim_is_the_paired_difference(evidence):
+    metrics = evidence.CLAIMS[0].metrics
+    rows = [
+        {"name": "Ours", "scores": [dict.fromkeys(metrics, v) for v in (60.0, 70.0, 80.0)]},
+        {"name": "w/o temporal head", "scores": [dict.fromkeys(metrics, v) for v in (50.0, 59.0, 71.0)]},
+    ]
+    text = evidence.claims({"head": {"table": "head", "seeds": 3, "rows": rows}})
+    assert "charades-sta mIoU +10.0 ± 2.5" in text  # differences 10, 11, 9: t 4.303 * 1 / sqrt(3)
+    assert "| **reproduced** |" in text
+
+
+def test_every_claim_is_of_a_table_and_its_rows(evidence):
+    from videoexpert.training.ablation import TABLES
+    from videoexpert.training.recipe import load_recipe
+
+    config = {
+        **load_recipe(FILE.parents[1] / "recipes/ablation.yaml").model,
+        "fusion": "add",
+        "experts": "split",
+    }
+    for claim in evidence.CLAIMS:
+        table = TABLES[claim.table](config)
+        assert {claim.better, claim.worse} <= {v.name for v in table.variants}, claim.text
+        assert set(claim.metrics) <= set(table.metrics), claim.text
+
+
+def test_cells(evidence):
+    assert evidence.measure([1.0, 3.0, 2.0]) == "2.00 ± 2.48"
+    assert evidence.measure([{"bits": 0.5, "sd": 0.1}]) == "0.50"
+    assert evidence.measure([None]) == "-"
+    assert evidence.cell({"value": 80.04, "95%": [78.0, 82.06]}) == "80.0 [78.0, 82.1]"
+    assert evidence.cell({"value": None, "95%": None}) == "-"
+
+
+def test_the_card_shows_model_and_controls(evidence):
+    report = json.loads((FILE.parent / "results" / "heldout.json").read_text())
+    text = evidence.card(report)
+    for name in report["controls"]:
+        assert f"| {name} |" in text
+    assert f"weights {report['weights']}" in text
