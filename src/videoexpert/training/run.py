@@ -57,14 +57,26 @@ def train(
     ``stores`` stand in for feature stores on disk. Raises InputError for an ``out`` that another recipe began,
     DataError for data that cannot be trained on, CheckpointError for base models that cannot be loaded.
     """
-    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    if rank == 0:
+    if int(os.environ.get("RANK", "0")) == 0:
         begin(recipe, out)
     else:
         log = _silent
     if (out / MODEL).is_dir() and (out / LOG).exists():
         log(f"{out} is finished")
         return out / MODEL
+    trainer = make_trainer(recipe, out, stores=stores, log=log)
+    steps = checkpoint_steps(out)
+    if steps:
+        log(f"goes on after step {steps[-1]}")
+    trainer.train(resume_from_checkpoint=str(out / f"checkpoint-{steps[-1]}") if steps else None)
+    return finish(trainer, out)
+
+
+def make_trainer(
+    recipe: Recipe, out: Path, *, stores: Stores | None = None, log: Callable[[str], None] = print
+) -> VideoExpertTrainer:
+    """All that a run needs, before its first step; raises as ``train`` does."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
     set_seed(recipe.seed)  # the new parts start the same in every process and every run
     model, tokenizer = open_model(recipe)
     names = set_trained(model, recipe.model.train)
@@ -80,7 +92,7 @@ def train(
     valid = validation_of(recipe, model, prompter, stores)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     log(f"{count:,} parameters in {len(names)} tensors train for {schedule.steps} steps")
-    trainer = VideoExpertTrainer(
+    return VideoExpertTrainer(
         model,
         tokenizer,
         batches,
@@ -88,11 +100,6 @@ def train(
         args=arguments(recipe, out, schedule.steps, schedule.accumulation),
         callbacks=[*callbacks(recipe.training), *([_ValidateLast()] if valid else [])],
     )
-    steps = checkpoint_steps(out)
-    if steps:
-        log(f"goes on after step {steps[-1]}")
-    trainer.train(resume_from_checkpoint=str(out / f"checkpoint-{steps[-1]}") if steps else None)
-    return finish(trainer, out)
 
 
 def begin(recipe: Recipe, out: Path) -> None:
@@ -217,6 +224,7 @@ __all__ = [
     "described",
     "finish",
     "make_schedule",
+    "make_trainer",
     "open_model",
     "open_sources",
     "train",
