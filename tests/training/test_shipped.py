@@ -12,7 +12,14 @@ import yaml
 import videoexpert
 from videoexpert.data.synthetic.samples import samples_of
 from videoexpert.data.synthetic.world import ACTIONS, COLOURS, sample_script
-from videoexpert.training.base import asked_labels, dense_labels, state_vectors
+from videoexpert.training.base import (
+    CONTENT,
+    BaseBatches,
+    BaseRecipe,
+    asked_labels,
+    dense_labels,
+    state_vectors,
+)
 from videoexpert.training.optimiser import Muon, cosine_factor, orthogonalise
 from videoexpert.training.recipe import load_recipe
 from videoexpert.training.shipped import ShippedRecipe, train_shipped
@@ -125,6 +132,33 @@ def test_labels_say_what_the_script_says():
         asked = asked_labels(script, sample)
         assert len(asked) == (len(sample.windows) if sample.task == "caption" else 1)
         assert all(row.sum() == 1 and row.shape == (len(COLOURS) * len(ACTIONS),) for row in asked)
+
+
+class TestSamples:
+    """What a stage asks of a video."""
+
+    def drawn(self, **stage):
+        batches = BaseBatches(source=[], prompter=None, recipe=BaseRecipe(**stage))
+        scripts = [sample_script(random.Random(i), 2, f"v{i}") for i in range(60)]
+        return [s for i, script in enumerate(scripts) for s in batches._samples(script, random.Random(i))]
+
+    def test_a_share_of_the_questions_has_no_choices_and_keeps_its_answer(self):
+        asked = [s for s in self.drawn() if s.task == "grounded_qa"]
+        opened = [s for s in asked if not s.choices]
+        assert 0.1 < len(opened) / len(asked) < 0.3
+        assert all(s.answer and s.windows and s.choice is None for s in opened)
+
+    def test_content_never_says_when(self):
+        samples = self.drawn(tasks=CONTENT)
+        assert {s.task for s in samples} == {"qa"}
+        assert not any(s.windows for s in samples)
+        assert {s.answer for s in samples if s.choices == ("yes", "no")} == {"yes", "no"}
+        counted = next(s for s in samples if (s.query or "").startswith("count"))
+        numbers = [int(n) for n in (counted.answer or "").split(", ")]
+        assert numbers == list(range(numbers[0], numbers[0] + 8))
+
+    def test_tasks_are_those_of_the_stage(self):
+        assert {s.task for s in self.drawn(tasks=("grounding",))} == {"grounding"}
 
 
 def test_state_vectors_and_frame_labels_agree_on_who_is_there():

@@ -170,3 +170,8 @@ def captions_to_grounding(sample: Sample) -> list[Sample]:
         )
         for index, (window, caption) in enumerate(zip(sample.windows, sample.captions, strict=True))
     ]
+
+
+def without_choices(sample: Sample) -> Sample:
+    """A multiple-choice question as an open one: its answer stays."""
+    return replace(sample, choices=(), choice=None)

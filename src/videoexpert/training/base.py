@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from ..data.collate import collate, make_example
-from ..data.samples import Sample
+from ..data.samples import Sample, without_choices
 from ..data.synthetic.language import meaning
 from ..data.synthetic.samples import content_samples, samples_of
 from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
@@ -37,6 +37,7 @@ SLOT_WIDTH = 4 + len(SHAPES)  # a thing in the state vector: presence, x, y, siz
 STATE_DIMS = len(COLOURS) * SLOT_WIDTH
 
 
+OPEN_SHARE = 0.2  # of the questions are asked without their choices, so that open ones are answered too
 CONTENT = ("content",)  # tasks of a stage that teaches what happens and never when
 
 
@@ -171,7 +172,8 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
     def _samples(self, script: Script, rng: random.Random) -> list[Sample]:
         if self.recipe.tasks == CONTENT:
             return content_samples(script, rng)
-        return [s for s in samples_of(script, rng) if s.task in self.recipe.tasks]
+        wanted = [s for s in samples_of(script, rng) if s.task in self.recipe.tasks]
+        return [without_choices(s) if s.choices and rng.random() < OPEN_SHARE else s for s in wanted]
 
 
 def train_base(
