@@ -30,6 +30,7 @@ _HOMES = {
     "Evidence": "types",
     "VideoExpertError": "errors",
     "InputError": "errors",
+    "TrainingError": "errors",
     "VideoError": "errors",
     "CheckpointError": "errors",
     "DataError": "errors",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 import videoexpert
 from videoexpert.data.synthetic.samples import samples_of
 from videoexpert.data.synthetic.world import ACTIONS, COLOURS, sample_script
+from videoexpert.errors import TrainingError
 from videoexpert.training.base import (
     CONTENT,
     BaseBatches,
@@ -23,7 +25,7 @@ from videoexpert.training.base import (
 from videoexpert.training.optimiser import Muon, cosine_factor, orthogonalise
 from videoexpert.training.recipe import load_recipe
 from videoexpert.training.shipped import ShippedRecipe, train_shipped
-from videoexpert.training.towers import COLOUR_INDEX, frame_labels
+from videoexpert.training.towers import COLOUR_INDEX, TowerRecipe, check_probes, frame_labels
 from videoexpert.video import bin_centres
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "shipped.yaml"
@@ -132,6 +134,16 @@ def test_labels_say_what_the_script_says():
         asked = asked_labels(script, sample)
         assert len(asked) == (len(sample.windows) if sample.task == "caption" else 1)
         assert all(row.sum() == 1 and row.shape == (len(COLOURS) * len(ACTIONS),) for row in asked)
+
+
+def test_a_tower_that_sees_too_little_stops_the_run(tmp_path):
+    recipe = toy_recipe()
+    recipe.tower.at_most, recipe.tower.at_least = {"position_px": 0.5}, {"direction": 0.99}
+    with pytest.raises(TrainingError, match=r"position_px \d+\.\d+, asked 0.5 at most; direction"):
+        train_shipped(recipe, tmp_path, log=lambda _: None)
+    assert not (tmp_path / "tower" / "clip").exists()
+    found = json.loads((tmp_path / "tower" / "probe.json").read_text())
+    check_probes(TowerRecipe(at_most={"size_px": found["size_px"]}), found)  # just reached
 
 
 class TestSamples:

@@ -7,11 +7,12 @@ read-out of every thing's state from the class token, and a label for every patc
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
 from ..data.synthetic.language import frame_caption
 from ..data.synthetic.render import render
 from ..data.synthetic.world import COLOURS, SHAPES, Script, sample_script, states_at
+from ..errors import TrainingError
 from ..vision.preprocess import Preprocessor
 from .optimiser import build_optimiser, cosine_factor, set_learning_rate
 
@@ -51,6 +53,10 @@ class TowerRecipe:
     frames: int = 6  # of each script
     learning_rate: float = 3e-3
     seed: int = 1
+    at_most: dict[str, float] = field(
+        default_factory=dict
+    )  # probe -> what must be reached for the run to go on
+    at_least: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -239,7 +245,11 @@ def train_tower(
     *,
     log: Callable[[str], None] = print,
 ) -> CLIPModel:
-    """Train (or resume) in ``folder``; returns the tower and leaves ``clip/`` and ``probe.json`` there."""
+    """Train (or resume) in ``folder``; returns the tower and leaves ``clip/`` and ``probe.json`` there.
+
+    Raises TrainingError where the finished tower misses one of the recipe's probes: no later stage sees what the
+    class tokens do not tell.
+    """
     save_every = min(100, max(1, recipe.steps // 4))
     torch.manual_seed(recipe.seed)
     model = TowerTrainer(build_clip(recipe, tokenizer), tokenizer, recipe.projection)
@@ -274,8 +284,23 @@ def train_tower(
             }
             torch.save(saved, state_file.with_suffix(".tmp"))
             state_file.with_suffix(".tmp").replace(state_file)
+    found = probe(model, recipe)
+    (folder / "probe.json").write_text(json.dumps(found, indent=1) + "\n")
+    check_probes(recipe, found)
     model.clip.save_pretrained(folder / "clip")
     return model.clip
+
+
+def check_probes(recipe: TowerRecipe, found: dict[str, float]) -> None:
+    """Raises TrainingError that names every probe which the recipe asks for and the tower misses."""
+    missed = [f"{name} {found[name]:.3f}, asked {wanted:g} at most"
+              for name, wanted in recipe.at_most.items() if not found[name] <= wanted]  # fmt: skip
+    missed += [f"{name} {found[name]:.3f}, asked {wanted:g} at least"
+               for name, wanted in recipe.at_least.items() if not found[name] >= wanted]  # fmt: skip
+    if missed:
+        raise TrainingError(
+            f"the vision tower does not see enough ({'; '.join(missed)}); give it more tower.steps."
+        )
 
 
 class _Batches(Dataset[FrameBatch]):
