@@ -10,7 +10,14 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = ("score_speed.py", "query_speed.py", "encode_throughput.py")
+SCRIPTS = (
+    "score_speed.py",
+    "query_speed.py",
+    "encode_throughput.py",
+    "training_speed.py",
+    "backbone_speed.py",
+    "spatial_tokens.py",
+)
 
 
 def main() -> int:

@@ -84,11 +84,11 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     }
     for workers in WORKERS:
         label = f"{workers} worker{'' if workers == 1 else 's'}"
-        packed, unpacked = rate[True, workers], rate[False, workers]
-        ratios = [a / b for a, b in zip(packed, unpacked, strict=True)]
+        with_one, with_many = rate[True, workers], rate[False, workers]
+        ratios = [a / b for a, b in zip(with_one, with_many, strict=True)]
         report |= {
-            f"packed, {label}, samples/s": statistics.median(packed),
-            f"unpacked, {label}, samples/s": statistics.median(unpacked),
+            f"packed, {label}, samples/s": statistics.median(with_one),
+            f"unpacked, {label}, samples/s": statistics.median(with_many),
             f"packed over unpacked, {label}": statistics.median(ratios),
             f"packed, {label}, share of a step spent waiting for data": statistics.median(
                 waiting[True, workers]
