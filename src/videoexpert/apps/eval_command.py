@@ -77,7 +77,7 @@ def evaluate(
     system = _system(
         benchmark, videos, features, model, device, baseline, train_annotations, clip, control, batch_size
     )
-    with _bar(benchmark) as progress:
+    with progress_bar(benchmark) as progress:
         outcome = run(
             benchmark, system, annotations, videos, out, split=split, limit=limit, progress=progress
         )
@@ -168,7 +168,7 @@ def _train_split(benchmark: str) -> str:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar with the time left, on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None

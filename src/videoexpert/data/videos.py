@@ -32,6 +32,11 @@ class VideoFolder:
                 self._files.setdefault(file.name, file)
                 self._files.setdefault(file.stem, file)
 
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that is taken for a video, in order."""
+        return sorted(set(self._files.values()))
+
     def find(self, video: str) -> Path | None:
         """The file of a video id, file name or path below the folder; None where there is none."""
         direct = self.folder / video

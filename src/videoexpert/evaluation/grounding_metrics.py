@@ -159,7 +159,9 @@ def match_predictions(
         if query is None or not (rules.official or _agrees(prediction, query)):
             named = by_text.get(_text_key(prediction.video or "", prediction.query or ""), [])
             free = [candidate for candidate in named if candidate.id not in taken] or named
-            same_video = query is not None and _stem(query.video) == _stem(prediction.video or query.video)
+            same_video = query is not None and video_stem(query.video) == video_stem(
+                prediction.video or query.video
+            )
             query = free[0] if free else query if same_video else None
         if query is None:
             extra.append(prediction.id or f"{prediction.video}: {prediction.query}")
@@ -173,13 +175,13 @@ def match_predictions(
 
 def _agrees(prediction: Prediction, query: Query) -> bool:
     """Whether the row's own video and text, where it has them, are those of the query its id names."""
-    video_agrees = prediction.video is None or _stem(prediction.video) == _stem(query.video)
+    video_agrees = prediction.video is None or video_stem(prediction.video) == video_stem(query.video)
     text_agrees = prediction.query is None or _plain(prediction.query) == _plain(query.text)
     return video_agrees and text_agrees
 
 
 def _text_key(video: str, text: str) -> tuple[str, str]:
-    return _stem(video), _plain(text)
+    return video_stem(video), _plain(text)
 
 
 @lru_cache(maxsize=100_000)
@@ -188,7 +190,8 @@ def _plain(text: str) -> str:
 
 
 @lru_cache(maxsize=100_000)  # videos repeat, once for each of their queries
-def _stem(video: str) -> str:
+def video_stem(video: str) -> str:
+    """A video's id, whether it was written as id, as file name or as path."""
     base = os.path.basename(video)
     stem, ending = os.path.splitext(base)
     return stem if ending.lower() in _MEDIA_ENDINGS else base

@@ -27,7 +27,7 @@ def render(result: dict[str, Any], style: str = "table") -> str:
         raise InputError(f"format is {style!r}, expected one of {', '.join(FORMATS)}.")
     if style == "json":
         return json.dumps(result, indent=2, allow_nan=False)
-    draw = _markdown if style == "markdown" else _aligned
+    draw = markdown if style == "markdown" else aligned
     heading = "## {}" if style == "markdown" else "{}"
     bullet = "- {}" if style == "markdown" else "  {}"
     run = result["run"]
@@ -83,7 +83,8 @@ def _some(ids: Sequence[str]) -> str:
     return ", ".join(ids[:_IDS_SHOWN]) + (", ..." if len(ids) > _IDS_SHOWN else "")
 
 
-def _aligned(header: Sequence[str], rows: Rows) -> str:
+def aligned(header: Sequence[str], rows: Rows) -> str:
+    """A table for the terminal: names to the left, everything else to the right."""
     table = [list(header), *rows]
     widths = [max(len(line[column]) for line in table) for column in range(len(header))]
     text_columns = [i for i, name in enumerate(header) if name in ("metric", "method", "setting")]
@@ -98,7 +99,8 @@ def _aligned(header: Sequence[str], rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def _markdown(header: Sequence[str], rows: Rows) -> str:
+def markdown(header: Sequence[str], rows: Rows) -> str:
+    """The same table in Markdown."""
     lines = ["| " + " | ".join(cells) + " |" for cells in [list(header), *rows]]
     lines.insert(1, "|" + "---|" * len(header))
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from ..data.features import FeatureStore, video_key
 from ..data.readers import read
-from ..data.samples import CLIP_S, Dataset, Sample
+from ..data.samples import CLIP_S, Dataset, Sample, captions_to_grounding
 from ..data.videos import VideoFolder
 from ..errors import DataError, InputError, VideoError, VideoExpertError
 from .score import score
@@ -60,6 +60,7 @@ def evaluate(
     *,
     split: str | None = None,
     limit: int | None = None,
+    sentences: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Answer every sample of a benchmark and score the answers; ``progress`` hears (done, all) samples.
@@ -68,16 +69,26 @@ def evaluate(
     videos       folder with the videos, named by id; None for a system that opens no files (``StoredModel``)
     out          folder for predictions.jsonl, result.json and, for QVHighlights, submission.zip
     limit        only the first so many samples; the result then says so and counts no other as missing
+    sentences    activitynet-captions: its sentences are queries to find, not captions to give
 
     Raises InputError for a benchmark that is not answered from videos, or an ``out`` that another run began.
     """
     if benchmark not in ANSWERED:
         raise InputError(f"eval answers {', '.join(ANSWERED)}, got {benchmark!r}.")
+    if sentences and benchmark != "activitynet-captions":
+        raise InputError(
+            f"sentences are queries in activitynet-captions only, not in {benchmark}; leave it out."
+        )
     dataset = read(benchmark, annotations, split=split)
-    samples = list(dataset.samples)[:limit]
+    samples = list(dataset.samples)
+    if sentences:
+        captions = [sample for sample in samples if sample.task == "caption"]
+        samples = [query for sample in captions for query in captions_to_grounding(sample)]
+    samples = samples[:limit]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     run = describe_run(benchmark, system, dataset, limit, len(samples))
+    run |= {"task": "grounding"} if sentences else {}
     _begin(folder / "run.json", run)
     predictions = folder / PREDICTIONS
     done = _finished(predictions)

@@ -128,39 +128,51 @@ def _check_call(benchmark: str, files: Files) -> None:
         )
 
 
-def _locate(path: Path, split: str | None, pattern: str, splits: Sequence[str]) -> Path:
-    """The file itself, or the original name in a folder: of ``split``, else the first of ``splits`` there."""
+# original file names, and the splits that are tried in this order where none is named
+_LAYOUTS = {
+    "charades-sta": ("charades_sta_{}.txt", ("test", "train")),
+    "qvhighlights": ("highlight_{}_release.jsonl", ("val", "train")),
+    "activitynet-captions": ("{}.json", ("val_1", "val_2", "train")),
+    "nextqa": ("{}.csv", ("val", "test", "train")),
+    "nextgqa": ("gsub_{}.json", ("test", "val")),
+}
+
+
+def annotation_file(benchmark: str, path: Path, split: str | None) -> Path:
+    """The file itself, or the original name in a folder: of ``split``, else the first usual one there."""
     from ..data.readers.files import locate
 
-    return locate(path, [pattern.format(name) for name in ([split] if split else splits)])
+    pattern, usual = _LAYOUTS[benchmark]
+    if benchmark == "activitynet-captions":
+        split = {"val": "val_1", "test": "val_2"}.get(split or "", split)
+    return locate(path, [pattern.format(name) for name in ([split] if split else usual)])
 
 
 def _charades(files: Files, rules: Rules) -> list[Scored]:
     from .grounding_metrics import score_files
 
-    annotations = _locate(files.annotations[0], files.split, "charades_sta_{}.txt", ("test", "train"))
+    annotations = annotation_file("charades-sta", files.annotations[0], files.split)
     return [score_files(files.predictions, annotations, rules)]
 
 
 def _qvhighlights(files: Files, rules: Rules) -> list[Scored]:
     from .qvhighlights import score_files
 
-    annotations = _locate(files.annotations[0], files.split, "highlight_{}_release.jsonl", ("val", "train"))
+    annotations = annotation_file("qvhighlights", files.annotations[0], files.split)
     return [score_files(files.predictions, annotations, rules)]
 
 
 def _nextqa(files: Files, rules: Rules) -> list[Scored]:
     from .gqa import score_nextqa_files
 
-    annotations = _locate(files.annotations[0], files.split, "{}.csv", ("val", "test", "train"))
+    annotations = annotation_file("nextqa", files.annotations[0], files.split)
     return [score_nextqa_files(files.predictions, annotations, rules)]
 
 
 def _nextgqa(files: Files, rules: Rules) -> list[Scored]:
     from .gqa import score_nextgqa_files
 
-    folder = files.annotations[0]
-    annotations = _locate(folder, files.split, "gsub_{}.json", ("test", "val"))
+    annotations = annotation_file("nextgqa", files.annotations[0], files.split)
     questions = files.questions or _questions_beside(annotations)
     return [score_nextgqa_files(files.predictions, annotations, rules, files.answers, questions)]
 
@@ -188,9 +200,7 @@ def _activitynet(files: Files, rules: Rules) -> list[Scored]:
     from .caption_scoring import tasks_in
     from .grounding_metrics import score_files
 
-    names = ("val_1", "val_2", "train")
-    split = {"val": "val_1", "test": "val_2"}.get(files.split or "", files.split)
-    located = tuple(_locate(path, split, "{}.json", names) for path in files.annotations)
+    located = tuple(annotation_file("activitynet-captions", path, files.split) for path in files.annotations)
     tasks = tasks_in(files.predictions)
     scored = []
     if "grounding" in tasks:

@@ -280,8 +280,8 @@ def _lane(
     for moment, rank in lane:
         first = rank == 0 or not ranked
         width = max(moment.end - moment.start, 0.002 * span)  # a moment of no length is still seen
-        bar = {"height": 0.62, "color": colour, "alpha": 0.95 if first else 0.45, "linewidth": 0}
-        axes.barh(0.5, width, left=moment.start, **bar)
+        strength = 0.95 if first else 0.45
+        axes.barh(0.5, width, left=moment.start, height=0.62, color=colour, alpha=strength, linewidth=0)
         if not texts or not texts[rank]:
             continue
         if moment.end + room * span <= edges[1]:
