@@ -109,6 +109,9 @@ class VideoExpertConfig(PreTrainedConfig):
     l1_weight: float = 5.0
     giou_weight: float = 2.0
     background_weight: float = 0.1
+    # Ours, 0 in the paper: frames and <LOC> of one moment point the same way in the head's width (losses.py). A small
+    # language model otherwise learns for long where anything happens before it looks at what is asked.
+    alignment_weight: float = 0.0
     nms_iou: float = 0.7
     moment_from: str = "offsets"
     # Calibration on held-out data: probability = sigmoid(logit / temperature + bias), of the highest frame for presence

@@ -18,7 +18,7 @@ from transformers.utils import ModelOutput
 from .config import VideoExpertConfig
 from .errors import InputError
 from .grounding.head import HeadOutput, TemporalHead
-from .grounding.losses import grounding_losses
+from .grounding.losses import alignment_loss, grounding_losses
 from .grounding.targets import frame_centres
 from .language.adapter import Adapter
 from .language.experts import expert_layers, install_experts
@@ -43,6 +43,7 @@ class VideoExpertOutput(ModelOutput):
     indicator_loss: Tensor | None = None
     l1_loss: Tensor | None = None
     giou_loss: Tensor | None = None
+    alignment_loss: Tensor | None = None
     states: Tensor | None = None
     indicator_logits: Tensor | None = None
     boundary_logits: Tensor | None = None
@@ -189,7 +190,8 @@ class VideoExpertModel(PreTrainedModel):
             output.text_loss = self.text_loss(states, labels)
             losses.append(self.config.text_weight * output.text_loss)
         if loc_positions is not None and len(loc_positions):
-            head = self.localise(states, roles, loc_positions)
+            frames, locs = self.projected(states, roles, loc_positions)
+            head = self._head().predict(frames, locs, loc_positions[:, 0])
             output.indicator_logits, output.boundary_logits = head.indicator_logits, head.boundary_logits
             if foreground is not None and spans is not None:
                 keep = slice(None) if located is None else located
@@ -207,6 +209,14 @@ class VideoExpertModel(PreTrainedModel):
                     + self.config.l1_weight * parts.l1
                     + self.config.giou_weight * parts.giou
                 )
+                if self.config.alignment_weight:
+                    output.alignment_loss = alignment_loss(
+                        frames[loc_positions[:, 0]][keep],
+                        locs[keep],
+                        foreground[keep],
+                        background_weight=self.config.background_weight,
+                    )
+                    losses.append(self.config.alignment_weight * output.alignment_loss)
         output.loss = torch.stack(losses).sum() if losses else None
         return output
 
@@ -255,12 +265,15 @@ class VideoExpertModel(PreTrainedModel):
             return states.sum() * 0.0
         return F.cross_entropy(logits, labels[:, 1:][predicts])
 
-    def localise(self, states: Tensor, roles: Tensor, loc_positions: Tensor) -> HeadOutput:
-        """Indicator (Q, N) and boundary (Q, N, 2) logits of every ``<LOC>`` from states (B, L, D)."""
+    def projected(self, states: Tensor, roles: Tensor, loc_positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, N, H) and every ``<LOC>`` (Q, H) in the head's width, from states (B, L, D)."""
         locs = self.loc_states(states, loc_positions)
         frames = states[roles == TokenRole.TEMPORAL].unflatten(0, (len(states), -1))
-        assert self.head is not None
-        return self.head(frames.float(), locs.float(), loc_positions[:, 0])
+        return self._head().project(frames.float()), self._head().project(locs.float())
+
+    def _head(self) -> TemporalHead:
+        assert self.head is not None, "times written as text have no head"
+        return self.head
 
     def loc_states(self, states: Tensor, loc_positions: Tensor) -> Tensor:
         """(Q, D) the states that stand for each ``<LOC>``: its own, or the one before it (``loc_state``)."""
@@ -318,8 +331,7 @@ class VideoExpertModel(PreTrainedModel):
         places = [s + p for s, q in zip(starts, questions, strict=True) for p in q.loc_positions]
         locs = states[torch.tensor(places, dtype=torch.long, device=states.device) - self._loc_shift]
         rows = torch.zeros(len(places), dtype=torch.long, device=states.device)
-        assert self.head is not None
-        return self.head.predict(prefix.projected_frames[None], self.head.project(locs.float()), rows)
+        return self._head().predict(prefix.projected_frames[None], self._head().project(locs.float()), rows)
 
     @torch.no_grad()
     def likelihoods(self, prefix: Prefix, questions: Sequence[Segment]) -> Tensor:

@@ -9,7 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoexpert.grounding.losses import generalised_iou, grounding_losses, predicted_spans
+from videoexpert.grounding.losses import (
+    alignment_loss,
+    generalised_iou,
+    grounding_losses,
+    predicted_spans,
+)
 from videoexpert.grounding.targets import frame_centres, make_targets
 
 
@@ -164,3 +169,26 @@ def test_finite_bounded_and_order_invariant(windows: list, num: int, seed: int, 
         indicator[order], boundary[order], foreground[order], spans[order], frame_centres(num)
     )
     torch.testing.assert_close(torch.stack(shuffled), torch.stack(losses), rtol=1e-5, atol=1e-6)
+
+
+class TestAlignment:
+    """Our additional loss on the head's projections."""
+
+    def test_by_hand(self):
+        frames = torch.tensor([[[2.0, 0.0], [0.0, 3.0]]])  # along <LOC>, and across
+        locs = torch.tensor([[1.0, 0.0]])
+        foreground = torch.tensor([[True, False]])
+        found = alignment_loss(frames, locs, foreground, background_weight=0.5)
+        # cosines 1 and 0: logits 5 and -5, both on the right side; -log sigmoid(5) = 0.006715
+        assert float(found) == pytest.approx((1.0 + 0.5) * 0.0067153 / 2, rel=1e-4)
+        wrong = alignment_loss(frames, locs, ~foreground, background_weight=0.5)
+        assert float(wrong) == pytest.approx((0.5 + 1.0) * 5.0067153 / 2, rel=1e-4)
+
+    def test_it_does_not_see_lengths_and_needs_no_query(self):
+        torch.manual_seed(0)
+        frames, locs, foreground = torch.randn(3, 5, 8), torch.randn(3, 8), torch.rand(3, 5) > 0.5
+        one, other = (alignment_loss(frames * s, locs * 7, foreground) for s in (1.0, 3.0))
+        torch.testing.assert_close(one, other)
+        none = alignment_loss(torch.zeros(0, 5, 8, requires_grad=True), torch.zeros(0, 8), foreground[:0])
+        assert float(none.detach()) == 0.0
+        assert none.requires_grad

@@ -32,7 +32,8 @@ CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 
 def curve(run: Path) -> dict[str, list[float]]:
     log = [line for line in json.loads((run / "log.json").read_text()) if "loss" in line]
-    return {name: [line[name] for line in log] for name in ("loss", *(f"loss_{p}" for p in PARTS))}
+    names = ("loss", *(f"loss_{p}" for p in PARTS))
+    return {name: [line[name] for line in log] for name in names if name in log[0]}
 
 
 def environment() -> dict[str, str]:
@@ -88,6 +89,15 @@ def test_the_loss_is_the_weighted_sum_of_its_parts_in_the_log(golden):
     for loss, *parts in zip(*logged.values(), strict=True):
         text, indicator, l1, giou = parts
         assert loss == pytest.approx(text + 2 * indicator + 5 * l1 + 2 * giou, rel=1e-4)
+
+
+def test_alignment_is_one_more_part(tmp_path, bases, annotations, stores):
+    recipe = plain(bases, annotations)
+    recipe.model.config["alignment_weight"] = 3.0
+    train(recipe, tmp_path / "run", stores=stores, log=lambda _: None)
+    for loss, text, indicator, l1, giou, alignment in zip(*curve(tmp_path / "run").values(), strict=True):
+        assert alignment > 0
+        assert loss == pytest.approx(text + 2 * indicator + 5 * l1 + 2 * giou + 3 * alignment, rel=1e-4)
 
 
 def test_learning_rate_warms_up_and_falls(whole):

@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LOGIT_LIMIT = 100.0
+ALIGNMENT_SCALE = 10.0  # logits per unit of cosine
+ALIGNMENT_MIDDLE = 0.5  # the cosine that counts as neither inside nor outside
 
 
 class GroundingLosses(NamedTuple):
@@ -58,6 +60,24 @@ def grounding_losses(
         l1=F.smooth_l1_loss(predicted, target, reduction="sum", beta=1.0) / count,
         giou=(1.0 - generalised_iou(predicted, target)).sum() / count,
     )
+
+
+def alignment_loss(
+    frames: Tensor, locs: Tensor, foreground: Tensor, *, background_weight: float = 0.1
+) -> Tensor:
+    """Binary cross-entropy of the cosine between each frame and ``<LOC>`` against the foreground; a scalar.
+
+    frames (Q, N, H) and locs (Q, H) as the head projects them; foreground (Q, N) bool; frames weigh as in the
+    indicator loss. Our addition, off by default (``alignment_weight``): addition (Eq. 10) shows the head agreement
+    best where the two point the same way, and the indicator loss alone finds that out slowly (docs/log.md). Zero
+    with the graph intact for Q = 0.
+    """
+    cosine = F.cosine_similarity(frames.float(), locs.float()[:, None], dim=-1)
+    weights = torch.where(foreground, 1.0, background_weight)
+    losses = F.binary_cross_entropy_with_logits(
+        ALIGNMENT_SCALE * (cosine - ALIGNMENT_MIDDLE), foreground.float(), weight=weights, reduction="none"
+    )
+    return losses.sum() / max(losses.numel(), 1)
 
 
 def predicted_spans(boundary_logits: Tensor, centres: Tensor) -> Tensor:

@@ -232,6 +232,7 @@ def train_base(
             "ind": out.indicator_loss,
             "l1": out.l1_loss,
             "giou": out.giou_loss,
+            "align": out.alignment_loss,
             "now": dense_loss,
             "asked": asked_loss,
         }

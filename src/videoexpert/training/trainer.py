@@ -28,7 +28,7 @@ from .dataset import MicroBatches
 from .recipe import Recipe, TrainingRecipe
 from .sharded import check_plugin, gathered_state, gathered_weights, load_state, spread
 
-PARTS = ("text", "indicator", "l1", "giou")  # losses, logged unweighted
+PARTS = ("text", "indicator", "l1", "giou", "alignment")  # losses, logged unweighted
 WEIGHTS, OPTIMIZER, SCHEDULER = "model.safetensors", "optimizer.pt", "scheduler.pt"
 UNFINISHED = ".part"  # checkpoints are written here and then moved
 
