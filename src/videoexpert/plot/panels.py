@@ -73,7 +73,7 @@ def compose(
             timed.append(axes)
     _time_axis(timed, start, duration)
     end = start + duration
-    name = f"{Path(video_path).name}   {_seconds(start, end)} to {_seconds(end, end)}"
+    name = f"{Path(video_path).name}   {clock(start, end)} to {clock(end, end)}"
     above = 1 - 0.3 / height
     figure.text(left / WIDTH, above, name, fontsize=11, weight="bold", color=INK, parse_math=False)
     figure.text(1 - RIGHT / WIDTH, above, note, fontsize=8, color=INK, ha="right")
@@ -94,12 +94,13 @@ def _time_axis(timed: list[Axes], start: float, duration: float) -> None:
     last = timed[-1]
     long = end >= LONG_S
     last.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: _seconds(value, end) if long else f"{value:g}")
+        FuncFormatter(lambda value, _: clock(value, end) if long else f"{value:g}")
     )
     last.set_xlabel("minutes:seconds" if long else "seconds", fontsize=9, color=INK)
 
 
-def _seconds(value: float, end: float) -> str:
+def clock(value: float, end: float) -> str:
+    """``3.2 s``; in videos that end after two minutes ``2:05``."""
     if end < LONG_S:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
@@ -141,22 +142,37 @@ def _thumbnail(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(small).permute(2, 0, 1)
 
 
-def header(text: str, colour: str = INK, characters: int = CHARACTERS) -> Panel:
-    """A sentence over the panels it belongs to, on at most two lines of so many characters."""
+def header(text: str, characters: int = CHARACTERS, *, colour: str = INK, mark: str = "") -> Panel:
+    """A sentence over the panels it belongs to, on at most two lines of so many characters.
+
+    ``mark`` is one bold sign in ``colour`` before it, such as a tick.
+    """
     lines = textwrap.wrap(" ".join(text.split()), characters) or [""]
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], f"{lines[MAX_LINES - 1][: characters - 2].rsplit(' ', 1)[0]} …"]
-    look: dict[str, Any] = {"va": "bottom", "fontsize": 10, "linespacing": 1.25, "color": colour}
+    look: dict[str, Any] = {"va": "bottom", "fontsize": 10, "linespacing": 1.25}
+    tall = LINE * len(lines) + 0.05
 
     def draw(axes: Axes) -> None:
-        height = 0.12 / len(lines)
-        axes.text(0, height, "\n".join(lines), transform=axes.transAxes, parse_math=False, **look)
+        height, place = 0.12 / len(lines), 0.0
+        if mark:
+            at_first = 1 - (LINE + 0.05) / tall + height
+            axes.text(0, at_first, mark, transform=axes.transAxes, color=colour, weight="bold", **look)
+            place = 0.018
+        said = "\n".join(lines)
+        ink = INK if mark else colour
+        axes.text(place, height, said, transform=axes.transAxes, parse_math=False, color=ink, **look)
 
-    return LINE * len(lines) + 0.05, draw
+    return tall, draw
 
 
 def gap(height: float = GAP) -> Panel:
     return height, lambda axes: None
+
+
+def time_scale() -> Panel:
+    """Where the time axis is written, below panels that end with text."""
+    return 0.04, lambda axes: axes.set_gid("timed")
 
 
 def indicator_curve(found: Moments, start: float, duration: float) -> Panel:
