@@ -1,8 +1,10 @@
 """Second stage of the shipped model: a small language model from scratch, our stand-in for a pretrained one.
 
-Everything but the vision encoder trains jointly on all tasks, with two read-outs that only training has: at every T
+Everything but the vision encoder trains jointly on all tasks, with a read-out that only training has: at every T
 state, which thing does what now; at every ``<LOC>``, which thing and what it does. The grounding loss alone first
-learns where anything happens at all, and then does not look at the query for thousands of steps.
+learns where anything happens at all, and then does not look at the query for thousands of steps. It reads the head's
+projections, which is where the two have to meet; of a model that writes times as text it reads the states, and what is
+asked at the end of the question.
 Afterwards the language model is frozen and only the paper's parts train.
 """
 
@@ -27,6 +29,7 @@ from ..data.synthetic.language import meaning
 from ..data.synthetic.samples import content_samples, samples_of
 from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
 from ..language.prompter import Prompter
+from ..language.sequence import IGNORED
 from ..model import VideoExpertModel
 from ..types import TokenRole, VisualTokens
 from ..video.sampling import bin_centres
@@ -121,7 +124,7 @@ def dense_labels(script: Script, num_frames: int) -> Tensor:
 def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
     """For each ``<LOC>`` of a sample (colours * actions,): the thing and the action it stands for."""
     by_window = {(e.start, e.end): (script.objects[e.object].colour, e.action) for e in script.events}
-    if sample.task == "qa":  # no <LOC>
+    if sample.task == "qa":  # asks for no time
         return []
     if sample.task == "caption":
         found: list[tuple[str, str] | None] = [by_window[w] for w in sample.windows]
@@ -162,8 +165,11 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
                 [make_example(self.prompter, s, rng if rng.random() < 0.7 else None) for s in samples]
             )
             dense.append(dense_labels(script, len(tokens.temporal)))
-            if self.prompter.config.times == "head":  # times as text have no <LOC> to read anything at
-                asked += [label for sample in samples for label in asked_labels(script, sample)]
+            for sample in samples:
+                labels = asked_labels(script, sample)
+                if self.prompter.config.times == "text":  # one place a question; captions ask for no single event
+                    labels = labels if len(labels) == 1 else [torch.full((len(COLOURS) * len(ACTIONS),), -1.0)]
+                asked += labels
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
         none = torch.zeros(0, len(COLOURS) * len(ACTIONS))
         batch["dense"], batch["asked"] = torch.stack(dense), torch.stack(asked) if asked else none
@@ -174,6 +180,41 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
             return content_samples(script, rng)
         wanted = [s for s in samples_of(script, rng) if s.task in self.recipe.tasks]
         return [without_choices(s) if s.choices and rng.random() < OPEN_SHARE else s for s in wanted]
+
+
+class ReadOut(nn.Module):
+    """Linear read-out (colours * actions) of the head's projections, or of the states where there is no head."""
+
+    def __init__(self, model: VideoExpertModel) -> None:
+        super().__init__()
+        language_width = int(model.language.get_input_embeddings().weight.shape[1])
+        width = language_width if model.head is None else model.config.head_width
+        self.linear = nn.Linear(width, len(COLOURS) * len(ACTIONS))
+
+    def losses(
+        self, model: VideoExpertModel, states: Tensor, batch: dict[str, Tensor], dense: Tensor, asked: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What happens at each frame, dense (B, N, K), and what is asked, asked (Q, K), rows of -1 left out."""
+        frames = states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
+        if model.head is None:
+            places = question_ends(batch["labels"])
+            locs = states[places[:, 0], places[:, 1]]
+        else:
+            frames, locs = model.projected(states, batch["roles"], batch["loc_positions"])
+        happens = F.binary_cross_entropy_with_logits(self.linear(frames), dense, pos_weight=torch.tensor(4.0))
+        if not len(asked):
+            return happens, happens * 0.0
+        known = asked[:, 0] >= 0
+        return happens, F.binary_cross_entropy_with_logits(
+            self.linear(locs[known]), asked[known], pos_weight=torch.tensor(4.0)
+        )
+
+
+def question_ends(labels: Tensor) -> Tensor:
+    """(B, L) labels -> (Q, 2) row and position of the state that predicts the first token of each answer."""
+    supervised = labels != IGNORED
+    first = supervised[:, 1:] & ~supervised[:, :-1]
+    return first.nonzero()
 
 
 def train_base(
@@ -189,10 +230,9 @@ def train_base(
     """Train (or resume) one joint stage; with ``train_language`` off only the paper's parts move."""
     every = log_interval(recipe.steps)
     torch.manual_seed(recipe.seed)
-    width = model.language.get_input_embeddings().weight.shape[1]
     # One read-out for both kinds of state: what is asked and what happens are then said in the same directions,
     # and their sum, which is all the head sees, is largest where they agree.
-    readout = nn.Linear(width, len(COLOURS) * len(ACTIONS))
+    readout = ReadOut(model)
     own = set(model.trained_names())
     for name, parameter in model.named_parameters():
         lora = name.endswith((".lora_A", ".lora_B"))
@@ -216,12 +256,7 @@ def train_base(
         set_learning_rate(optimisers, cosine_factor(at, recipe.steps, warm_up=0.03))
         dense, asked = batch.pop("dense"), batch.pop("asked")
         out = model(**batch, return_states=True)
-        states = out.states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
-        dense_loss = F.binary_cross_entropy_with_logits(readout(states), dense, pos_weight=torch.tensor(4.0))
-        at_loc = readout(model.loc_states(out.states, batch["loc_positions"]))
-        asked_loss = states.sum() * 0.0
-        if len(asked):
-            asked_loss = F.binary_cross_entropy_with_logits(at_loc, asked, pos_weight=torch.tensor(4.0))
+        dense_loss, asked_loss = readout.losses(model, out.states, batch, dense, asked)
         (out.loss + recipe.dense_weight * (dense_loss + asked_loss)).backward()
         nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
         for optimiser in optimisers:
