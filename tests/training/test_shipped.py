@@ -9,22 +9,29 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from transformers import AutoTokenizer
 
 import videoexpert
+from videoexpert import checkpoint
 from videoexpert.data.synthetic.samples import samples_of
 from videoexpert.data.synthetic.world import ACTIONS, COLOURS, sample_script
 from videoexpert.errors import TrainingError
+from videoexpert.language.prompter import Prompter
+from videoexpert.model import VideoExpertModel
 from videoexpert.training.base import (
     CONTENT,
     BaseBatches,
     BaseRecipe,
+    ReadOut,
+    StateSource,
     asked_labels,
     dense_labels,
+    question_ends,
     state_vectors,
 )
 from videoexpert.training.optimiser import Muon, cosine_factor, orthogonalise
 from videoexpert.training.recipe import load_recipe
-from videoexpert.training.shipped import ShippedRecipe, train_shipped
+from videoexpert.training.shipped import ShippedRecipe, make_config, train_shipped
 from videoexpert.training.towers import COLOUR_INDEX, TowerRecipe, check_probes, frame_labels
 from videoexpert.video import bin_centres
 
@@ -35,6 +42,8 @@ QUICK = RECIPE.with_name("shipped_quick.yaml")
 def toy_recipe() -> ShippedRecipe:
     fields = yaml.safe_load(RECIPE.read_text())
     fields["tower"] |= {
+        "at_most": {},  # toys see nothing
+        "at_least": {},
         "steps": 2,
         "scripts": 2,
         "frames": 2,
@@ -144,6 +153,30 @@ def test_a_tower_that_sees_too_little_stops_the_run(tmp_path):
     assert not (tmp_path / "tower" / "clip").exists()
     found = json.loads((tmp_path / "tower" / "probe.json").read_text())
     check_probes(TowerRecipe(at_most={"size_px": found["size_px"]}), found)  # just reached
+
+
+def test_question_ends_are_where_answers_are_predicted():
+    labels = torch.tensor([[-100, -100, 5, 6, -100, -100, 7], [-100, 3, -100, -100, -100, -100, -100]])
+    assert question_ends(labels).tolist() == [[0, 1], [0, 5], [1, 0]]
+
+
+@pytest.mark.parametrize("times", ["head", "text"])
+def test_every_variant_is_read_out_where_it_meets_the_question(times, trained):
+    """As many places as labels, whatever the way to say when; captions of a model without a head are left out."""
+    fields = toy_recipe()
+    tokenizer = AutoTokenizer.from_pretrained(trained / "tokenizer")
+    vision = checkpoint.load_vision(trained / "tower" / "clip")
+    config = make_config({**fields.model, "times": times}, fields.language, tokenizer, vision)
+    model, prompter = VideoExpertModel(config, vision=vision), Prompter(config, tokenizer)
+    sizes = (config.num_frames, (config.groups, config.tokens_per_group), config.vision_width)
+    batch = BaseBatches(StateSource(4, 1, *sizes, seed=1), prompter, BaseRecipe(videos=2, questions=20))[0]
+    dense, asked = batch.pop("dense"), batch.pop("asked")
+    left_out = int((asked[:, 0] < 0).sum())
+    assert left_out == (2 if times == "text" else 0)  # one caption sample a video
+    states = model(**batch, return_states=True).states
+    happens, meant = ReadOut(model).losses(model, states, batch, dense, asked)
+    assert torch.isfinite(happens)
+    assert float(meant.detach()) > 0.1  # an untrained read-out knows nothing
 
 
 class TestSamples:
