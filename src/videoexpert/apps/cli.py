@@ -13,6 +13,7 @@ from . import (
     data_commands,
     evaluation_commands,
     model_commands,
+    panel_commands,
     probe_commands,
     tool_commands,
     training_commands,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for module in (
     model_commands,
+    panel_commands,
     probe_commands,
     data_commands,
     training_commands,

@@ -307,4 +307,6 @@ def _lane(
         else:
             place, align = (moment.start + moment.end) / 2, "center"
         look: dict[str, Any] = {"ha": align, "va": "center", "fontsize": 8, "color": INK}
+        if align == "center":  # upon the bar, whatever its colour
+            look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
         axes.text(place, 0.46, texts[rank], weight="bold" if ranked and rank == 0 else "normal", **look)
