@@ -121,6 +121,8 @@ def test_files_stay_short():
         "import videoexpert; dir(videoexpert)",
         "from videoexpert.apps.cli import main; assert main(['--help']) == 0",
         "from videoexpert.apps.cli import main; assert main(['ground', '--help']) == 0",
+        "from videoexpert.apps.cli import main; assert main(['probe', 'bias', '--help']) == 0",
+        "from videoexpert.apps.cli import main; assert main(['panels', '--help']) == 0",
     ],
 )
 def test_import_and_help_stay_light(code):
