@@ -61,7 +61,8 @@ class BaseRecipe:
     learning_rate: float = 2e-3
     dense_weight: float = 2.0
     tasks: tuple[str, ...] = ("grounding", "caption", "grounded_qa")
-    train_language: bool = True
+    train_language: bool = True  # off: only the paper's parts, on a frozen language model
+    train_experts: bool = False  # with the language model also the LoRAs; without it they always train
     seed: int = 1
 
 
@@ -227,7 +228,7 @@ def train_base(
     log: Callable[[str], None] = print,
     check: Callable[[VideoExpertModel], str] | None = None,
 ) -> VideoExpertModel:
-    """Train (or resume) one joint stage; with ``train_language`` off only the paper's parts move."""
+    """Train (or resume) one stage; what moves is the recipe's choice, the vision tower never."""
     every = log_interval(recipe.steps)
     torch.manual_seed(recipe.seed)
     # One read-out for both kinds of state: what is asked and what happens are then said in the same directions,
@@ -237,14 +238,15 @@ def train_base(
     for name, parameter in model.named_parameters():
         lora = name.endswith((".lora_A", ".lora_B"))
         base = name.startswith("language.") and name not in own
-        parameter.requires_grad_(
-            (base or (name in own and not lora)) if recipe.train_language else name in own
-        )
+        parts = name in own and (recipe.train_experts or not (recipe.train_language and lora))
+        parameter.requires_grad_(parts or (base and recipe.train_language))
     optimisers = build_optimiser(nn.ModuleList([model, readout]), recipe.learning_rate)
     step = 0
     if state_file.exists():
         saved = torch.load(state_file, weights_only=True)
         model.load_state_dict(saved["model"])
+        if saved["step"] >= recipe.steps:
+            return model.eval()
         readout.load_state_dict(saved["readout"])
         for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(state)
