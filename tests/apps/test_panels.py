@@ -77,6 +77,7 @@ def test_a_broken_video_is_told_and_the_others_are_drawn(call, asked, world):
         (["--answers", "a.json"], 2, "--answers is given 1 times and --predictions 2 times"),
         (["--name", "a", "--name", "a"], 2, "the systems are called a, a; give each a --name"),
         (["--video", "zzz"], 2, "--video zzz is not annotated"),
+        (["--video", "aaa", "--seed", "0"], 2, "--count and --seed are for videos drawn by lot"),
         (["--split", "none"], 2, "split of charades-sta is 'none'"),
         (["--count", "0"], 2, "--count"),
     ],

@@ -39,8 +39,10 @@ def panels(
     video: Annotated[
         list[str] | None, typer.Option(help="Show this video; may be repeated.  [default: drawn by lot]")
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many videos to draw by lot.")] = 6,
-    seed: Annotated[int, typer.Option(help="Of the lot.")] = 0,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="How many videos to draw by lot.  [default: 6]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the lot.  [default: 0]")] = None,
     queries: Annotated[int, typer.Option(min=1, help="Most queries of a video, the first in the file.")] = 4,
 ) -> None:
     """Draw what systems answer to a benchmark's videos, beside what is annotated.
@@ -50,6 +52,10 @@ def panels(
     from ..evaluation.qualitative import select
     from .output import Waiting
 
+    if video and (count is not None or seed is not None):
+        raise InputError(
+            "--count and --seed are for videos drawn by lot; leave them out, or leave out --video."
+        )
     systems = _systems(predictions, name or [], answers or [])
     selection = select(
         benchmark,
@@ -59,8 +65,8 @@ def panels(
         split=split,
         questions=questions,
         named=video or (),
-        count=count,
-        seed=seed,
+        count=6 if count is None else count,
+        seed=seed or 0,
         most=queries,
     )
     out.mkdir(parents=True, exist_ok=True)

@@ -62,8 +62,7 @@ def bias(
 ) -> None:
     """Does a system look at the video, or guess from language? (docs/cli.md)
 
-    Asks the benchmark of the true videos, of other videos and of blank ones, and measures how alike, how far from
-    the annotations and how dependent on the video the best windows are.
+    Asks about the true videos, other ones and blank ones, and measures how the best windows change.
     """
     from ..evaluation import bias_probe, bias_report
     from ..evaluation.report import FORMATS
@@ -73,8 +72,10 @@ def bias(
     bias_probe.check_benchmark(benchmark)
     files: dict[str, Path] = {}
     if predictions is not None:
-        if model is not None or limit is not None:
-            raise InputError("--predictions stands in place of a model; leave out --model and --limit.")
+        if model is not None or limit is not None or device != "auto":
+            raise InputError(
+                "--predictions stands in place of a model; leave out --model, --device and --limit."
+            )
         files = {"true": predictions}
         files |= {c: file for c, file in (("another", another), ("blank", blank)) if file is not None}
     elif another is not None or blank is not None:
