@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 import videoexpert
 from videoexpert import checkpoint
-from videoexpert.data.synthetic.samples import samples_of
+from videoexpert.data.synthetic.samples import content_samples, samples_of
 from videoexpert.data.synthetic.world import ACTIONS, COLOURS, sample_script
 from videoexpert.errors import TrainingError
 from videoexpert.language.prompter import Prompter
@@ -240,3 +240,24 @@ def test_muon_minimises_a_quadratic_and_cosine_ends_low():
     assert cosine_factor(0, 100, warm_up=0.1) == pytest.approx(0.1)
     assert cosine_factor(10, 100, warm_up=0.1) == pytest.approx(1.0)
     assert cosine_factor(99, 100, warm_up=0.1) < 0.03
+
+
+def test_what_a_true_or_false_sentence_says_is_read_at_its_end(trained):
+    """The labels of a content stage: one place a question, left out where no sentence of the world is asked about."""
+    script = sample_script(random.Random(3), 1, "v")
+    samples = content_samples(script, random.Random(0))
+    labels = [asked_labels(script, sample) for sample in samples]
+    assert all(len(found) == 1 for found in labels)
+    said = [s for s, (label,) in zip(samples, labels, strict=True) if label[0] >= 0]
+    assert {s.choices for s in said} == {("yes", "no")}
+    fields = toy_recipe()
+    tokenizer = AutoTokenizer.from_pretrained(trained / "tokenizer")
+    vision = checkpoint.load_vision(trained / "tower" / "clip")
+    config = make_config(fields.model, fields.language, tokenizer, vision)
+    sizes = (config.num_frames, (config.groups, config.tokens_per_group), config.vision_width)
+    source, prompter = StateSource(4, 1, *sizes, seed=1), Prompter(config, tokenizer)
+    for read, count in ((True, 2 * 5), (False, 0)):
+        stage = BaseRecipe(videos=2, questions=5, tasks=CONTENT, read_questions=read)
+        batch = BaseBatches(source, prompter, stage)[0]
+        assert len(batch["asked"]) == count
+        assert len(batch["loc_positions"]) == 0

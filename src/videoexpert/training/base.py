@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..data.collate import collate, make_example
 from ..data.samples import Sample, without_choices
 from ..data.synthetic.language import meaning
-from ..data.synthetic.samples import content_samples, samples_of
+from ..data.synthetic.samples import TRUE_OR_NOT, YES_NO, content_samples, samples_of
 from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
 from ..language.prompter import Prompter
 from ..language.sequence import IGNORED
@@ -42,6 +42,9 @@ STATE_DIMS = len(COLOURS) * SLOT_WIDTH
 
 OPEN_SHARE = 0.2  # of the questions are asked without their choices, so that open ones are answered too
 CONTENT = ("content",)  # tasks of a stage that teaches what happens and never when
+
+
+NOTHING_ASKED = torch.full((len(COLOURS) * len(ACTIONS),), -1.0)  # a label that is left out
 
 
 class VideoSource(Protocol):
@@ -62,6 +65,7 @@ class BaseRecipe:
     dense_weight: float = 2.0
     tasks: tuple[str, ...] = ("grounding", "caption", "grounded_qa")
     train_language: bool = True  # off: only the paper's parts, on a frozen language model
+    read_questions: bool = False  # content: what a sentence says is read out at its end, too
     train_experts: bool = False  # with the language model also the LoRAs; without it they always train
     seed: int = 1
 
@@ -125,19 +129,22 @@ def dense_labels(script: Script, num_frames: int) -> Tensor:
 def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
     """For each ``<LOC>`` of a sample (colours * actions,): the thing and the action it stands for."""
     by_window = {(e.start, e.end): (script.objects[e.object].colour, e.action) for e in script.events}
-    if sample.task == "qa":  # asks for no time
-        return []
+    if sample.task == "qa":  # content; one place a question
+        said = meaning((sample.query or "").removeprefix(TRUE_OR_NOT)) if sample.choices == YES_NO else None
+        return [one_label(said) if said else NOTHING_ASKED]
     if sample.task == "caption":
         found: list[tuple[str, str] | None] = [by_window[w] for w in sample.windows]
     else:
         found = [by_window[sample.windows[0]] if sample.windows else meaning(sample.query or "")]
-    labels = []
-    for pair in found:
-        label = torch.zeros(len(COLOURS), len(ACTIONS))
-        if pair is not None:
-            label[COLOUR_INDEX[pair[0]], ACTIONS.index(pair[1])] = 1.0
-        labels.append(label.flatten())
-    return labels
+    return [one_label(pair) for pair in found]
+
+
+def one_label(pair: tuple[str, str] | None) -> Tensor:
+    """(colours * actions,) one at the thing and action, if there is one."""
+    label = torch.zeros(len(COLOURS), len(ACTIONS))
+    if pair is not None:
+        label[COLOUR_INDEX[pair[0]], ACTIONS.index(pair[1])] = 1.0
+    return label.flatten()
 
 
 class BaseBatches(Dataset[dict[str, Tensor]]):
@@ -168,9 +175,11 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
             dense.append(dense_labels(script, len(tokens.temporal)))
             for sample in samples:
                 labels = asked_labels(script, sample)
-                if self.prompter.config.times == "text":  # one place a question; captions ask for no single event
-                    labels = labels if len(labels) == 1 else [torch.full((len(COLOURS) * len(ACTIONS),), -1.0)]
-                asked += labels
+                if (
+                    self.prompter.config.times == "text"
+                ):  # one place a question; captions ask for no single event
+                    labels = labels if len(labels) == 1 else [NOTHING_ASKED]
+                asked += labels if self.recipe.tasks != CONTENT or self.recipe.read_questions else []
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
         none = torch.zeros(0, len(COLOURS) * len(ACTIONS))
         batch["dense"], batch["asked"] = torch.stack(dense), torch.stack(asked) if asked else none
@@ -196,12 +205,14 @@ class ReadOut(nn.Module):
         self, model: VideoExpertModel, states: Tensor, batch: dict[str, Tensor], dense: Tensor, asked: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What happens at each frame, dense (B, N, K), and what is asked, asked (Q, K), rows of -1 left out."""
-        frames = states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
-        if model.head is None:
-            places = question_ends(batch["labels"])
-            locs = states[places[:, 0], places[:, 1]]
-        else:
+        if model.head is not None and len(batch["loc_positions"]):
             frames, locs = model.projected(states, batch["roles"], batch["loc_positions"])
+        else:  # what is asked is read at the end of the question
+            places = question_ends(batch["labels"])
+            frames = states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
+            locs = states[places[:, 0], places[:, 1]]
+            if model.head is not None:
+                frames, locs = model.head.project(frames.float()), model.head.project(locs.float())
         happens = F.binary_cross_entropy_with_logits(self.linear(frames), dense, pos_weight=torch.tensor(4.0))
         if not len(asked):
             return happens, happens * 0.0
@@ -238,8 +249,8 @@ def train_base(
     for name, parameter in model.named_parameters():
         lora = name.endswith((".lora_A", ".lora_B"))
         base = name.startswith("language.") and name not in own
-        parts = name in own and (recipe.train_experts or not (recipe.train_language and lora))
-        parameter.requires_grad_(parts or (base and recipe.train_language))
+        part = name in own and (recipe.train_experts or not (recipe.train_language and lora))
+        parameter.requires_grad_(part or (base and recipe.train_language))
     optimisers = build_optimiser(nn.ModuleList([model, readout]), recipe.learning_rate)
     step = 0
     if state_file.exists():

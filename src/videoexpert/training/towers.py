@@ -284,9 +284,9 @@ def train_tower(
             }
             torch.save(saved, state_file.with_suffix(".tmp"))
             state_file.with_suffix(".tmp").replace(state_file)
-    found = probe(model, recipe)
-    (folder / "probe.json").write_text(json.dumps(found, indent=1) + "\n")
-    check_probes(recipe, found)
+    probes = probe(model, recipe)
+    (folder / "probe.json").write_text(json.dumps(probes, indent=1) + "\n")
+    check_probes(recipe, probes)
     model.clip.save_pretrained(folder / "clip")
     return model.clip
 

@@ -51,6 +51,9 @@ def samples_of(
     return samples
 
 
+TRUE_OR_NOT, YES_NO = "is this true: ", ("yes", "no")
+
+
 def content_samples(script: Script, rng: random.Random) -> list[Sample]:
     """Questions about what happens, none about when, and counting: what a pretrained language model brings along.
 
@@ -62,11 +65,11 @@ def content_samples(script: Script, rng: random.Random) -> list[Sample]:
     asked.append(("tell what happens in the video, in order", (), told))
     asked += [(q.question, q.choices, q.choices[q.answer]) for q in questions_of(script, rng)]
     for query, _ in true_queries(script, rng):
-        asked.append((f"is this true: {query}", ("yes", "no"), "yes"))
+        asked.append((f"{TRUE_OR_NOT}{query}", YES_NO, "yes"))
     for _ in range(max(2, len(things))):
         false = absent_query(script, rng)
         if false is not None:
-            asked.append((f"is this true: {false}", ("yes", "no"), "no"))
+            asked.append((f"{TRUE_OR_NOT}{false}", YES_NO, "no"))
     first = rng.randrange(90)
     numbers = [f"{n:02d}" for n in range(first, first + 8)]
     asked.append((f"count from {numbers[0]} to {numbers[-1]}", (), ", ".join(numbers)))
