@@ -190,6 +190,15 @@ def test_a_training_recipe_names_the_store_a_variant_needs(tmp_path, bases, anno
         bench.train({"spatial_tokens": "none"}, 1, tmp_path / "run")
 
 
+def test_the_papers_recipe_asks_for_the_stores_of_each_variant(tmp_path):
+    bench = open_bench(load_recipe(RECIPE.with_name("ablation_paper.yaml")), tmp_path)
+    assert isinstance(bench, DataBench)
+    assert [part.benchmark for part in bench.recipe.evaluation] == list(BENCHMARKS)
+    assert (bench.config["temporal_rank"], bench.config["tokens_per_group"]) == (32, 64)
+    with pytest.raises(InputError, match=r"features/internvid-random-4x64 is no feature store"):
+        bench.train({"spatial_tokens": "random"}, 1, tmp_path / "run")
+
+
 def test_faults_of_an_ablation_recipe_are_told_at_once(tmp_path):
     fields = yaml.safe_load(RECIPE.read_text()) | {"levle": 2, "videos": "many"}
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(fields))
