@@ -107,10 +107,11 @@ class WorldBench:
         return make_config(made, self.recipe.language, self.tokenizer, self.vision)
 
     def train(self, fields: Mapping[str, Any], seed: int, folder: Path) -> Path:
-        """The base's language model and adapter, and the variant's own parts from ``seed``."""
+        """The base's language model, adapter and head's projection; the variant's own parts from ``seed``."""
         torch.manual_seed(seed)
         model = self.model(fields)
-        own = {name for name in model.trained_names() if not name.startswith("adapter.")}
+        shared = ("adapter.", "head.projection.")  # what happens and what is asked was read off them
+        own = {name for name in model.trained_names() if not name.startswith(shared)}
         base = torch.load(self.out / "base.pt", weights_only=True)["model"]
         with torch.no_grad():
             for name, tensor in model.state_dict().items():
