@@ -120,6 +120,30 @@ def test_baselines_and_controls_run_from_the_command(world, tmp_path, capsys):
     assert not (tmp_path / "wrong").exists()
 
 
+def test_a_feature_store_answers_as_its_videos_do(world, tmp_path, capsys):
+    """Half-precision tokens move a window by milliseconds at most; the store is all that is opened."""
+    store, annotations = tmp_path / "store", world / "charades-sta"
+    assert main(["encode", "--videos", str(world / "videos"), "--out", str(store)]) == 0
+    call = ["eval", "charades-sta", "--annotations", str(annotations), "--split", "test"]
+    found = {}
+    for name, source in (
+        ("files", ["--videos", str(world / "videos")]),
+        ("store", ["--features", str(store)]),
+    ):
+        assert main([*call, *source, "--out", str(tmp_path / name)]) == 0, capsys.readouterr().err
+        lines = (tmp_path / name / "predictions.jsonl").read_text().splitlines()
+        found[name] = [json.loads(line) for line in lines]
+    assert len(found["files"]) == len(found["store"]) > 10
+    for a, b in zip(found["files"], found["store"], strict=True):
+        assert a["id"] == b["id"]
+        assert a["moments"][0]["start"] == pytest.approx(b["moments"][0]["start"], abs=0.05)
+    capsys.readouterr()
+    assert main([*call, "--out", str(tmp_path / "x")]) == 2
+    assert "--videos, the folder of the videos, or --features" in capsys.readouterr().err
+    assert main([*call, "--features", str(store), "--control", "blank", "--out", str(tmp_path / "x")]) == 2
+    assert "give --videos in place of --features" in capsys.readouterr().err
+
+
 def test_killed_in_the_middle_and_resumed(world, tmp_path):
     """kill -9 of the real command; the second run ends with the file of an uninterrupted one."""
     annotations, split = BENCHMARKS["charades-sta"]
