@@ -33,12 +33,12 @@ app = typer.Typer(
 )
 for module in (
     model_commands,
-    panel_commands,
-    probe_commands,
     data_commands,
     training_commands,
     ablation_command,
     evaluation_commands,
+    probe_commands,
+    panel_commands,
     tool_commands,
 ):
     module.register(app)
