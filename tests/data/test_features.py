@@ -503,7 +503,7 @@ def test_a_vision_encoder_alone_makes_the_store_of_a_model_to_be(videos, model, 
     trained = tiny_model()
     trained.vision.model.save_pretrained(folder)
     (folder / "preprocessor_config.json").write_text(json.dumps(trained.vision.preprocessor.to_dict()))
-    encoder = encoding.load_encoder(vision=folder, preset="released", num_frames=4, device="cpu")
+    encoder = encoding.load_encoder(vision=folder, preset="released", fields={"num_frames": 4}, device="cpu")
     assert (encoder.config.gop, encoder.config.num_frames) == ("fixed", 4)
     assert encoder.id.fields["weights"] == weights_digest(trained.vision)
     assert encoder.id.differences(TokenEncoder.of(tiny_model("released", num_frames=4)).id) == [
@@ -519,3 +519,19 @@ def test_two_files_of_one_name_are_refused(videos, encoder, tmp_path):
         shutil.copy(videos / "a.mp4", tmp_path / place)
     with pytest.raises(InputError, match="are both named 'a'"):
         run(tmp_path, encoder, tmp_path / "store")
+
+
+def test_other_s_tokens_can_be_asked_for_and_nothing_else(tmp_path, capsys):
+    encoder = TokenEncoder.of(tiny_model())
+    assert encoder.with_fields(groups=1, tokens_per_group=6).config.num_spatial_tokens == 6
+    assert encoder.with_fields(spatial_tokens="none").config.num_spatial_tokens == 0
+    with pytest.raises(
+        InputError, match="fusion does not change what a video's tokens are, expected one of num_frames"
+    ):
+        encoder.with_fields(fusion="none")
+    video = tiny_video(tmp_path / "v.mp4")
+    call = ["encode", "--videos", str(video), "--out", str(tmp_path / "store")]
+    assert main([*call, "--set", "spatial_tokens=none"]) == 0
+    assert FeatureStore.open(tmp_path / "store")["v"].spatial.shape[0] == 0
+    assert main([*call, "--set", "groups"]) == 2
+    assert "--set was given 'groups', expected FIELD=VALUE" in capsys.readouterr().err
