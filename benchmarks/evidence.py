@@ -129,6 +129,7 @@ def main() -> int:
     parser.add_argument("--spatial", type=Path, default=ROOT / "benchmarks/results/spatial_tokens.json")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/evidence.md")
     parser.add_argument("--panels", type=int, default=1, help="videos drawn for each task")
+    parser.add_argument("--commit", default=None, help="of the runs, where it is not the one checked out")
     args = parser.parse_args()
     pictures = args.out.parent / args.out.stem
     pictures.mkdir(parents=True, exist_ok=True)
@@ -137,7 +138,7 @@ def main() -> int:
         for name in TABLES
         if (args.ablation / f"{name}.json").exists()
     }
-    parts = [header(), claims(tables)]
+    parts = [header(args.commit or commit()), claims(tables)]
     parts.append(bias(args.ablation, pictures))
     for name, summary in tables.items():
         shutil.copyfile(args.ablation / f"{name}.png", pictures / f"{name}.png")
@@ -159,8 +160,8 @@ def header() -> str:
     return (
         "# The paper's evidence at the scale of the shipped model\n\n"
         "Written by `python benchmarks/evidence.py`, from `videoexpert ablate` on recipes/ablation.yaml "
-        "([ablations.md](ablations.md)), `videoexpert probe bias` and `videoexpert panels`. Commit "
-        f"{done.stdout.strip() or 'unknown'}; {os.cpu_count()} CPU cores ({platform.machine()}), no GPU. A language "
+        "([ablations.md](ablations.md)), `videoexpert probe bias` and `videoexpert panels`. Runs of commit "
+        f"{runs}; {os.cpu_count()} CPU cores ({platform.machine()}), no GPU. A language "
         "model of a million parameters on coloured shapes is no Vicuna on real videos: what holds here holds here, "
         "and what does not hold here may hold there. The same commands run the full scale."
     )
@@ -180,13 +181,19 @@ def claims(tables: dict[str, Any]) -> str:
             lines.append(f"| {claim.text} | not run | - |")
             continue
         found = [(m, *difference(summary, claim.better, claim.worse, m)) for m in claim.metrics]
-        text = "; ".join(f"{m.replace('/', ' ')} {mean:+.1f} ± {half or 0:.1f}" for m, mean, half in found)
+        text = "; ".join(f"{m.replace('/', ' ')} {mean:+.1f}{spread(half)}" for m, mean, half in found)
         lines.append(f"| {claim.text} | {text} ({summary['seeds']} seeds) | {verdict(found)} |")
     return "\n".join(lines)
 
 
+def spread(half: float | None) -> str:
+    return "" if half is None else f" ± {half:.1f}"
+
+
 def verdict(found: list[tuple[str, float, float | None]]) -> str:
     """In words: how many of the differences stand clear of 0, and on which side."""
+    if all(half is None for _, _, half in found):
+        return "one seed: no verdict"
     clear = [mean for _, mean, half in found if half is not None and abs(mean) > half]
     up, down = sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
     if up == len(found):
@@ -269,16 +276,23 @@ def panels(ablation: Path, pictures: Path, count: int) -> str:
 
 def speed(report: dict[str, Any]) -> str:
     """Table VIII's measure as benchmarks/spatial_tokens.py left it."""
+    columns = list(report["rows"][0])
     lines = [
         "## Speed and memory by S-tokens (Table VIII)",
         "",
-        f"`python benchmarks/spatial_tokens.py`, {report.get('hardware', 'hardware unknown')}.",
+        f"`python benchmarks/spatial_tokens.py`: {report['shape']}; {report['hardware']}, {report['platform']}; "
+        f"{report['answer']}. The ratios to the first row are what compares: on a CPU a short answer is mostly the "
+        "reading of the prefix, on the paper's GPU it is mostly the writing.",
         "",
-        "```",
-        json.dumps(report, indent=1),
-        "```",
+        "| " + " | ".join(columns) + " |",
+        "|---" * len(columns) + "|",
     ]
+    lines += ["| " + " | ".join(shown(row[name]) for name in columns) + " |" for row in report["rows"]]
     return "\n".join(lines)
+
+
+def shown(value: Any) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{value:.3g}"
 
 
 def card(report: dict[str, Any]) -> str:
