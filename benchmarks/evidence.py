@@ -153,10 +153,14 @@ def main() -> int:
     return 0
 
 
-def header() -> str:
+def commit() -> str:
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
+    return done.stdout.strip() or "unknown"
+
+
+def header(runs: str) -> str:
     return (
         "# The paper's evidence at the scale of the shipped model\n\n"
         "Written by `python benchmarks/evidence.py`, from `videoexpert ablate` on recipes/ablation.yaml "
