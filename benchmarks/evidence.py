@@ -17,6 +17,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,13 @@ CLAIMS = (
             "youcook2/SODA_c",
             "nextgqa/mIoU",
         ),
+    ),
+    Claim(
+        "Content gains from the head, too",
+        "head",
+        "Ours",
+        "w/o temporal head",
+        ("nextgqa/Acc@QA", "youcook2/CIDEr", "youcook2/METEOR"),
     ),
     Claim(
         "Two experts beat one LoRA of equal size",
@@ -336,7 +344,8 @@ def picture(pictures: Path, name: str, title: str) -> str:
 
 
 def videoexpert(*arguments: Any) -> None:
-    subprocess.run(["videoexpert", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "videoexpert.apps.cli", *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
