@@ -143,7 +143,8 @@ def _panel(axes: Axes, summary: dict[str, Any], metric: str) -> None:
     place = np.arange(len(rows))
     base = reference["mean"][metric] or 1.0
     ours = [100 * row["mean"][metric] / base for row in rows]
-    spread = [100 * (row["interval"][metric] or 0.0) / abs(base) for row in rows]
+    halves = [row["interval"][metric] for row in rows]
+    spread = None if None in halves else [100 * half / abs(base) for half in halves]  # one seed has none
     axes.bar(place - 0.2, ours, 0.38, yerr=spread, color=BLUE, label="here", ecolor=INK, capsize=2)
     if all(metric in row["paper"] for row in rows):
         theirs = [100 * row["paper"][metric] / reference["paper"][metric] for row in rows]
