@@ -33,7 +33,7 @@ from ..language.sequence import IGNORED
 from ..model import VideoExpertModel
 from ..types import TokenRole, VisualTokens
 from ..video.sampling import bin_centres
-from .optimiser import build_optimiser, cosine_factor, set_learning_rate
+from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
 from .towers import COLOUR_INDEX, SHAPE_INDEX
 
 SLOT_WIDTH = 4 + len(SHAPES)  # a thing in the state vector: presence, x, y, size, shape
@@ -298,11 +298,6 @@ def train_base(
             )
             _save(state_file, model, readout, optimisers, at + 1)
     return model.eval()
-
-
-def log_interval(steps: int) -> int:
-    """Steps between lines of the log, each with a saved state to resume from."""
-    return min(100, max(1, steps // 4))
 
 
 def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any], step: int) -> None:

@@ -27,7 +27,7 @@ from ..data.synthetic.render import render
 from ..data.synthetic.world import COLOURS, SHAPES, Script, sample_script, states_at
 from ..errors import TrainingError
 from ..vision.preprocess import Preprocessor
-from .optimiser import build_optimiser, cosine_factor, set_learning_rate
+from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
 
 COLOUR_INDEX = {name: i for i, name in enumerate(COLOURS)}
 SHAPE_INDEX = {name: i for i, name in enumerate(SHAPES)}
@@ -250,7 +250,7 @@ def train_tower(
     Raises TrainingError where the finished tower misses one of the recipe's probes: no later stage sees what the
     class tokens do not tell.
     """
-    save_every = min(100, max(1, recipe.steps // 4))
+    save_every = log_interval(recipe.steps)
     torch.manual_seed(recipe.seed)
     model = TowerTrainer(build_clip(recipe, tokenizer), tokenizer, recipe.projection)
     optimisers = build_optimiser(model, recipe.learning_rate)
