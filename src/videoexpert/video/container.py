@@ -27,6 +27,9 @@ _FORMATS = (
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 _PLAYLIST_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"v=0\r\no=", b"v=0\no=", b"[playlist]", b"<asx")
 _PROTOCOLS = {"concat", "http", "https", "rtsp", "rtmp", "hls", "data"}
+# PyAV from 17 on hands one picture's colours to all cores; waking them costs a small picture a third of its
+# whole decoding, and several videos are read at once anyway. Before, there was one thread and no choice.
+_ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
 _MAX_SAMPLE_ASPECT = 8  # outside [1/8, 8] a sample aspect ratio is a broken header, not a picture
 
 
@@ -61,7 +64,8 @@ class Source:
         Alpha is dropped: what lies under transparent pixels shows, as in players without a backdrop.
         """
         width, height = self.square_size
-        picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        reformatted = frame.reformat(width=width, height=height, format="rgb24", **_ONE_THREAD)
+        picture = reformatted.to_ndarray()
         transpose, flip_x, flip_y = orientation(frame)
         if transpose:
             picture = picture.transpose(1, 0, 2)
