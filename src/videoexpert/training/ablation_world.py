@@ -1,7 +1,8 @@
-"""The bench of recipes/ablation.yaml: variants on a frozen small language model, on the synthetic world.
+"""The bench of recipes/ablation.yaml: variants on one small language model, on the synthetic world.
 
 The language model learns once what happens in videos, in words and numbers but never when; it stands in for a
-pretrained one. Then each variant's own parts train on it, as in the paper: experts, ``<LOC>``, adapter, head.
+pretrained one. From there each variant trains experts, ``<LOC>``, adapter and head as in the paper, and unlike in
+the paper the language model along (docs/ablations.md says why).
 """
 
 from __future__ import annotations
