@@ -39,11 +39,8 @@ from .towers import COLOUR_INDEX, SHAPE_INDEX
 SLOT_WIDTH = 4 + len(SHAPES)  # a thing in the state vector: presence, x, y, size, shape
 STATE_DIMS = len(COLOURS) * SLOT_WIDTH
 
-
 OPEN_SHARE = 0.2  # of the questions are asked without their choices, so that open ones are answered too
 CONTENT = ("content",)  # tasks of a stage that teaches what happens and never when
-
-
 NOTHING_ASKED = torch.full((len(COLOURS) * len(ACTIONS),), -1.0)  # a label that is left out
 
 
@@ -162,6 +159,7 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
         per_epoch = len(self.source) // self.recipe.videos
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.source))
+        as_text = self.prompter.config.times == "text"
         videos, examples, dense, asked = [], [], [], []
         for index in order[place * self.recipe.videos : (place + 1) * self.recipe.videos]:
             script, tokens = self.source[int(index)]
@@ -175,10 +173,8 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
             dense.append(dense_labels(script, len(tokens.temporal)))
             for sample in samples:
                 labels = asked_labels(script, sample)
-                if (
-                    self.prompter.config.times == "text"
-                ):  # one place a question; captions ask for no single event
-                    labels = labels if len(labels) == 1 else [NOTHING_ASKED]
+                if as_text and len(labels) != 1:  # one place a question; captions ask for no single event
+                    labels = [NOTHING_ASKED]
                 asked += labels if self.recipe.tasks != CONTENT or self.recipe.read_questions else []
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
         none = torch.zeros(0, len(COLOURS) * len(ACTIONS))
