@@ -100,6 +100,13 @@ def test_alignment_is_one_more_part(tmp_path, bases, annotations, stores):
         assert loss == pytest.approx(text + 2 * indicator + 5 * l1 + 2 * giou + 3 * alignment, rel=1e-4)
 
 
+def test_a_worker_process_changes_nothing(golden, tmp_path, bases, annotations, stores):
+    recipe = plain(bases, annotations)
+    recipe.training.workers = 1
+    train(recipe, tmp_path / "run", stores=stores, log=lambda _: None)
+    assert curve(tmp_path / "run") == curve(golden)
+
+
 def test_learning_rate_warms_up_and_falls(whole):
     log = [x for x in json.loads((whole[1] / "log.json").read_text()) if "learning_rate" in x]
     rates = [line["learning_rate"] for line in log]

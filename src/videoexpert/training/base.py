@@ -31,6 +31,7 @@ from ..data.synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sam
 from ..language.prompter import Prompter
 from ..language.sequence import IGNORED
 from ..model import VideoExpertModel
+from ..processes import clean_start
 from ..types import TokenRole, VisualTokens
 from ..video.sampling import bin_centres
 from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
@@ -309,7 +310,14 @@ def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any
 
 def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
     steps = range(first, len(batches))
-    loader = DataLoader(batches, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=4)
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=1,
+        prefetch_factor=4,
+        multiprocessing_context=clean_start(),
+    )
     yield from zip(steps, loader, strict=True)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from ..config import VideoExpertConfig
 from ..data.synthetic.render import render
 from ..data.synthetic.world import FRAME_RATE, Script, sample_script
 from ..model import visual_tokens
+from ..processes import clean_start
 from ..types import Frames, VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
@@ -84,7 +84,7 @@ def build(
         for shard in todo:
             _build_shard(str(clip_folder), fields, recipe, str(folder), shard)
         return RenderedSource(recipe, folder)
-    with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=clean_start()) as pool:
         jobs = [pool.submit(_build_shard, str(clip_folder), fields, recipe, str(folder), s) for s in todo]
         for done, job in enumerate(jobs, start=1):
             job.result()

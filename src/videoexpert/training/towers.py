@@ -26,6 +26,7 @@ from ..data.synthetic.language import frame_caption
 from ..data.synthetic.render import render
 from ..data.synthetic.world import COLOURS, SHAPES, Script, sample_script, states_at
 from ..errors import TrainingError
+from ..processes import clean_start
 from ..vision.preprocess import Preprocessor
 from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
 
@@ -320,5 +321,8 @@ class _Batches(Dataset[FrameBatch]):
 
 def _batches(recipe: TowerRecipe, first: int) -> Iterator[tuple[int, FrameBatch]]:
     """(step, batch) from ``first`` on, drawn in another process while the last one trains."""
-    loader = DataLoader(_Batches(recipe), batch_size=None, sampler=range(first, recipe.steps), num_workers=1)
-    yield from zip(range(first, recipe.steps), loader, strict=True)
+    steps = range(first, recipe.steps)
+    loader = DataLoader(
+        _Batches(recipe), batch_size=None, sampler=steps, num_workers=1, multiprocessing_context=clean_start()
+    )
+    yield from zip(steps, loader, strict=True)

@@ -24,6 +24,7 @@ from .. import checkpoint
 from ..errors import CheckpointError, DependencyError, InputError
 from ..grounding.decoding import decode_moments
 from ..model import VideoExpertModel
+from ..processes import clean_start
 from .dataset import MicroBatches
 from .recipe import Recipe, TrainingRecipe
 from .sharded import check_plugin, gathered_state, gathered_weights, load_state, spread
@@ -93,6 +94,13 @@ class VideoExpertTrainer(Trainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Not counted: the Trainer's estimate walks over all parameters at each micro-batch."""
         return 0
+
+    def get_train_dataloader(self) -> Any:
+        """The Trainer's, whose workers start clean."""
+        loader = super().get_train_dataloader()
+        if self.args.dataloader_num_workers:
+            loader.multiprocessing_context = clean_start()
+        return loader
 
     def _get_train_sampler(self, *_: Any) -> Any:
         return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]

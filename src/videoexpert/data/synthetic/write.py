@@ -14,11 +14,11 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
+from ...processes import clean_start
 from .language import ABSENT_QUERIES, absent_query, caption_of, questions_of
 from .render import render
 from .samples import true_queries
@@ -101,8 +101,7 @@ def write_world(
             if progress:
                 progress(1)
         return out
-    # fork would copy torch's threads in an unusable state
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=clean_start(), initializer=_one_thread) as pool:
         jobs = [pool.submit(write_script, s, out / "videos" / f"{s.id}.mp4", recipe.size) for s in missing]
         for job in jobs:
             job.result()
