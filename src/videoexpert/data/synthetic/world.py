@@ -48,7 +48,7 @@ LEVELS: dict[int, Level] = {
     3: Level(6, 4, 8, (2, 3), (3, 5), 3, (1.5, 4.5), 0.10),
     4: Level(8, 5, 10, (3, 4), (4, 6), 5, (1.2, 4.0), 0.14),
 }
-SHIPPED_LEVEL = 2
+SHIPPED_LEVEL = 3
 FRAME_RATE = 10.0
 DURATIONS_S = (12, 14, 16, 18, 20, 22, 24)  # even, so that QVHighlights' 2 s clips cover them exactly
 
