@@ -118,6 +118,11 @@ def test_synth(call, tmp_path):
     assert (world["seed"], world["level"], world["size"], world["test_share"]) == (3, 1, 32, 0.3)
     video = call("doctor", next((tmp_path / "a" / "videos").glob("*.mp4")), "--format", "json").json
     assert (video["width"], video["height"]) == (32, 32)
+    assert call("synth", tmp_path / "c", *options, "--wording", "other").code == 0
+    other = json.loads((tmp_path / "c" / "world.json").read_text())
+    assert other["wording"] == "other"
+    assert [v["events"] for v in other["videos"]] == [v["events"] for v in world["videos"]]
+    assert other["videos"][0]["absent_queries"] != world["videos"][0]["absent_queries"]
     # all held out, same seed: the same world but for the splits
     assert call("synth", tmp_path / "a", *options, "--test-share", 1.0).code == 2
     assert call("synth", tmp_path / "b", "--size", 33).code == 2

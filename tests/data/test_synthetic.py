@@ -15,8 +15,10 @@ import torch
 from videoexpert.data.synthetic.language import (
     HELD_OUT_SENTENCES,
     HELD_OUT_VERBS,
+    OTHER_VERBS,
     VERBS,
     absent_query,
+    corpus,
     meaning,
     query_for,
     questions_of,
@@ -197,8 +199,29 @@ def test_write_world_resumes_and_refuses_another_world(tmp_path: Path):
         write_world(WorldRecipe(videos=2, seed=2, size=32), tmp_path, workers=1)
 
 
+def test_other_wording_says_the_same_in_words_that_nothing_here_has_met():
+    plain, other = (WorldRecipe(videos=8, level=4, wording=wording) for wording in ("plain", "other"))
+    videos = [plain.script(i) for i in range(8)]
+    assert videos == [other.script(i) for i in range(8)]
+    known = {word for line in corpus() for word in line.split()}
+    before, after = annotation_files(plain, videos), annotation_files(other, videos)
+    # the verb ends a query; no verb of the other wording is a known word, and nothing else of it is new
+    verbs = {phrase.split()[0] for phrases in OTHER_VERBS.values() for phrase in phrases}
+    assert not verbs - {"is"} & known
+    for split in ("train", "test"):
+        lines = [files[f"charades-sta/charades_sta_{split}.txt"].splitlines() for files in (before, after)]
+        assert lines[0]
+        for old, new in zip(*lines, strict=True):
+            assert old.split("##")[0] == new.split("##")[0]  # video and times
+            assert new.rstrip(".").endswith(tuple(v for phrases in OTHER_VERBS.values() for v in phrases))
+    said = after["youcook2/youcookii_annotations_trainval.json"] + after["nextqa/train.csv"]
+    assert "drifts west" in said or "climbs" in said or "sinks" in said
+    assert not any(f" {verbs[0]}" in said for verbs in VERBS.values())
+
+
 @pytest.mark.parametrize(
-    "fields", [{"videos": 0}, {"level": 9}, {"size": 33}, {"size": 8}, {"test_share": 1.5}]
+    "fields",
+    [{"videos": 0}, {"level": 9}, {"size": 33}, {"size": 8}, {"test_share": 1.5}, {"wording": "rude"}],
 )
 def test_impossible_worlds_are_refused(fields):
     with pytest.raises(InputError, match="expected"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -85,17 +86,21 @@ def test_a_tenth_of_the_videos_is_held_out_whole():
 
 
 def test_defaults_by_hand(tmp_path):
-    recipe = make_recipe("m", tmp_path, samples=160, held=True, width=4096)
-    assert recipe.training.steps == 200  # twenty times 160 in batches of 16
-    assert recipe.training.save_every == 20
+    moment = Sample("q", "v", "grounding", 9.0, "x", ((1, 2),))
+    recipe = make_recipe("m", tmp_path, samples=160, held=[moment], width=4096)
+    assert recipe.training.steps == 400  # forty times 160 in batches of 16
+    assert recipe.training.save_every == 40
+    assert recipe.training.metric == "mIoU"
+    absent = replace(moment, windows=())
+    assert make_recipe("m", tmp_path, 160, [absent], 4096).training.metric == "loss"
     assert recipe.training.learning_rate == pytest.approx(1e-4)
     assert recipe.training.patience == 4
-    small = make_recipe("m", tmp_path, samples=3, held=False, width=128)
-    assert (small.training.batch_size, small.training.steps) == (3, 20)
-    assert small.training.learning_rate == 1e-3
+    small = make_recipe("m", tmp_path, samples=3, held=[], width=128)
+    assert (small.training.batch_size, small.training.steps) == (3, 40)
+    assert small.training.learning_rate == 5e-4
     assert small.training.patience is None
     with pytest.raises(DataError, match=r"training\.stps"):
-        make_recipe("m", tmp_path, samples=3, held=False, width=128, overrides=["training.stps=1"])
+        make_recipe("m", tmp_path, samples=3, held=[], width=128, overrides=["training.stps=1"])
 
 
 def test_no_readable_video_is_said(start, tmp_path):

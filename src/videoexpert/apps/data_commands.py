@@ -86,6 +86,9 @@ def synth(
     ] = None,
     size: Annotated[int, typer.Option(help="Pixels of a side, an even number from 32 to 1024.")] = 128,
     test_share: Annotated[float, typer.Option(help="Part of the videos held out, 0 to 1.")] = 0.3,
+    wording: Annotated[
+        str, typer.Option(help="other: sentences in verbs that the shipped model has never met.")
+    ] = "plain",
 ) -> None:
     """Make videos and their annotations in the benchmarks' own formats.
 
@@ -95,7 +98,8 @@ def synth(
     from ..data.synthetic.write import WorldRecipe, write_world
     from .output import Waiting
 
-    recipe = WorldRecipe(videos, seed, SHIPPED_LEVEL if level is None else level, size, test_share)
+    level = SHIPPED_LEVEL if level is None else level
+    recipe = WorldRecipe(videos, seed, level, size, test_share, wording)
     with Waiting("rendering videos", videos) as waiting:
         write_world(recipe, out, progress=waiting.advance)
     folders = sorted(p.name for p in out.iterdir() if p.is_dir() and p.name != "videos")

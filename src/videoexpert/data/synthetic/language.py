@@ -38,6 +38,19 @@ HELD_OUT_VERBS: dict[str, tuple[str, ...]] = {
     "turn": ("is turning around", "is rotating"),
     "recolour": ("becomes a new colour", "gets another colour"),
 }
+# As somebody else says it: no model and no tokeniser of this project has met these words.
+OTHER_VERBS: dict[str, tuple[str, ...]] = {
+    "left": ("drifts west", "heads west"),
+    "right": ("drifts east", "heads east"),
+    "up": ("climbs", "rises"),
+    "down": ("sinks", "drops"),
+    "grow": ("swells", "expands"),
+    "shrink": ("dwindles", "contracts"),
+    "appear": ("emerges", "pops out"),
+    "vanish": ("dissolves", "disappears"),
+    "turn": ("whirls", "twists"),
+    "recolour": ("switches hue", "is repainted"),
+}
 SENTENCES = (
     "the {thing} {verb}",
     "a {thing} {verb}",
@@ -47,6 +60,18 @@ SENTENCES = (
 HELD_OUT_SENTENCES = ("a {shape} that is {colour} {verb}", "{thing} that {verb}")
 NUM_CHOICES = 5
 ABSENT_QUERIES = 2  # false sentences that are asked of each video
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How actions are said: in ``verbs``, and in the test split half of the time in ``held_out``."""
+
+    verbs: dict[str, tuple[str, ...]]
+    held_out: dict[str, tuple[str, ...]]
+
+
+PLAIN = Wording(VERBS, HELD_OUT_VERBS)
+WORDINGS = {"plain": PLAIN, "other": Wording(OTHER_VERBS, OTHER_VERBS)}
 
 
 @dataclass(frozen=True)
@@ -60,12 +85,14 @@ class Question:
     windows: tuple[tuple[float, float], ...]
 
 
-def query_for(thing: SceneObject, action: str, rng: random.Random, *, held_out: bool = False) -> str:
+def query_for(
+    thing: SceneObject, action: str, rng: random.Random, *, held_out: bool = False, wording: Wording = PLAIN
+) -> str:
     """One phrasing of "thing does action"; with ``held_out`` one that training never uses."""
     sentences: tuple[str, ...] = SENTENCES
-    verbs = VERBS[action]
+    verbs = wording.verbs[action]
     if held_out and rng.random() < 0.5:
-        verbs = HELD_OUT_VERBS[action]
+        verbs = wording.held_out[action]
     elif held_out:
         sentences = HELD_OUT_SENTENCES
     return rng.choice(sentences).format(
@@ -81,9 +108,9 @@ def meaning(query: str) -> tuple[str, str] | None:
     return (colour, action) if colour and action else None
 
 
-def caption_of(script: Script, event: Event) -> str:
+def caption_of(script: Script, event: Event, wording: Wording = PLAIN) -> str:
     """The canonical sentence of an event."""
-    return f"the {script.objects[event.object].name} {VERBS[event.action][0]}"
+    return f"the {script.objects[event.object].name} {wording.verbs[event.action][0]}"
 
 
 def windows_of(script: Script, thing: int, action: str) -> tuple[tuple[float, float], ...]:
@@ -92,7 +119,9 @@ def windows_of(script: Script, thing: int, action: str) -> tuple[tuple[float, fl
     return tuple(sorted(found))
 
 
-def absent_query(script: Script, rng: random.Random, *, held_out: bool = False) -> str | None:
+def absent_query(
+    script: Script, rng: random.Random, *, held_out: bool = False, wording: Wording = PLAIN
+) -> str | None:
     """A sentence that is false of this video: mostly a thing that is there doing what it never does."""
     spec = LEVELS[script.level]
     for _ in range(20):
@@ -100,35 +129,37 @@ def absent_query(script: Script, rng: random.Random, *, held_out: bool = False) 
             index = rng.randrange(len(script.objects))
             action = rng.choice(ACTIONS[: spec.actions])
             if not windows_of(script, index, action):
-                return query_for(script.objects[index], action, rng, held_out=held_out)
+                return query_for(script.objects[index], action, rng, held_out=held_out, wording=wording)
         else:
             colour = rng.choice(list(COLOURS)[: spec.colours])
             shape = rng.choice(SHAPES[: spec.shapes])
             if all(o.colour != colour for o in script.objects):
                 ghost = SceneObject(colour, shape, 0, 0, 1, 0)
-                return query_for(ghost, rng.choice(ACTIONS[: spec.actions]), rng, held_out=held_out)
+                action = rng.choice(ACTIONS[: spec.actions])
+                return query_for(ghost, action, rng, held_out=held_out, wording=wording)
     return None
 
 
-def questions_of(script: Script, rng: random.Random) -> list[Question]:
+def questions_of(script: Script, rng: random.Random, wording: Wording = PLAIN) -> list[Question]:
     """Questions with one right answer of NUM_CHOICES, where the script allows them."""
     spec = LEVELS[script.level]
+    said = {action: verbs[0] for action, verbs in wording.verbs.items()}
     found: list[Question] = []
     by_object: dict[int, list[Event]] = {}
     for event in sorted(script.events, key=lambda e: e.start):
         by_object.setdefault(event.object, []).append(event)
-    verbs = [VERBS[a][0] for a in ACTIONS[: spec.actions]]
+    verbs = [said[a] for a in ACTIONS[: spec.actions]]
     for index, events in by_object.items():
         thing = script.objects[index]
         if len(events) == 1:
             event = events[0]
             found.append(
-                _question(f"what does the {thing.name} do", VERBS[event.action][0], verbs, "TC", event, rng)
+                _question(f"what does the {thing.name} do", said[event.action], verbs, "TC", event, rng)
             )
         for before, after in pairwise(events):
             if sum(e.action == before.action for e in events) == 1:
-                text = f"what does the {thing.name} do after it {VERBS[before.action][0]}"
-                found.append(_question(text, VERBS[after.action][0], verbs, "TN", after, rng))
+                text = f"what does the {thing.name} do after it {said[before.action]}"
+                found.append(_question(text, said[after.action], verbs, "TN", after, rng))
     for event in script.events:
         if len({e.object for e in script.events if e.action == event.action}) == 1:
             if sum(e.action == event.action for e in script.events) > 1:
@@ -137,7 +168,7 @@ def questions_of(script: Script, rng: random.Random) -> list[Question]:
             names += [f"{c} {s}" for c in list(COLOURS)[: spec.colours] for s in SHAPES[: spec.shapes]]
             right = script.objects[event.object].name
             near = [n for n in names[: len(script.objects)] if n != right]
-            text = f"which thing {VERBS[event.action][0]}"
+            text = f"which thing {said[event.action]}"
             found.append(_question(text, right, near + rng.sample(names, len(names)), "TP", event, rng))
     return found
 

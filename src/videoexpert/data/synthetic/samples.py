@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..samples import Sample
-from .language import ABSENT_QUERIES, absent_query, caption_of, query_for, questions_of, windows_of
+from .language import (
+    ABSENT_QUERIES,
+    PLAIN,
+    Wording,
+    absent_query,
+    caption_of,
+    query_for,
+    questions_of,
+    windows_of,
+)
 from .world import Script
 
 
@@ -89,12 +98,13 @@ def content_samples(script: Script, rng: random.Random) -> list[Sample]:
 
 
 def true_queries(
-    script: Script, rng: random.Random, *, held_out: bool = False
+    script: Script, rng: random.Random, *, held_out: bool = False, wording: Wording = PLAIN
 ) -> Iterator[tuple[str, tuple[tuple[float, float], ...]]]:
     """(query, all its windows) for each thing and action of the video, in order of time."""
     seen = set()
     for event in sorted(script.events, key=lambda e: e.start):
         if (event.object, event.action) not in seen:
             seen.add((event.object, event.action))
-            query = query_for(script.objects[event.object], event.action, rng, held_out=held_out)
+            thing = script.objects[event.object]
+            query = query_for(thing, event.action, rng, held_out=held_out, wording=wording)
             yield query, windows_of(script, event.object, event.action)

@@ -19,7 +19,7 @@ from typing import Any
 
 from ...errors import InputError
 from ...processes import clean_start
-from .language import ABSENT_QUERIES, absent_query, caption_of, questions_of
+from .language import ABSENT_QUERIES, WORDINGS, Wording, absent_query, caption_of, questions_of
 from .render import render
 from .samples import true_queries
 from .world import FRAME_RATE, LEVELS, SHIPPED_LEVEL, Script, frame_times, sample_script
@@ -39,13 +39,17 @@ NEXT_COLUMNS = (
 
 @dataclass(frozen=True)
 class WorldRecipe:
-    """What ``synth`` was asked for. ``size``: pixels of a side; ``test_share``: part of the videos held out."""
+    """What ``synth`` was asked for.
+
+    ``size``: pixels of a side; ``test_share``: part of the videos held out; ``wording``: of WORDINGS.
+    """
 
     videos: int = 40
     seed: int = 0
     level: int = SHIPPED_LEVEL
     size: int = 128
     test_share: float = 0.3
+    wording: str = "plain"
 
     def __post_init__(self) -> None:
         if self.videos < 1:
@@ -56,6 +60,8 @@ class WorldRecipe:
             raise InputError(f"size is {self.size}, expected an even number of pixels from 32 to 1024.")
         if not 0 <= self.test_share <= 1:
             raise InputError(f"test_share is {self.test_share}, expected 0 to 1.")
+        if self.wording not in WORDINGS:
+            raise InputError(f"wording is {self.wording!r}, expected one of {', '.join(WORDINGS)}.")
 
     def script(self, index: int) -> Script:
         """The script of one video; no other video's number changes it."""
@@ -68,6 +74,11 @@ class WorldRecipe:
         if place < self.test_share:
             return "test"
         return "val" if place > 1 - 0.1 * (1 - self.test_share) else "train"
+
+    @property
+    def phrases(self) -> Wording:
+        """How sentences say what happens."""
+        return WORDINGS[self.wording]
 
     def words(self, index: int) -> random.Random:
         """Random numbers for the sentences of one video."""
@@ -126,6 +137,7 @@ def annotation_files(recipe: WorldRecipe, scripts: list[Script]) -> dict[str, st
         "level": recipe.level,
         "size": recipe.size,
         "test_share": recipe.test_share,
+        "wording": recipe.wording,
         "videos": [
             {**s.as_dict(), "split": recipe.split(i), "absent_queries": _absent(recipe, i, s)}
             for i, s in enumerate(scripts)
@@ -145,17 +157,17 @@ def _queries(recipe: WorldRecipe, index: int, script: Script, salt: str) -> list
     """True queries with their windows; in the test split half of them in held-out phrasings."""
     rng = random.Random(f"{salt}-{recipe.words(index).random()}")
     test = _is_test(recipe, index)
-    seen = list(true_queries(script, rng))
-    new = list(true_queries(script, rng, held_out=True))
+    seen = list(true_queries(script, rng, wording=recipe.phrases))
+    new = list(true_queries(script, rng, held_out=True, wording=recipe.phrases))
     return [n if test and rng.random() < 0.5 else s for s, n in zip(seen, new, strict=True)]
 
 
 def _absent(recipe: WorldRecipe, index: int, script: Script) -> list[str]:
     rng = random.Random(f"absent-{recipe.words(index).random()}")
-    made = [
-        absent_query(script, rng, held_out=_is_test(recipe, index) and rng.random() < 0.5)
-        for _ in range(ABSENT_QUERIES)
-    ]
+    made = []
+    for _ in range(ABSENT_QUERIES):
+        held_out = _is_test(recipe, index) and rng.random() < 0.5
+        made.append(absent_query(script, rng, held_out=held_out, wording=recipe.phrases))
     return [query for query in made if query is not None]
 
 
@@ -166,7 +178,7 @@ def _charades(recipe: WorldRecipe, scripts: list[Script]) -> dict[str, str]:
         split = "test" if _is_test(recipe, i) else "train"
         actions = ";".join(f"c{e.object:03d} {e.start:.2f} {e.end:.2f}" for e in script.events)
         objects = ";".join(o.name for o in script.objects)
-        text = ". ".join(caption_of(script, e) for e in script.events)
+        text = ". ".join(caption_of(script, e, recipe.phrases) for e in script.events)
         row = [
             script.id,
             "S",
@@ -265,7 +277,7 @@ def _youcook2(recipe: WorldRecipe, scripts: list[Script]) -> dict[str, str]:
             "subset": "validation" if _is_test(recipe, i) else "training",
             "recipe_type": str(100 + script.level),
             "annotations": [
-                {"segment": [e.start, e.end], "id": k, "sentence": caption_of(script, e)}
+                {"segment": [e.start, e.end], "id": k, "sentence": caption_of(script, e, recipe.phrases)}
                 for k, e in enumerate(events)
             ],
             "video_url": "",
@@ -282,7 +294,7 @@ def _next(recipe: WorldRecipe, scripts: list[Script]) -> dict[str, str]:
         frames = round(script.duration * FRAME_RATE)
         if split == "test":
             spans[script.id] = {"duration": int(script.duration), "location": {}, "fps": FRAME_RATE}
-        for qid, q in enumerate(questions_of(script, recipe.words(i))):
+        for qid, q in enumerate(questions_of(script, recipe.words(i), recipe.phrases)):
             common = [script.id, frames, recipe.size, recipe.size, q.question]
             rows[split].append([*common, q.answer, qid, q.type, *q.choices])
             if split == "test":
