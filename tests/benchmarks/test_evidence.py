@@ -85,3 +85,10 @@ def test_the_card_shows_model_and_controls(evidence):
     for name in report["controls"]:
         assert f"| {name} |" in text
     assert f"weights {report['weights']}" in text
+
+
+def test_single_rows_are_shown_by_seed(evidence):
+    scores = [{"charades-sta/R1@0.5": value} for value in (87.6, 52.25)]
+    table = {"rows": [{"name": "w/o head", "scores": []}, {"name": "Ours", "scores": scores}]}
+    assert evidence.by_seed({"head": table}).endswith("R1@0.5 by seed: 87.6, 52.2.")
+    assert evidence.by_seed({"head": {"rows": [{"name": "Ours", "scores": scores[:1]}]}}) == ""
