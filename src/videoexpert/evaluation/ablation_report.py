@@ -109,7 +109,7 @@ def write_report(result: dict[str, Any], out: Path) -> dict[str, Any]:
 
 
 def draw(summary: dict[str, Any], out: Path) -> Path:
-    """A PNG: one panel a metric, the variants across; ours with intervals, the paper's beside.
+    """A PNG: one panel a metric, the variants across; our mean and seeds, the paper's numbers beside.
 
     Both in percent of the reference row's value, so that systems of different scale can be compared.
     """
@@ -132,7 +132,7 @@ def draw(summary: dict[str, Any], out: Path) -> Path:
         for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
             if label not in labels:
                 handles, labels = [*handles, handle], [*labels, label]
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.savefig(out, dpi=120, format="png")
     return out
 
@@ -143,9 +143,16 @@ def _panel(axes: Axes, summary: dict[str, Any], metric: str) -> None:
     place = np.arange(len(rows))
     base = reference["mean"][metric] or 1.0
     ours = [100 * row["mean"][metric] / base for row in rows]
-    halves = [row["interval"][metric] for row in rows]
-    spread = None if None in halves else [100 * half / abs(base) for half in halves]  # one seed has none
-    axes.bar(place - 0.2, ours, 0.38, yerr=spread, color=BLUE, label="here", ecolor=INK, capsize=2)
+    axes.bar(place - 0.2, ours, 0.38, color=BLUE, label="here")
+    for seed in range(
+        summary["seeds"] if summary["seeds"] > 1 else 0
+    ):  # joined: differences are paired by seed
+        found = [row["scores"][seed].get(metric) for row in rows]
+        dots = [math.nan if value is None else 100 * value / base for value in found]
+        label = None if seed else "each seed"
+        axes.plot(
+            place - 0.2, dots, color=INK, marker=".", markersize=5, linewidth=0.6, alpha=0.7, label=label
+        )
     if all(metric in row["paper"] for row in rows):
         theirs = [100 * row["paper"][metric] / reference["paper"][metric] for row in rows]
         axes.bar(place + 0.2, theirs, 0.38, color=ORANGE, label="paper")
