@@ -37,7 +37,9 @@ def main() -> int:
     )
     parser.add_argument("--model", default=None)
     parser.add_argument("--videos", type=Path, default=None, help="instead of generated videos")
-    parser.add_argument("--count", type=int, default=8, help="videos to generate")
+    parser.add_argument(
+        "--count", type=int, default=32, help="videos to generate; of a few, filling the line shows"
+    )
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a generated video")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch-size", type=int, default=64)
