@@ -125,6 +125,7 @@ def absence(out: Path, world: Path, model: str | None) -> dict[str, float]:
         right.append(overlap(row["moments"][0], truth[row["id"]]) >= 0.5)
     scores = [row["moments"][0]["score"] for row in rows]
     present = [row["presence"] for row in rows]
+    missed = sum(p < expert.model.config.absent_below for p in present)
     absent, said = [], []
     for video in json.loads((world / "world.json").read_text())["videos"]:
         opened = expert.open(world / "videos" / f"{video['id']}.mp4")
@@ -138,6 +139,7 @@ def absence(out: Path, world: Path, model: str | None) -> dict[str, float]:
     return {
         "AUC": 100 * float(auc(torch.tensor([*present, *absent]), labels)),
         "absent said absent": 100 * sum(said) / max(len(said), 1),
+        "present said absent": 100 * missed / len(present),
         "ECE of the first moment": 100
         * expected_calibration_error(torch.tensor(scores), torch.tensor(right, dtype=torch.float32)),
     }
