@@ -5,17 +5,16 @@ from __future__ import annotations
 import multiprocessing
 from multiprocessing.context import BaseContext
 
-_PRELOADED = ["videoexpert.training.base"]  # imported once by the server, not again in every worker
 
-
-def clean_start() -> BaseContext:
+def clean_start(module: str) -> BaseContext:
     """The context to start workers with: ``forkserver``, or ``spawn`` without it; never a fork of this process.
 
     A fork copies locks and FFmpeg's contexts but not the threads behind them. Its child waits for those threads as
-    soon as it frees such a context, and its parent waits for the child, for ever.
+    soon as it frees such a context, and its parent waits for the child, for ever. ``module`` is what the workers
+    need: the server of the first call imports it once, instead of every worker.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload([module])
     return context

@@ -20,7 +20,7 @@ from training.conftest import SIZES, make_recipe
 from videoexpert import checkpoint
 from videoexpert.errors import CheckpointError, DependencyError, InputError
 from videoexpert.training.recipe import save_recipe
-from videoexpert.training.run import make_schedule, open_model, set_seed, train
+from videoexpert.training.run import make_schedule, make_trainer, open_model, set_seed, train
 from videoexpert.training.trainer import PARTS, checkpoint_steps, read_trained
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -105,6 +105,11 @@ def test_a_worker_process_changes_nothing(golden, tmp_path, bases, annotations, 
     recipe.training.workers = 1
     train(recipe, tmp_path / "run", stores=stores, log=lambda _: None)
     assert curve(tmp_path / "run") == curve(golden)
+    loader = make_trainer(
+        recipe, tmp_path / "other", stores=stores, log=lambda _: None
+    ).get_train_dataloader()
+    assert loader.num_workers == 1
+    assert loader.multiprocessing_context.get_start_method() != "fork"
 
 
 def test_learning_rate_warms_up_and_falls(whole):

@@ -144,9 +144,7 @@ def _panel(axes: Axes, summary: dict[str, Any], metric: str) -> None:
     base = reference["mean"][metric] or 1.0
     ours = [100 * row["mean"][metric] / base for row in rows]
     axes.bar(place - 0.2, ours, 0.38, color=BLUE, label="here")
-    for seed in range(
-        summary["seeds"] if summary["seeds"] > 1 else 0
-    ):  # joined: differences are paired by seed
+    for seed in range(summary["seeds"]):  # joined, because differences are paired by seed
         found = [row["scores"][seed].get(metric) for row in rows]
         dots = [math.nan if value is None else 100 * value / base for value in found]
         label = None if seed else "each seed"

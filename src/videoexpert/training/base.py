@@ -316,7 +316,7 @@ def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str,
         sampler=steps,
         num_workers=1,
         prefetch_factor=4,
-        multiprocessing_context=clean_start(),
+        multiprocessing_context=clean_start(__name__),
     )
     yield from zip(steps, loader, strict=True)
 

@@ -27,9 +27,7 @@ EPOCHS = 40.0
 BATCH = 16
 CHECKS = 10  # validations in a run
 PATIENCE = 4
-MOST_LEARNING_RATE = (
-    5e-4  # of small models; at 1e-3 they learn new words no better and forget more of the old
-)
+MOST_LEARNING_RATE = 5e-4  # at 1e-3 small models learn new words no better and forget more of the old
 
 
 def finetune(

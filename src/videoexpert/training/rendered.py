@@ -84,7 +84,7 @@ def build(
         for shard in todo:
             _build_shard(str(clip_folder), fields, recipe, str(folder), shard)
         return RenderedSource(recipe, folder)
-    with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=clean_start()) as pool:
+    with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=clean_start(__name__)) as pool:
         jobs = [pool.submit(_build_shard, str(clip_folder), fields, recipe, str(folder), s) for s in todo]
         for done, job in enumerate(jobs, start=1):
             job.result()

@@ -323,6 +323,10 @@ def _batches(recipe: TowerRecipe, first: int) -> Iterator[tuple[int, FrameBatch]
     """(step, batch) from ``first`` on, drawn in another process while the last one trains."""
     steps = range(first, recipe.steps)
     loader = DataLoader(
-        _Batches(recipe), batch_size=None, sampler=steps, num_workers=1, multiprocessing_context=clean_start()
+        _Batches(recipe),
+        batch_size=None,
+        sampler=steps,
+        num_workers=1,
+        multiprocessing_context=clean_start(__name__),
     )
     yield from zip(steps, loader, strict=True)

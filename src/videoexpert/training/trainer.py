@@ -99,7 +99,7 @@ class VideoExpertTrainer(Trainer):
         """The Trainer's, whose workers start clean."""
         loader = super().get_train_dataloader()
         if self.args.dataloader_num_workers:
-            loader.multiprocessing_context = clean_start()
+            loader.multiprocessing_context = clean_start(__name__)
         return loader
 
     def _get_train_sampler(self, *_: Any) -> Any:

@@ -112,7 +112,7 @@ def write_world(
             if progress:
                 progress(1)
         return out
-    with ProcessPoolExecutor(workers, mp_context=clean_start(), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=clean_start(__name__), initializer=_one_thread) as pool:
         jobs = [pool.submit(write_script, s, out / "videos" / f"{s.id}.mp4", recipe.size) for s in missing]
         for job in jobs:
             job.result()
