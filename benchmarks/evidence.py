@@ -316,6 +316,7 @@ def measure(values: list[Any]) -> str:
         return "-"
     mean, half = mean_and_interval(known)
     digits = 1 if abs(mean) >= 10 else 2
+    mean = round(mean, digits) + 0.0  # no sign before 0
     return f"{mean:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
 
 
