@@ -126,6 +126,18 @@ CLAIMS = (
     ),
 )
 
+# name -> where a report of heldout.py has it, and the percent that are asked (of the ECE, at most)
+TARGETS: dict[str, tuple[tuple[str, ...], int]] = {
+    "R1@0.5": (("results", "charades-sta", "R1@0.5", "value"), 80),
+    "R1@0.7": (("results", "charades-sta", "R1@0.7", "value"), 60),
+    "mIoU": (("results", "charades-sta", "mIoU", "value"), 65),
+    "HIT@1": (("results", "qvhighlights", "HIT@1", "value"), 85),
+    "Acc@QA": (("results", "nextgqa", "Acc@QA", "value"), 75),
+    "Acc@GQA": (("results", "nextgqa", "Acc@GQA", "value"), 55),
+    "events described": (("captions", "events described"), 60),
+    "absence AUC": (("absence", "AUC"), 90),
+    "ECE": (("absence", "ECE of the first moment"), 5),
+}
 HEADER = (
     "# The paper's evidence at the scale of the shipped model\n\n"
     "Written by `python benchmarks/evidence.py`, from `videoexpert ablate` on recipes/ablation.yaml "
@@ -157,7 +169,12 @@ def main() -> int:
         metavar=("RUNS", "COMMIT"),
         help="OUT of `videoexpert ablate`, and the commit that ran it",
     )
-    parser.add_argument("--heldout", type=Path, default=ROOT / "benchmarks/results/heldout.json")
+    parser.add_argument(
+        "--heldout",
+        type=Path,
+        default=ROOT / "benchmarks/results/heldout.json",
+        help="of benchmarks/heldout.py for the shipped level; heldout_level*.json beside it are of others",
+    )
     parser.add_argument("--spatial", type=Path, default=ROOT / "benchmarks/results/spatial_tokens.json")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/evidence.md")
     parser.add_argument("--panels", type=int, default=1, help="videos drawn for each task")
@@ -180,6 +197,8 @@ def main() -> int:
     parts.append(panels(first, pictures, args.panels))
     if args.heldout.exists():
         parts.append(card(json.loads(args.heldout.read_text())))
+        found = [args.heldout, *sorted(args.heldout.parent.glob(f"{args.heldout.stem}_level*.json"))]
+        parts.append(levels([json.loads(file.read_text()) for file in found]))
     args.out.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
     print(f"written to {args.out}")
     return 0
@@ -382,6 +401,29 @@ def card(report: dict[str, Any]) -> str:
         lines.append(f"| {name} | " + ", ".join(f"{k} {cell(v)}" for k, v in row.items()) + " |")
     others = {**report["absence"], **report.get("captions", {})}
     lines.append("| others | " + ", ".join(f"{name} {value:.1f}" for name, value in others.items()) + " |")
+    return "\n".join(lines)
+
+
+def levels(reports: list[dict[str, Any]]) -> str:
+    """How far up the world's levels the targets hold: a row for each report of heldout.py; bold is missed."""
+    lines = [
+        "### By level of the world",
+        "",
+        "What was asked of the shipped model, and what it scores on held-out videos of each level; **bold** misses it.",
+        "",
+        "| level | model | " + " | ".join(TARGETS) + " |",
+        "|---" * (len(TARGETS) + 2) + "|",
+        "| | asked | " + " | ".join(str(asked) for _, asked in TARGETS.values()) + " |",
+    ]
+    for report in sorted(reports, key=lambda report: int(report["level"])):
+        cells = []
+        for name, ((part, *rest), asked) in TARGETS.items():
+            value = report[part]
+            for key in rest:
+                value = value[key]
+            missed = value > asked if name == "ECE" else value < asked
+            cells.append(f"**{value:.1f}**" if missed else f"{value:.1f}")
+        lines.append(f"| {report['level']} | {report['model']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

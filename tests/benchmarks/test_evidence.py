@@ -129,3 +129,17 @@ def test_what_was_asked_of_each_system_stands_beside_the_annotations(evidence):
         "| repeated predictions, share | 0.25 | 0.60 ± 1.27 | 1.00 |" in lines
     )  # t 12.706 * 0.1414 / sqrt(2)
     assert "at a distance of 0.12 from them" in lines[2]
+
+
+def test_levels_show_what_was_asked_and_what_was_missed(evidence):
+    report = json.loads((FILE.parent / "results" / "heldout.json").read_text())
+    worse = json.loads(json.dumps(report)) | {"level": 9, "model": "other"}
+    worse["results"]["charades-sta"]["R1@0.5"]["value"] = 79.9
+    worse["absence"]["ECE of the first moment"] = 5.1
+    lines = evidence.levels([worse, report]).splitlines()
+    assert lines[-3].startswith("| | asked | 80 | 60 | 65 | 85 | 75 | 55 | 60 | 90 | 5 |")
+    assert f"| {report['level']} | shipped | " in lines[-2]
+    assert "**" not in lines[-2]
+    assert lines[-1].startswith("| 9 | other | **79.9** | ")
+    assert lines[-1].endswith(" | **5.1** |")
+    assert lines[-1].count("**") == 4

@@ -92,7 +92,11 @@ def test_stages_give_a_model_folder_that_answers(trained, tmp_path):
 
 def test_the_towers_folder_reads_texts_with_the_ids_of_its_training(trained):
     baseline = ClipSimilarity(trained / "tower" / "clip", num_frames=4)
-    assert baseline.tokenizer.get_vocab() == AutoTokenizer.from_pretrained(trained / "tokenizer").get_vocab()
+    words = AutoTokenizer.from_pretrained(trained / "tokenizer").get_vocab()
+    assert baseline.tokenizer.get_vocab() == words
+    assert (
+        AutoTokenizer.from_pretrained(SHIPPED_CLIP).get_vocab() == words
+    )  # the recipe is what made the package's
 
 
 def test_both_folders_of_the_package_are_of_one_run():
