@@ -13,9 +13,9 @@ from videoexpert.errors import InputError
 from videoexpert.grounding.calibration import (
     Calibration,
     auc,
+    even_odds_threshold,
     expected_calibration_error,
     fit,
-    fit_absent_threshold,
     presence,
 )
 
@@ -119,23 +119,21 @@ def test_presence_is_the_best_frame() -> None:
     assert presence(torch.tensor([[0.1, 0.7, 0.2], [0.3, 0.1, 0.0]])).tolist() == pytest.approx([0.7, 0.3])
 
 
-def test_absent_threshold_by_hand() -> None:
-    values = torch.tensor([0.1, 0.2, 0.6, 0.9])
-    assert fit_absent_threshold(values, torch.tensor([0, 0, 1, 1])) == pytest.approx(0.4)
-    # one absent query above a present one: under 0.2 or over 0.6 is equally good, the wider gap wins
-    assert fit_absent_threshold(values, torch.tensor([0, 1, 0, 1])) == pytest.approx(0.75)
+def test_even_odds_threshold_is_where_both_kinds_are_equally_likely() -> None:
+    """Three present to one absent, logits drawn around +1 and -1: the odds of the two densities are 1 at logit 0."""
+    draws = torch.Generator().manual_seed(0)
+    present = torch.arange(20000) % 4 > 0
+    logits = torch.randn(20000, generator=draws) + torch.where(present, 1.0, -1.0)
+    threshold = even_odds_threshold(present)
+    assert threshold == 0.75
+    called_present = fit(logits, present.float())(logits) >= threshold
+    assert bool((called_present == (logits > 0)).double().mean() > 0.98)
 
 
-def test_absent_threshold_weighs_both_kinds_alike() -> None:
-    values = torch.tensor([0.3] * 90 + [0.7] * 10 + [0.1] * 2)
-    present = torch.tensor([True] * 100 + [False] * 2)
-    threshold = fit_absent_threshold(values, present)
-    assert 0.1 < threshold < 0.3
-
-
-def test_absent_threshold_needs_both_kinds() -> None:
+@pytest.mark.parametrize("kind", [torch.ones(4), torch.zeros(4)])
+def test_even_odds_threshold_needs_both_kinds(kind: torch.Tensor) -> None:
     with pytest.raises(InputError, match="absent"):
-        fit_absent_threshold(torch.rand(4), torch.ones(4))
+        even_odds_threshold(kind)
 
 
 def test_auc_by_hand() -> None:

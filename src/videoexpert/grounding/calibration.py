@@ -86,25 +86,17 @@ def presence(indicator_prob: Tensor) -> Tensor:
     return indicator_prob.amax(dim=-1)
 
 
-def fit_absent_threshold(presences: Tensor, is_present: Tensor) -> float:
-    """Threshold in [0, 1] under which an event is called absent, of highest balanced accuracy.
+def even_odds_threshold(is_present: Tensor) -> float:
+    """The calibrated presence, in (0, 1), at which the evidence for and against an event weighs the same.
 
-    presences (K,), is_present (K,) bool, of held-out queries. Lies midway between two neighbouring values
-    (0 and 1 among them); of equally good places the widest gap wins, then the lowest. Raises InputError
-    unless both kinds of query are there.
+    is_present (K,) bool, of the held-out queries that the calibration was fitted on. By Bayes' rule this is the
+    share of present ones among them: under it an event is called absent, as if both kinds were asked alike often.
+    Raises InputError unless both kinds are there.
     """
-    check_pair("presences", presences, is_present)
-    values, present = presences.detach().double().cpu(), is_present.bool().cpu()
-    if bool(present.all()) or not bool(present.any()):
+    share = float(is_present.double().mean())
+    if not 0 < share < 1:
         raise InputError("the threshold needs queries whose event is present and others where it is absent.")
-    levels = torch.cat(
-        [torch.zeros(1, dtype=torch.float64), values.unique(), torch.ones(1, dtype=torch.float64)]
-    )
-    candidates = (levels[1:] + levels[:-1]) / 2
-    called_present = values[None] >= candidates[:, None]
-    accuracy = called_present[:, present].double().mean(1) + (~called_present[:, ~present]).double().mean(1)
-    gap = torch.where(accuracy >= accuracy.max() - 1e-12, levels.diff(), -1.0)
-    return float(candidates[gap.argmax()])
+    return share
 
 
 def auc(scores: Tensor, labels: Tensor) -> float:

@@ -18,7 +18,7 @@ from .. import checkpoint
 from ..config import VideoExpertConfig
 from ..data.synthetic.language import ABSENT_QUERIES, absent_query
 from ..data.synthetic.samples import true_queries
-from ..grounding.calibration import fit, fit_absent_threshold
+from ..grounding.calibration import even_odds_threshold, fit
 from ..grounding.decoding import decode_moments, interval_iou
 from ..language import prompt
 from ..language.prompter import Prompter
@@ -203,7 +203,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
     moment, presence = fit(logits, _flags(right)), fit(logits, _flags(present))
     config.score_temperature, config.score_bias = moment.temperature, moment.bias
     config.presence_temperature, config.presence_bias = presence.temperature, presence.bias
-    config.absent_below = fit_absent_threshold(presence(logits), torch.tensor(present))
+    config.absent_below = even_odds_threshold(_flags(present))
     log(
         json.dumps(
             {

@@ -19,7 +19,8 @@ def train_tokenizer(extra: tuple[str, ...] = (), vocabulary: int = 640) -> PreTr
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=["<pad>", "<s>", "</s>"],
+        # not 2 for the last word: where that is its id, transformers' CLIP pools a text at its highest id instead
+        special_tokens=["<pad>", "</s>", "<s>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
