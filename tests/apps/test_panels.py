@@ -73,8 +73,8 @@ def test_a_broken_video_is_told_and_the_others_are_drawn(call, asked, world):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--name", "ours"], 2, "--name is given 1 times and --predictions 2 times; give one for each"),
-        (["--answers", "a.json"], 2, "--answers is given 1 times and --predictions 2 times"),
+        (["--name", "ours"], 2, "there are 1 of --name and 2 of --predictions; give one for each"),
+        (["--answers", "a.json"], 2, "there are 1 of --answers and 2 of --predictions"),
         (["--name", "a", "--name", "a"], 2, "the systems are called a, a; give each a --name"),
         (["--video", "zzz"], 2, "--video zzz is not annotated"),
         (["--video", "aaa", "--seed", "0"], 2, "--count and --seed are for videos drawn by lot"),

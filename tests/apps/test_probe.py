@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tiny import tiny_video
+from videoexpert import checkpoint
 from videoexpert.evaluation.baselines import Blank, Shuffled
 from videoexpert.evaluation.runner import ModelSystem
 from videoexpert.session import Expert
@@ -63,6 +64,10 @@ def test_a_model_is_asked_with_three_kinds_of_video(call, asked, world, model, t
     assert "| R1@0.5 |" in (out / "bias.md").read_text()
     assert "![windows](bias.png)" in (out / "bias.md").read_text()
     assert Image.open(out / "bias.png").size[0] > 1000
+    told = json.loads((out / "true" / "run.json").read_text())
+    assert report["run"]["weights"] == told["system"]["weights"] == checkpoint.digest(model)
+    both = report["run"]["annotation_files"] | report["run"]["length_tables"]
+    assert both == told["annotation_files"]
 
 
 def test_a_killed_run_resumes(call, asked, tmp_path, monkeypatch):
@@ -85,6 +90,22 @@ def test_only_the_first_queries(call, asked):
     report = call(*asked, "--limit", 3, "--format", "json").json
     assert (report["queries"], report["videos"]) == (3, 2)
     assert report["conditions"]["blank"]["answered"] == 3
+
+
+def test_the_first_queries_need_no_other_video(call, world, model, tmp_path):
+    """No table of lengths, and no file of the second video: nothing about it is asked."""
+    (tmp_path / "charades_sta_test.txt").write_text(CHARADES)
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("aaa.mp4", "another.mp4"):
+        shutil.copy(world / "videos" / "aaa.mp4", videos / name)
+    done = call(
+        *("probe", "bias", "charades-sta", "--annotations", tmp_path, "--videos", videos, "--model", model),
+        *("--out", tmp_path / "out", "--limit", 2, "--format", "json"),
+    )
+    assert (done.code, done.err) == (0, "")
+    assert (done.json["queries"], done.json["videos"]) == (2, 1)
+    assert done.json["run"]["notes"] == []
 
 
 def test_sentences_of_activitynet_are_queries(call, world, model, tmp_path):
@@ -129,6 +150,15 @@ def test_files_of_systems_side_by_side(call, world, tmp_path):
     pictures = [Image.open(tmp_path / name / "bias.png").size for name in ("one", "two")]
     assert pictures[1][0] > 2 * pictures[0][0]
     assert pictures[1][1] > 1.5 * pictures[0][1]
+    (tmp_path / "other.txt").write_text(CHARADES.replace("eats", "sleeps"))
+    refused = call(
+        *("probe", "bias", "charades-sta", "--annotations", tmp_path / "other.txt"),
+        *("--lengths", world / "Charades_v1_test.csv", "--predictions", files["true"]),
+        *("--compare", tmp_path / "one" / "bias.json", "--out", tmp_path / "three"),
+    )
+    assert (refused.code, refused.out) == (2, "")
+    assert "is about other annotations (charades_sta_test.txt) than " in refused.err
+    assert not (tmp_path / "three").exists()
 
 
 def test_a_broken_video_is_told_and_the_others_are_measured(call, asked, world, tmp_path):

@@ -22,7 +22,7 @@ def evidence():
     [
         ([(5.0, 1.0), (2.0, 1.9)], "**reproduced**"),
         ([(5.0, 1.0), (2.0, 2.1)], "partly: 1 of 2 clear"),
-        ([(0.5, 1.0), (-0.5, 1.0)], "**did not reproduce**: no clear difference"),
+        ([(0.5, 1.0), (-0.5, 1.0)], "**not shown**: no clear difference"),
         ([(-5.0, 1.0), (0.5, 1.0)], "**did not reproduce**: 1 of 2 clear the other way"),
         ([(5.0, 1.0), (-5.0, 1.0)], "mixed"),
         ([(5.0, None)], "one seed: no verdict"),
@@ -39,11 +39,15 @@ def test_claims_name_what_was_not_run(evidence):
 
 def test_a_claim_is_the_paired_difference(evidence):
     metrics = {m for claim in evidence.CLAIMS if claim.table == "head" for m in claim.metrics}
+    metrics.add("charades-sta/R1@0.5")
     rows = [
         {"name": "Ours", "scores": [dict.fromkeys(metrics, v) for v in (60.0, 70.0, 80.0)]},
         {"name": "w/o temporal head", "scores": [dict.fromkeys(metrics, v) for v in (50.0, 59.0, 71.0)]},
     ]
-    text = evidence.claims({"head": {"table": "head", "seeds": 3, "rows": rows}})
+    about = {"steps of a variant": 400}
+    text = evidence.claims({"head": {"table": "head", "seeds": 3, "rows": rows, "about": about}})
+    assert "(3 seeds, 400 steps)" in text
+    assert "Of 8 intervals about 0 would" in text
     assert "charades-sta mIoU +10.0 ± 2.5" in text  # differences 10, 11, 9: t 4.303 * 1 / sqrt(3)
     assert "| **reproduced** |" in text
 
@@ -59,7 +63,9 @@ def test_every_claim_is_of_a_table_and_its_rows(evidence):
     }
     for claim in evidence.CLAIMS:
         table = TABLES[claim.table](config)
-        assert {claim.better, claim.worse} <= {v.name for v in table.variants}, claim.text
+        rows = {"table": claim.table, "rows": [{"name": v.name} for v in table.variants]}
+        named = {evidence.row_name(rows, row) for row in (claim.better, claim.worse)}
+        assert named <= {v.name for v in table.variants}, claim.text
         assert set(claim.metrics) <= set(table.metrics), claim.text
 
 
@@ -89,6 +95,37 @@ def test_the_card_shows_model_and_controls(evidence):
 
 def test_single_rows_are_shown_by_seed(evidence):
     scores = [{"charades-sta/R1@0.5": value} for value in (87.6, 52.25)]
-    table = {"rows": [{"name": "w/o head", "scores": []}, {"name": "Ours", "scores": scores}]}
-    assert evidence.by_seed({"head": table}).endswith("R1@0.5 by seed: 87.6, 52.2.")
-    assert evidence.by_seed({"head": {"rows": [{"name": "Ours", "scores": scores[:1]}]}}) == ""
+    rows = [{"name": "w/o head", "scores": []}, {"name": "Ours", "scores": scores}]
+    table = {"about": {"steps of a variant": 8}, "rows": rows}
+    assert evidence.by_seed({"head": table}).endswith("R1@0.5 by seed: 87.6, 52.2 (8 steps).")
+    one = {"about": {}, "rows": [{"name": "Ours", "scores": scores[:1]}]}
+    assert evidence.by_seed({"head": one}) == ""
+
+
+def test_a_table_is_of_the_first_runs_that_have_it(evidence, tmp_path):
+    for folder, names in (("new", ["head"]), ("old", ["head", "ranks"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.json").write_text(json.dumps({"about": {}, "rows": folder}))
+    found = evidence.find_tables({tmp_path / "new": "abc", tmp_path / "old": "def"})
+    assert {n: (t["rows"], t["about"]["runs of commit"]) for n, t in found.items()} == {
+        "head": ("new", "abc"),
+        "ranks": ("old", "def"),
+    }
+
+
+def test_what_was_asked_of_each_system_stands_beside_the_annotations(evidence):
+    def report(value):
+        return {
+            "queries": 9,
+            "videos": 3,
+            "annotations": {"repeated": 0.25, "chance_distance": 0.125},
+            "conditions": {"true": {"repeated": value}},
+        }
+
+    lines = evidence.bias_table({"head": [report(0.5), report(0.7)], "text": [report(1.0)]})
+    assert "| | annotated | head: true | text: true |" in lines
+    assert (
+        "| repeated predictions, share | 0.25 | 0.60 ± 1.27 | 1.00 |" in lines
+    )  # t 12.706 * 0.1414 / sqrt(2)
+    assert "at a distance of 0.12 from them" in lines[2]

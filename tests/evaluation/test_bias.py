@@ -58,10 +58,9 @@ def test_bits_by_hand():
 
 
 def test_information_about_the_moment_by_hand(monkeypatch):
-    """Two queries, two windows: told apart, 1 bit; dealt in either order it is 1 bit, so that none remains."""
+    """Two queries, two windows: told apart, 1 bit; dealt in either order it is 1 bit: chance tells as much."""
     given = windows((0.0, 0.1), (0.8, 0.9))
-    found = bias.moment_information(given, [windows((0.5, 0.6)), windows((0.3, 0.9))])
-    assert found == {"bits": pytest.approx(0.0), "sd": pytest.approx(0.0)}
+    assert bias.moment_information(given, [windows((0.5, 0.6)), windows((0.3, 0.9))]) is None
     # four queries, two windows each twice: 1 bit, and by chance 1 bit in 2 of 6 orders, 0 in the other 4
     given = windows((0.0, 0.1), (0.0, 0.1), (0.8, 0.9), (0.8, 0.9))
     truth = [windows((0.5, 0.6))] * 2 + [windows((0.3, 0.9))] * 2
@@ -106,9 +105,36 @@ def test_a_constant_predictor():
     truth, annotated, videos = world()
     found = bias.measure(np.tile([0.2, 0.6], (len(truth), 1)), annotated, videos)
     assert (found["repeated"], found["most_frequent"]["share"], found["distinct"]) == (1.0, 1.0, 1)
-    for name in ("moment_bits", "video_bits"):
-        assert found[name] == {"bits": pytest.approx(0.0, abs=1e-9), "sd": pytest.approx(0.0, abs=1e-9)}
+    for name in ("moment_bits", "video_bits"):  # it tells nothing, and that is known, not undefined
+        assert found[name] == {"bits": 0.0, "sd": 0.0}
     assert found["distance"] > 0.9
+
+
+def test_nothing_to_tell_is_none():
+    """Where no system could show that it looks, there are no bits, not 0 of them."""
+    truth, annotated, _ = world()
+    for found in (truth, np.tile([0.2, 0.6], (len(truth), 1))):
+        one_video = bias.measure(found, annotated, np.zeros(len(truth), dtype=np.int64))
+        assert one_video["video_bits"] is None
+        alike = [windows((0.3, 0.4), (0.8, 0.9))] * len(truth)
+        assert bias.moment_information(found, alike) is None
+    # one video has two answers, the others one: no second video to tell it from
+    assert bias.video_information(truth[:4], np.array([0, 0, 1, 2])) is None
+    # six answers in six cells make pairs that tell each other whole, whoever they are dealt to
+    videos = np.array([0, 0, 1, 1, 2, 2])
+    apart = windows(*[(a, b) for a in (0.1, 0.3, 0.6) for b in (0.7, 0.8)])
+    assert bias.video_information(apart, videos) is None
+    assert bias.video_information(apart[[0, 0, 1, 2, 3, 4]], videos)["sd"] > 0
+
+
+def test_words_alone_tell_of_the_moment():
+    """A guesser that never sees a video, on sentences that say where: it is not the video that shows in the bits."""
+    rng = np.random.default_rng(5)
+    word = rng.integers(0, 3, 300)
+    start = np.array([0.05, 0.4, 0.7])[word] + rng.uniform(0, 0.05, 300)
+    truth = np.stack([start, start + 0.2], axis=1)
+    guess = np.array([(0.05, 0.25), (0.4, 0.6), (0.7, 0.9)])[word]
+    assert bias.moment_information(guess, [one[None] for one in truth])["bits"] > 1.0
 
 
 def test_copies_of_the_truth():
@@ -180,12 +206,39 @@ def test_nothing_is_answered():
     found = bias.measure(np.full((2, 2), np.nan), annotated, np.array([0, 1]))
     assert found == {
         "answered": 0,
+        "outside": 0,
         "repeated": None,
         "most_frequent": None,
         "distinct": 0,
         "distance": None,
         "moment_bits": None,
         "video_bits": None,
+    }
+
+
+def test_which_windows_lie_outside():
+    past = windows((0.2, 1.3), (1.0, 1.3), (1.1, 1.3), (1.0, 1.0), (0.9, 1.004), (1.0, 1.004))
+    before = windows((-0.3, 0.2), (-0.3, 0.0), (-0.3, -0.1), (0.0, 0.0), (-0.004, 0.1), (-0.004, 0.0))
+    for each in (past, before, past[:, ::-1], before[:, ::-1]):
+        assert bias.wholly_outside(each).tolist() == [False, True, True, False, False, False]
+        assert bias.partly_outside(each).tolist() == [True, False, False, False, False, False]
+    assert bias.within(past).tolist() == [[0.2, 1.0], [1.0, 1.0], [0.9, 1.0], [1.0, 1.0]]
+    assert len(bias.within(windows())) == 0
+
+
+def test_windows_wholly_outside_repeat_nothing():
+    """Milliseconds: different windows, every one past the end."""
+    truth, annotated, videos = world()
+    found = bias.measure(truth * 1000 + 1.5, annotated, videos)
+    assert (found["answered"], found["outside"]) == (len(truth), len(truth))
+    assert (found["repeated"], found["most_frequent"], found["distance"]) == (None, None, None)
+    mixed = truth.copy()
+    mixed[::3] = mixed[::3] * 1000 + 1.5
+    found, kept = bias.measure(mixed, annotated, videos), np.arange(len(truth)) % 3 > 0
+    alone = bias.measure(truth[kept], [a for a, k in zip(annotated, kept, strict=True) if k], videos[kept])
+    assert (found["answered"], found["outside"]) == (len(truth), len(truth) // 3)
+    assert {k: v for k, v in found.items() if k not in ("answered", "outside")} == {
+        k: v for k, v in alone.items() if k not in ("answered", "outside")
     }
 
 

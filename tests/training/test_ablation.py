@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,22 @@ from safetensors.torch import load_file
 
 from training.conftest import make_recipe
 from videoexpert.apps.cli import main
+from videoexpert.apps.data_commands import _fields
 from videoexpert.config import VideoExpertConfig
+from videoexpert.data.encode import TokenEncoder
+from videoexpert.data.features import STORE, TOKEN_FIELDS
 from videoexpert.errors import DataError, InputError
 from videoexpert.evaluation.ablation_report import (
+    FAILED,
     difference,
     mean_and_interval,
     summarise,
     to_markdown,
     write_report,
 )
-from videoexpert.training.ablation import TABLES, ablate, open_bench
+from videoexpert.evaluation.runner import Outcome
+from videoexpert.training import ablation_world
+from videoexpert.training.ablation import TABLES, ablate, open_bench, scores_of
 from videoexpert.training.ablation_data import DataBench, tokens_name
 from videoexpert.training.ablation_world import BENCHMARKS
 from videoexpert.training.recipe import EvaluationRecipe, load_recipe
@@ -45,7 +52,8 @@ class Counting:
         self.about = {"steps": 1}
         self.trained: list[tuple[str, int]] = []
 
-    def prepare(self) -> None: ...
+    def prepare(self, variants) -> None:
+        self.prepared = [v.name for v in variants]
 
     def train(self, fields, seed, folder):
         self.trained.append((json.dumps(dict(fields)), seed))
@@ -94,6 +102,43 @@ def test_papers_numbers_stand_at_their_metric():
     assert concat["nextgqa/IoU@0.5"] == 21.2
     one_lora = TABLES["components"](config).variants[3].paper
     assert (one_lora["youcook2/CIDEr"], one_lora["nextgqa/Acc@GQA"]) == (3.6, 18.5)
+    assert TABLES["spatial"](config).variants[4].paper == {"youcook2/CIDEr": 6.4}
+
+
+def test_papers_rows_are_those_of_its_text(shared):
+    """In order: each row of Tables VI to VIII ends in the numbers of the variant."""
+    lines = (shared / "paper.txt").read_text().splitlines()
+    printed = [re.findall(r"(?<=\t)[0-9.]+(?=\t|$)", line) for line in lines]
+    rows = [tuple(map(float, numbers)) for numbers in printed if numbers]
+    config = VideoExpertConfig.from_preset("paper").to_dict()
+    for name in ("fusion", "components", "spatial"):
+        for variant in TABLES[name](config).variants:
+            numbers = tuple(variant.paper.values())
+            assert any(row[-len(numbers) :] == numbers for row in rows), (name, variant.name)
+
+
+def test_papers_rows_keep_their_names():
+    small = VideoExpertConfig.from_preset("paper", groups=2, tokens_per_group=4, key_tokens=2).to_dict()
+    result = ablate_rows(TABLES["spatial"](small))
+    text = to_markdown(summarise(result))
+    assert "| 2 x 4 | 1.0 |" in text
+    assert "| 4 x 64 | 6.0 |" in text  # the paper's
+    assert "\n| w/o `<LOC>` | 1.0 |" in to_markdown(summarise(ablate_rows(TABLES["fusion"](small))))
+
+
+def ablate_rows(table, **scores):
+    """What ``ablate`` gives of a table where every variant scores 1."""
+    rows = [
+        {
+            "name": v.name,
+            "paper": dict(v.paper),
+            "paper_name": v.paper_name or v.name,
+            "scores": [dict.fromkeys(table.metrics, 1.0) | scores],
+        }
+        for v in table.variants
+    ]
+    fields = {"title": table.title, "reference": table.reference, "metrics": list(table.metrics)}
+    return {"table": table.name, **fields, "seeds": 1, "about": {}, "rows": rows}
 
 
 def test_runs_are_resumed_and_shared_between_tables(tmp_path):
@@ -113,6 +158,43 @@ def test_means_and_intervals_by_hand():
     mean, half = mean_and_interval([1.0, 2.0, 3.0])
     assert mean == 2.0
     assert half == pytest.approx(4.303 * (1 / 3) ** 0.5)  # t of two degrees, s = 1
+    _, half = mean_and_interval([0.0] * 10 + [11.0])
+    assert half == pytest.approx(2.228, abs=1e-9)  # t of ten degrees, s = 11 / sqrt(11)
+    _, half = mean_and_interval([0.0] * 48 + [7.0])
+    assert half == pytest.approx(1.96 / 7, abs=1e-9)  # s = 1: the normal's
+
+
+def test_a_metric_that_a_seed_lacks_has_no_mean(tmp_path):
+    table = TABLES["head"](VideoExpertConfig.from_preset("paper").to_dict())
+    result = ablate_rows(table)
+    result["rows"][0]["scores"].append({})
+    text = to_markdown(summarise(result))
+    assert "| Ours | " + " | ".join("-" * len(table.metrics)) + " |" in text
+
+
+def test_videos_that_failed_are_told_under_the_table():
+    table = TABLES["head"](VideoExpertConfig.from_preset("paper").to_dict())
+    assert "could not be answered" not in to_markdown(
+        summarise(ablate_rows(table, **{f"nextgqa/{FAILED}": 0}))
+    )
+    text = to_markdown(summarise(ablate_rows(table, **{f"nextgqa/{FAILED}": 2})))
+    assert "count as wrong: Ours, seed 1: 2 of nextgqa; w/o temporal head, seed 1: 2 of nextgqa." in text
+
+
+def test_failed_videos_are_counted():
+    outcome = Outcome({"metrics": {"mIoU": 4.0, "mAP": None}}, {"a.mp4": "broken"})
+    assert scores_of("tvsum", outcome) == {"tvsum/mIoU": 4.0, f"tvsum/{FAILED}": 1}
+
+
+def test_no_picture_without_a_number_to_compare_with(tmp_path):
+    result = ablate_rows(TABLES["head"](VideoExpertConfig.from_preset("paper").to_dict()))
+    write_report(result, tmp_path)
+    assert (tmp_path / "head.png").exists()
+    for row in result["rows"]:
+        row["scores"] = [dict.fromkeys(row["scores"][0], 0.0)]
+    write_report(result, tmp_path)  # in percent of 0
+    assert not (tmp_path / "head.png").exists()
+    assert "| Ours | 0.0 |" in (tmp_path / "head.md").read_text()
 
 
 def test_differences_are_paired_by_seed():
@@ -146,7 +228,11 @@ def test_a_table_that_is_none_is_told(tmp_path):
         ablate("head", Counting(), 0, tmp_path)
 
 
-def test_the_world_bench_trains_each_variant_on_one_frozen_base(tmp_path, capsys):
+def no_training(*arguments, **options):
+    raise AssertionError("trained again")
+
+
+def test_the_world_bench_trains_each_variant_on_one_frozen_base(tmp_path, capsys, monkeypatch):
     """Toy sizes, but every stage: base, variant, store of mp4 files, four benchmarks, table and picture."""
     options = [arg for value in TOY for arg in ("--set", value)]
     call = ["ablate", "head", "--recipe", str(RECIPE), "--out", str(tmp_path / "a"), *options]
@@ -166,6 +252,10 @@ def test_the_world_bench_trains_each_variant_on_one_frozen_base(tmp_path, capsys
     assert not any(name.startswith("head.") for name in models["times=text"])
     scores = json.loads((runs / "times=text/seed1/scores.json").read_text())
     assert {name.split("/")[0] for name in scores} == set(BENCHMARKS)
+    (runs / "default/seed1/scores.json").unlink()  # as if killed while it was scored
+    monkeypatch.setattr(ablation_world, "train_base", no_training)
+    assert main(call) == 0
+    assert load_file(runs / "default/seed1/model/model.safetensors").keys() == models["default"].keys()
     before = (runs / "default/seed1/scores.json").stat().st_mtime_ns
     assert main(call) == 0  # nothing is done twice
     assert (runs / "default/seed1/scores.json").stat().st_mtime_ns == before
@@ -184,10 +274,37 @@ def test_a_training_recipe_names_the_store_a_variant_needs(tmp_path, bases, anno
     ]
     bench = open_bench(recipe, tmp_path / "out")
     assert tokens_name(bench.config) == "compress-2x3"
-    with pytest.raises(InputError, match=r"compress-4x3 is no feature store; make it with .*--set groups=4 "):
-        bench.train({"groups": 4}, 1, tmp_path / "run")
-    with pytest.raises(InputError, match=r"/none is no feature store; .*--set spatial_tokens=none "):
-        bench.train({"spatial_tokens": "none"}, 1, tmp_path / "run")
+    for fields in ({"groups": 4}, {"spatial_tokens": "none"}, {"spatial_tokens": "random"}):
+        wanted = VideoExpertConfig.from_dict(bench.config | fields)
+        with pytest.raises(InputError, match=f"{tokens_name(wanted.to_dict())} is no feature store") as told:
+            bench.train(fields, 1, tmp_path / "run")
+        options = re.findall(r"--set (\S+) ", str(told.value))
+        encoder = TokenEncoder.from_vision(bases / "vision").with_fields(**_fields(options))
+        made = encoder.config.to_dict()
+        assert {name: made[name] for name in TOKEN_FIELDS} == {
+            name: wanted.to_dict()[name] for name in TOKEN_FIELDS
+        }
+
+
+def test_what_the_last_variant_lacks_is_told_before_the_first_trains(tmp_path, bases, annotations):
+    recipe = make_recipe(bases, annotations)
+    recipe.data[0].features = str(tmp_path / "{tokens}")
+    part = EvaluationRecipe(
+        benchmark="charades-sta", annotations=str(annotations), features=str(tmp_path / "a")
+    )
+    recipe.evaluation = [part]
+    for name in ("compress-2x3", "random-2x3", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / STORE).touch()
+    with pytest.raises(InputError, match="none is no feature store"):
+        ablate("components", DataBench(recipe), 1, tmp_path / "out")
+    recipe.evaluation = [part, part]
+    with pytest.raises(InputError, match="evaluation lists charades-sta 2 times"):
+        ablate("components", DataBench(recipe), 1, tmp_path / "out")
+    recipe.evaluation = [part.model_copy(update={"annotations": str(tmp_path / "lost.json")})]
+    with pytest.raises(InputError, match=r"no annotations at .*lost\.json"):
+        ablate("components", DataBench(recipe), 1, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_papers_recipe_asks_for_the_stores_of_each_variant(tmp_path):

@@ -6,6 +6,7 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,8 +17,10 @@ from videoexpert import checkpoint
 from videoexpert.data.synthetic.samples import content_samples, samples_of
 from videoexpert.data.synthetic.world import ACTIONS, COLOURS, sample_script
 from videoexpert.errors import TrainingError
+from videoexpert.evaluation.baselines import ClipSimilarity
 from videoexpert.language.prompter import Prompter
 from videoexpert.model import VideoExpertModel
+from videoexpert.session import SHIPPED_CLIP, SHIPPED_MODEL
 from videoexpert.training.base import (
     CONTENT,
     BaseBatches,
@@ -86,6 +89,30 @@ def test_stages_give_a_model_folder_that_answers(trained, tmp_path):
     assert len(found) >= 1
     assert 0 <= found[0].start <= found[0].end <= 2.0
     assert expert.model.config.absent_below > 0  # calibration has run
+
+
+def test_the_towers_folder_reads_a_text_to_its_end(trained, tmp_path):
+    """It has the tokenizer that it was trained on, and no text is pooled before its last word."""
+    from videoexpert.video import write_video
+
+    frames = torch.randint(0, 255, (4, 64, 64, 3), dtype=torch.uint8).numpy()
+    write_video(tmp_path / "v.mp4", frames, [i / 10 for i in range(4)], duration_s=0.4)
+    baseline = ClipSimilarity(trained / "tower" / "clip", num_frames=4)
+    assert baseline.tokenizer.get_vocab() == AutoTokenizer.from_pretrained(trained / "tokenizer").get_vocab()
+    texts = ["the purple triangle moves left", "the purple triangle moves right", "the purple triangle moves"]
+    left, right, short = baseline.similarities(tmp_path / "v.mp4", texts)
+    assert not np.allclose(left, right)
+    assert not np.allclose(left, short)
+
+
+def test_both_folders_of_the_package_are_of_one_run():
+    """The tower's weights are the model's, and its tokenizer the model's without ``<LOC>``."""
+    tower, model = checkpoint.load_vision(SHIPPED_CLIP), checkpoint.load(SHIPPED_MODEL)[0].vision
+    ours = model.state_dict()
+    assert all(torch.equal(tensor.half(), ours[name].half()) for name, tensor in tower.state_dict().items())
+    words = AutoTokenizer.from_pretrained(SHIPPED_MODEL).get_vocab()
+    words.pop("<LOC>")
+    assert AutoTokenizer.from_pretrained(SHIPPED_CLIP).get_vocab() == words
 
 
 def test_the_last_stage_moves_only_the_papers_parts(trained):

@@ -41,7 +41,8 @@ def ablate(
     bench = open_bench(load_recipe(recipe, overrides or []), out, log=complain)
     summary = write_report(run(table, bench, seeds, out, log=complain), out)
     print(json.dumps(summary, indent=1) if format == "json" else (out / f"{table}.md").read_text().rstrip())
-    complain(f"written to {out / table}.md, .json and .png")
+    drawn = ".md, .json and .png" if (out / f"{table}.png").exists() else ".md and .json"
+    complain(f"written to {out / table}{drawn}")
 
 
 def register(app: typer.Typer) -> None:

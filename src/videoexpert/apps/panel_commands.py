@@ -104,8 +104,8 @@ def _systems(predictions: list[Path], names: list[str], answers: list[Path]) -> 
     for option, given in (("--name", names), ("--answers", answers)):
         if given and len(given) != len(predictions):
             raise InputError(
-                f"{option} is given {len(given)} times and --predictions {len(predictions)} times; "
-                "give one for each, or none."
+                f"there are {len(given)} of {option} and {len(predictions)} of --predictions; give one for each, "
+                "or none."
             )
     used = names or [file.stem if len(predictions) == 1 else str(file) for file in predictions]
     if len(set(used)) < len(used):

@@ -12,6 +12,7 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from ..evaluation.bias_probe import Report
+    from ..session import Expert
 
 probe = typer.Typer(
     name="probe", help="Look into how a system answers, beside how well.", no_args_is_help=True
@@ -82,16 +83,17 @@ def bias(
         raise InputError("--another and --blank go with --predictions; give it, or leave them out.")
     elif videos is None:
         raise InputError("a model needs --videos, the folder with the videos; or give --predictions.")
-    others = [bias_report.read_report(file, benchmark) for file in compare or ()]
-    queries = bias_probe.read_asked(benchmark, annotations, split, lengths, videos)
+    asked = bias_probe.read_asked(benchmark, annotations, split, lengths, videos, limit)
+    others = [bias_report.read_report(file, asked) for file in compare or ()]
     out.mkdir(parents=True, exist_ok=True)
     failed: dict[str, str] = {}
+    weights = None
     if not files:
         assert videos is not None
-        files, failed, known = _answer(benchmark, annotations, videos, out, model, device, split, limit)
-        name = name or known
+        files, failed, expert = _answer(benchmark, annotations, videos, out, model, device, split, limit)
+        name, weights = name or expert.name, expert.digest
     report = bias_probe.report(
-        benchmark, name or files["true"].stem, queries, files, answered_only=limit is not None
+        asked, name or files["true"].stem, files, weights=weights, answered_only=limit is not None
     )
     _write([report, *others], out)
     print(bias_report.render([report, *others], format))
@@ -110,8 +112,8 @@ def _answer(
     device: str,
     split: str | None,
     limit: int | None,
-) -> tuple[dict[str, Path], dict[str, str], str]:
-    """Prediction files by condition, videos that failed, and the model's name."""
+) -> tuple[dict[str, Path], dict[str, str], Expert]:
+    """Prediction files by condition, videos that failed, and the model."""
     from ..evaluation.bias_probe import answer
     from ..session import load
     from .eval_command import progress_bar
@@ -121,7 +123,7 @@ def _answer(
         found = answer(
             benchmark, expert, annotations, videos, out, split=split, limit=limit, progress=progress
         )
-    return (*found, expert.name)
+    return (*found, expert)
 
 
 def _write(reports: list[Report], out: Path) -> None:

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # two-sided 95% quantiles of Student's t for 1, 2, ... degrees of freedom; beyond them the normal's
-T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+T95 = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+FAILED = "failed videos"  # metric of a benchmark: how many could not be answered, and so count as wrong
 BLUE, ORANGE, INK = "#0072B2", "#E69F00", "#202124"  # Okabe and Ito's colours
 
 
@@ -46,13 +51,16 @@ def difference(summary: dict[str, Any], one: str, other: str, metric: str) -> tu
 
 
 def summarise(result: dict[str, Any]) -> dict[str, Any]:
-    """The result of ``ablate`` with ``mean`` and ``interval`` (half width) of every metric in each row."""
+    """The result of ``ablate`` with ``mean`` and ``interval`` (half width) of every metric in each row.
+
+    A metric that one of the seeds lacks has neither: a mean over fewer seeds would pass for one over all.
+    """
     rows = []
     for row in result["rows"]:
         mean, interval = {}, {}
         for metric in result["metrics"]:
             values = [scores[metric] for scores in row["scores"] if scores.get(metric) is not None]
-            if values:
+            if len(values) == len(row["scores"]):
                 mean[metric], interval[metric] = mean_and_interval(values)
         rows.append({**row, "mean": mean, "interval": interval})
     return {**result, "rows": rows}
@@ -62,15 +70,33 @@ def to_markdown(summary: dict[str, Any]) -> str:
     """A table of ours, and one of the paper's numbers where it has any."""
     seeds = summary["seeds"]
     about = ", ".join(f"{name} {value}" for name, value in summary["about"].items())
-    spread = "mean ± half the 95% t-interval over seeds" if seeds > 1 else "one seed"
-    parts = [f"### {summary['title']}", f"{seeds} seeds, {spread}; {about}."]
+    spread = f"{seeds} seeds, mean ± half the 95% t-interval over seeds" if seeds > 1 else "1 seed"
+    parts = [f"### {_shown(summary['title'])}", f"{spread}; {about}."]
     parts.append(_markdown(summary, _cell))
+    parts += _failures(summary)
     printed = [m for m in summary["metrics"] if any(m in row["paper"] for row in summary["rows"])]
     if printed:
         parts.append("The paper's numbers (7B, its own data):")
-        shown = {**summary, "metrics": printed}
-        parts.append(_markdown(shown, _paper))
+        theirs = [{**row, "name": row.get("paper_name", row["name"])} for row in summary["rows"]]
+        parts.append(_markdown({**summary, "metrics": printed, "rows": theirs}, _paper))
     return "\n\n".join(parts) + "\n"
+
+
+def _shown(name: str) -> str:
+    """A name in Markdown, which would take ``<LOC>`` for a tag."""
+    return name.replace("<LOC>", "`<LOC>`")
+
+
+def _failures(summary: dict[str, Any]) -> list[str]:
+    """One sentence where videos could not be answered: they count as wrong, and may differ between rows."""
+    found = [
+        f"{_shown(row['name'])}, seed {seed}: {int(count)} of {metric.split('/')[0]}"
+        for row in summary["rows"]
+        for seed, scores in enumerate(row["scores"], start=1)
+        for metric, count in scores.items()
+        if metric.endswith(f"/{FAILED}") and count
+    ]
+    return [f"Videos that could not be answered, and so count as wrong: {'; '.join(found)}."] if found else []
 
 
 def _markdown(summary: dict[str, Any], cell: Any) -> str:
@@ -82,7 +108,9 @@ def _markdown(summary: dict[str, Any], cell: Any) -> str:
         "|---" * (len(metrics) + 1) + "|",
     ]
     for row in summary["rows"]:
-        lines.append(f"| {row['name']} | " + " | ".join(cell(row, metric) for metric in metrics) + " |")
+        lines.append(
+            f"| {_shown(row['name'])} | " + " | ".join(cell(row, metric) for metric in metrics) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -98,7 +126,10 @@ def _paper(row: dict[str, Any], metric: str) -> str:
 
 
 def write_report(result: dict[str, Any], out: Path) -> dict[str, Any]:
-    """``out/TABLE.json``, ``.md`` and ``.png`` of what ``ablate`` returned; gives the summary back."""
+    """``out/TABLE.json``, ``.md`` and ``.png`` of what ``ablate`` returned; gives the summary back.
+
+    There is no picture where no metric is known of all rows.
+    """
     summary = summarise(result)
     for suffix, text in ((".json", json.dumps(summary, indent=1) + "\n"), (".md", to_markdown(summary))):
         part = out / f".{summary['table']}{suffix}.part"
@@ -108,15 +139,21 @@ def write_report(result: dict[str, Any], out: Path) -> dict[str, Any]:
     return summary
 
 
-def draw(summary: dict[str, Any], out: Path) -> Path:
+def draw(summary: dict[str, Any], out: Path) -> Path | None:
     """A PNG: one panel a metric, the variants across; our mean and seeds, the paper's numbers beside.
 
-    Both in percent of the reference row's value, so that systems of different scale can be compared.
+    Both in percent of the reference row's value, so that systems of different scale can be compared; metrics of
+    which that row has 0, or a row nothing, have no panel. None, and no picture, where there is no metric left.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    metrics = [m for m in summary["metrics"] if all(m in row["mean"] for row in summary["rows"])]
+    reference = next(row for row in summary["rows"] if row["name"] == summary["reference"])
+    known = [m for m in summary["metrics"] if all(m in row["mean"] for row in summary["rows"])]
+    metrics = [m for m in known if reference["mean"][m] != 0]
+    if not metrics:
+        out.unlink(missing_ok=True)  # of an earlier call
+        return None
     columns = min(3, len(metrics))
     rows = math.ceil(len(metrics) / columns)
     figure = Figure(figsize=(4.6 * columns, 0.9 + 2.9 * rows), facecolor="white", layout="constrained")
@@ -141,12 +178,11 @@ def _panel(axes: Axes, summary: dict[str, Any], metric: str) -> None:
     rows = summary["rows"]
     reference = next(row for row in rows if row["name"] == summary["reference"])
     place = np.arange(len(rows))
-    base = reference["mean"][metric] or 1.0
+    base = reference["mean"][metric]
     ours = [100 * row["mean"][metric] / base for row in rows]
     axes.bar(place - 0.2, ours, 0.38, color=BLUE, label="here")
     for seed in range(summary["seeds"]):  # joined, because differences are paired by seed
-        found = [row["scores"][seed].get(metric) for row in rows]
-        dots = [math.nan if value is None else 100 * value / base for value in found]
+        dots = [100 * row["scores"][seed][metric] / base for row in rows]
         label = None if seed else "each seed"
         axes.plot(
             place - 0.2, dots, color=INK, marker=".", markersize=5, linewidth=0.6, alpha=0.7, label=label
@@ -162,4 +198,4 @@ def _panel(axes: Axes, summary: dict[str, Any], metric: str) -> None:
         axes.spines[side].set_visible(False)
 
 
-__all__ = ["difference", "draw", "mean_and_interval", "summarise", "to_markdown", "write_report"]
+__all__ = ["FAILED", "difference", "draw", "mean_and_interval", "summarise", "to_markdown", "write_report"]

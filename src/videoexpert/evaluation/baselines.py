@@ -150,7 +150,7 @@ class Blank(ModelSystem):
 
 
 class ClipSimilarity(Guess):
-    """Class tokens against the text tower of a CLIP folder, without training."""
+    """Class tokens against the text tower of a CLIP folder, which was not trained to localise."""
 
     name = "clip"
 

@@ -17,7 +17,9 @@ from . import intervals
 DISTANCE_CELLS = 10  # a side of the histogram that distributions of windows are compared on
 INFORMATION_CELLS = 4  # quarters: finer cells leave too few queries in each to tell information from chance
 PERMUTATIONS = 200
+SAME = 1e-9  # bits: a difference that is rounding
 SEED = 0
+EDGE = 0.005  # of the video: what lies less than this past its edge lies on it, in whole percents
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -29,20 +31,40 @@ def measure(predicted: Floats, annotated: Sequence[Floats], videos: Ints, seed: 
     annotated   Q arrays (K, 2), the true windows of each query; several share the query's weight
     videos      (Q,) number of the video that each query is about
 
-    Over the queries with a window: ``answered``, their number; ``repeated``, ``most_frequent``, ``distinct``
-    as in ``repetition``; ``distance`` of the predicted from the annotated windows of these queries, total
-    variation in [0, 1]; ``moment_bits`` and ``video_bits``, see ``moment_information``, ``video_information``.
+    ``answered`` is the number of queries with a window, ``outside`` that of windows wholly outside their video.
+    Over the others: ``repeated``, ``most_frequent``, ``distinct`` as in ``repetition``; ``distance`` of the
+    predicted from the annotated windows of these queries, total variation in [0, 1]; ``moment_bits`` and
+    ``video_bits``, see ``moment_information``, ``video_information``. Windows are cut at the video's edge.
     """
     given = np.asarray(np.isfinite(predicted).all(axis=1))
-    windows = np.clip(predicted[given], 0.0, 1.0)
-    truth = [np.clip(one, 0.0, 1.0) for one, kept in zip(annotated, given, strict=True) if kept]
+    kept = given & ~wholly_outside(predicted)
+    windows = within(predicted[kept])
+    truth = [within(one) for one, counts in zip(annotated, kept, strict=True) if counts]
     return {
         "answered": int(given.sum()),
-        **repetition(windows, videos[given]),
+        "outside": int((given & ~kept).sum()),
+        **repetition(windows, videos[kept]),
         "distance": distance(windows, truth),
         "moment_bits": moment_information(windows, truth, seed),
-        "video_bits": video_information(windows, videos[given], seed),
+        "video_bits": video_information(windows, videos[kept], seed),
     }
+
+
+def wholly_outside(windows: Floats) -> NDArray[np.bool_]:
+    """(Q,) whether a window and its video have no moment in common: cut at the edge it would be a point there."""
+    low, high = windows.min(axis=1), windows.max(axis=1)
+    return np.asarray(((low >= 1) & (high > 1 + EDGE)) | ((high <= 0) & (low < -EDGE)))
+
+
+def partly_outside(windows: Floats) -> NDArray[np.bool_]:
+    """(Q,) whether a window has a part in its video and another past the edge."""
+    past = (windows.min(axis=1) < -EDGE) | (windows.max(axis=1) > 1 + EDGE)
+    return np.asarray(past & ~wholly_outside(windows))
+
+
+def within(windows: Floats) -> Floats:
+    """The windows cut at the edges of the video, without those wholly outside."""
+    return np.clip(windows[~wholly_outside(windows)], 0.0, 1.0)
 
 
 def percents(windows: Floats) -> Ints:
@@ -131,15 +153,17 @@ def moment_information(
 ) -> dict[str, float] | None:
     """What a predicted window tells about the annotated one, beyond chance; see ``_beyond_chance``.
 
-    A system that ignores the video and the order of events gives about 0 bits whatever it repeats. Windows
-    count by the quarters that start and end lie in. None with fewer than two queries.
+    A system that ignores both the video and the words gives about 0 bits whatever it repeats; words alone can
+    tell much. Windows count by the quarters that start and end lie in. None where the queries' annotated
+    windows are all alike, so that nothing could be told.
     """
     truth = shares(annotated, INFORMATION_CELLS)
     known = truth.sum(axis=1) > 0
-    one_hot = np.eye(INFORMATION_CELLS**2)[cells(windows[known], INFORMATION_CELLS)]
-    if len(one_hot) < 2:
+    found, truth = cells(windows[known], INFORMATION_CELLS), truth[known]
+    if (truth == truth[:1]).all():
         return None
-    return _beyond_chance(lambda order: bits(one_hot[order].T @ truth[known]), len(one_hot), seed)
+    one_hot = np.eye(INFORMATION_CELLS**2)[found]
+    return _beyond_chance(lambda order: bits(one_hot[order].T @ truth), found, seed)
 
 
 def video_information(windows: Floats, videos: Ints, seed: int = SEED) -> dict[str, float] | None:
@@ -148,12 +172,13 @@ def video_information(windows: Floats, videos: Ints, seed: int = SEED) -> dict[s
     Answers on one video can depend on each other only through the video, and through what its sentences have
     in common. Read off pairs, because videos have few queries: the plain mutual information of window and
     video is biased so strongly there that correct answers can fall below chance (docs/log.md). Each query
-    weighs the same however many its video has. None where no video has two answers.
+    weighs the same however many its video has. None where fewer than two videos have two answers: nothing
+    tells a video from another then.
     """
     side = INFORMATION_CELLS**2
     found, which = cells(windows, INFORMATION_CELLS), np.unique(videos, return_inverse=True)[1].reshape(-1)
     sizes = np.bincount(which)
-    if not (sizes > 1).any():
+    if (sizes > 1).sum() < 2:
         return None
 
     def paired(order: Ints) -> float:
@@ -162,18 +187,25 @@ def video_information(windows: Floats, videos: Ints, seed: int = SEED) -> dict[s
         weighted = counts / (sizes[sizes > 1, None] - 1)
         return bits(weighted.T @ counts - np.diag(weighted.sum(axis=0)))  # a query is no pair with itself
 
-    return _beyond_chance(paired, len(found), seed)
+    return _beyond_chance(paired, found, seed)
 
 
-def _beyond_chance(statistic: Callable[[Ints], float], count: int, seed: int) -> dict[str, float]:
+def _beyond_chance(statistic: Callable[[Ints], float], found: Ints, seed: int) -> dict[str, float] | None:
     """``{"bits", "sd"}``: a statistic less its mean over random orders of the queries, and their spread.
 
     Few queries in many cells seem to share information by chance. As much is found after the answers have
-    been dealt to the queries at random, and is taken off; what remains may be a little below 0.
+    been dealt to the queries at random, and is taken off; what remains may be a little below 0. One and the
+    same answer to all (cell numbers ``found``) tells exactly nothing; None where answers differ and yet
+    every order gives the same, as where each has a cell of its own: nothing can be told from chance then.
     """
+    if (found == found[:1]).all():
+        return {"bits": 0.0, "sd": 0.0}
     rng = np.random.default_rng(seed)
-    chance = np.array([statistic(rng.permutation(count)) for _ in range(PERMUTATIONS)])
-    return {"bits": float(statistic(np.arange(count)) - chance.mean()), "sd": float(chance.std())}
+    chance = np.array([statistic(rng.permutation(len(found))) for _ in range(PERMUTATIONS)])
+    own = statistic(np.arange(len(found)))
+    if np.abs(chance - own).max() < SAME:
+        return None
+    return {"bits": float(own - chance.mean()), "sd": float(chance.std())}
 
 
 def overlap(windows: Floats, others: Floats) -> float | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, InputError
-from .bias_probe import CONDITIONS, Report
+from .bias_probe import CONDITIONS, Asked, Report, counted, digest
 from .report import FORMATS, Rows, aligned, markdown
 
 JSON, TABLE, PICTURE = "bias.json", "bias.md", "bias.png"
@@ -19,9 +19,11 @@ READING = (
     "distance: total variation between the predicted and the annotated windows (start and end, 10 x 10 cells), "
     "0 equal, 1 nothing in common; below the annotations stands what chance gives for so many queries.",
     "bits about the moment: what a predicted window tells about the annotated one (quarters of the video), less "
-    "what chance would; about 0 for a system that ignores the video.",
-    "bits about the video: what one answer on a video tells about another on the same video, less chance. Under "
-    "another video it stays, if the system looks: each video is then replaced by one and the same other.",
+    "what chance would; about 0 for a system that ignores video and words. Words alone can tell much: compare "
+    "with blank, where only they are left.",
+    "bits about the video: what one answer on a video tells about another on the same video, less chance; its "
+    "sentences may have words in common, so compare with blank here too. Under another video it stays, if the "
+    "system looks: each video is then replaced by one and the same other.",
     "overlap: mean intersection over union with the answer to the true video; near 1 the video changed nothing.",
 )
 Cell = Callable[[dict[str, Any]], str]
@@ -43,7 +45,8 @@ def render(reports: Sequence[Report], style: str = "table") -> str:
     rows: Rows = [[name, *(cell(values) for _, values in columns)] for name, cell in _ROWS]
     draw, bullet = (markdown, "- {}") if style == "markdown" else (aligned, "  {}")
     first = reports[0]
-    title = f"{first['benchmark']}: {first['queries']} queries about {first['videos']} videos"
+    asked = counted(first["queries"], "query", "queries")
+    title = f"{first['benchmark']}: {asked} about {counted(first['videos'], 'video', 'videos')}"
     lines = [*READING, *_notes(reports)]
     heading = f"## {title}" if style == "markdown" else title
     table = draw(["metric", *(name for name, _ in columns)], rows)
@@ -63,20 +66,21 @@ def names(reports: Sequence[Report]) -> list[str]:
 
 
 def _notes(reports: Sequence[Report]) -> list[str]:
-    notes = []
+    notes, first = [], reports[0]["queries"]
     for name, report in zip(names(reports), reports, strict=True):
         notes += [f"{name}, {note}" for note in report["run"]["notes"]]
-        if report["queries"] != reports[0]["queries"]:
-            notes.append(
-                f"{name} was asked {report['queries']} queries, the first system {reports[0]['queries']}."
-            )
+        if report["queries"] != first:
+            asked = counted(report["queries"], "query", "queries")
+            notes.append(f"{name} was asked {asked}, the first system {first}.")
+        if not report["run"].get("annotation_files"):
+            notes.append(f"{name} does not tell its annotations; they may be others than the first system's.")
     return notes
 
 
 def _number(key: str, digits: int) -> Cell:
     def cell(values: dict[str, Any]) -> str:
         value = values.get(key)
-        return "-" if value is None else f"{value:.{digits}f}"
+        return "-" if value is None else _fixed(value, digits)
 
     return cell
 
@@ -84,9 +88,14 @@ def _number(key: str, digits: int) -> Cell:
 def _bits(key: str) -> Cell:
     def cell(values: dict[str, Any]) -> str:
         found = values.get(key)
-        return "-" if found is None else f"{found['bits']:.2f} ± {found['sd']:.2f}"
+        return "-" if found is None else f"{_fixed(found['bits'], 2)} ± {_fixed(found['sd'], 2)}"
 
     return cell
+
+
+def _fixed(value: float, digits: int) -> str:
+    """The number rounded; what rounds to 0 has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _frequent(values: dict[str, Any]) -> str:
@@ -123,21 +132,31 @@ def to_json(content: Report | list[Report]) -> str:
     return head.removesuffix("\n}") + ',\n "windows": {\n' + lists + "\n }\n}"
 
 
-def read_report(path: Path, benchmark: str) -> Report:
-    """A ``bias.json`` of an earlier run. Raises DataError for another file, InputError for another benchmark."""
+def read_report(path: Path, asked: Asked) -> Report:
+    """A ``bias.json`` of an earlier run, to set beside one on these queries.
+
+    Raises DataError for another file, InputError for a run on another benchmark or other annotations. One
+    that does not tell its annotations, as early versions wrote, is taken; ``render`` says so.
+    """
     try:
         found: Report = json.loads(path.read_text(encoding="utf-8"))
         conditions, windows = found["conditions"], found["windows"]
         if not (
             set(conditions) <= set(CONDITIONS) and set(conditions) < set(windows) and found["annotations"]
-        ):
+        ) or not isinstance(found["run"]["notes"], list):
             raise KeyError("conditions")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is no bias.json of `videoexpert probe bias`; give one to compare."
         ) from error
-    if found["benchmark"] != benchmark:
+    if found["benchmark"] != asked.benchmark:
         raise InputError(
-            f"{path} is about {found['benchmark']}, expected {benchmark}: compare runs of one benchmark."
+            f"{path} is about {found['benchmark']}, expected {asked.benchmark}: compare runs of one benchmark."
+        )
+    files = found["run"].get("annotation_files")
+    if files and digest(asked.annotations) not in files.values():
+        raise InputError(
+            f"{path} is about other annotations ({', '.join(files)}) than {asked.annotations}; "
+            "compare runs on one and the same file."
         )
     return found

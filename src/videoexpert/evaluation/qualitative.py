@@ -103,7 +103,8 @@ def select(
             )
         chosen = random.Random(seed).sample(there, min(count, len(there)))
         every = "every system speaks" if len(systems) > 1 else "the system speaks"
-        rule = f"{len(chosen)} of the {len(there)} videos of which {every}, drawn by lot (seed {seed})"
+        videos_there = "the one video" if len(there) == 1 else f"{len(chosen)} of the {len(there)} videos"
+        rule = f"{videos_there} of which {every}, drawn by lot (seed {seed})"
     return Selection(tuple(_shown(v, by_video[v], folder, systems, said, most) for v in chosen), rule)
 
 

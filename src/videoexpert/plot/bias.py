@@ -123,7 +123,7 @@ def _facts(values: Mapping[str, Any]) -> list[str]:
     if values["distance"] is not None:
         told.append(f"distance {values['distance']:.2f}")
     if values["moment_bits"] is not None:
-        told.append(f"{values['moment_bits']['bits']:.2f} bits")
+        told.append(f"{round(values['moment_bits']['bits'], 2) + 0.0:.2f} bits")  # no sign before 0
     return told
 
 

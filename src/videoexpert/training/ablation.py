@@ -8,12 +8,15 @@ OUT/TABLE.json, .md, .png         what was found (evaluation/ablation_report.py)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from .. import __version__
 from ..errors import InputError
+from ..evaluation.ablation_report import FAILED
+from ..evaluation.runner import Outcome
 from .recipe import claim
 
 Scores = dict[str, float]  # "benchmark/metric" -> percent (or the metric's own unit)
@@ -29,11 +32,15 @@ OWN = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One row: its name in the paper, the config fields that make it, and the paper's numbers by metric."""
+    """One row: its name, the config fields that make it, and the paper's numbers by metric.
+
+    ``paper_name`` is the row's name in the paper where ours is another.
+    """
 
     name: str
     fields: Mapping[str, Any] = field(default_factory=dict)
     paper: Mapping[str, float] = field(default_factory=dict)
+    paper_name: str = ""
 
     @property
     def slug(self) -> str:
@@ -58,8 +65,11 @@ class Bench(Protocol):
     config: dict[str, Any]  # fields of VideoExpertConfig that every variant starts from
     about: dict[str, Any]  # what the report says of budget and data
 
-    def prepare(self) -> None:
-        """What all variants share; called once, and again after a kill."""
+    def prepare(self, variants: Sequence[Variant]) -> None:
+        """What the variants of a table share; called once, and again after a kill.
+
+        Raises InputError for what one of them would miss later.
+        """
         ...
 
     def train(self, fields: Mapping[str, Any], seed: int, folder: Path) -> Path:
@@ -131,13 +141,14 @@ def spatial_table(config: Mapping[str, Any]) -> Table:
     u, w, key = config["groups"], config["tokens_per_group"], config["key_tokens"]
     variants = [Variant("0 x 0", {"spatial_tokens": "none"}, {f"{DVC}/CIDEr": 4.8})]
     for more_groups, more_tokens, cider in ((1, 1, 6.0), (1, 2, 6.1), (2, 1, 6.4), (2, 2, 6.4)):
+        theirs = f"{4 * more_groups} x {64 * more_tokens}"
         fields = {
             "groups": u * more_groups,
             "tokens_per_group": w * more_tokens,
             "key_tokens": key * more_tokens,
         }
         name = f"{u * more_groups} x {w * more_tokens}"
-        variants.append(Variant(name, _unless_default(config, fields), {f"{DVC}/CIDEr": cider}))
+        variants.append(Variant(name, _unless_default(config, fields), {f"{DVC}/CIDEr": cider}, theirs))
     metrics = (*DVC_METRICS, f"{GQA}/Acc@QA", f"{GQA}/Acc@GQA", *OWN)
     return Table("spatial", "Table VIII: U x W S-tokens", metrics, tuple(variants), f"{u} x {w}")
 
@@ -180,7 +191,7 @@ def ablate(
     if seeds < 1:
         raise InputError(f"seeds is {seeds}, expected at least 1.")
     found = TABLES[table](bench.config)
-    bench.prepare()
+    bench.prepare(found.variants)
     rows = []
     for variant in found.variants:
         scores = []
@@ -193,6 +204,7 @@ def ablate(
                 "name": variant.name,
                 "fields": dict(variant.fields),
                 "paper": dict(variant.paper),
+                "paper_name": variant.paper_name or variant.name,
                 "scores": scores,
             }
         )
@@ -202,6 +214,7 @@ def ablate(
         "reference": found.reference,
         "metrics": list(found.metrics),
         "seeds": seeds,
+        "version": __version__,
         "about": dict(bench.about),
         "rows": rows,
     }
@@ -234,4 +247,10 @@ def run(bench: Bench, variant: Variant, seed: int, folder: Path) -> Scores:
     return scores
 
 
-__all__ = ["TABLES", "Bench", "Scores", "Table", "Variant", "ablate", "open_bench"]
+def scores_of(benchmark: str, outcome: Outcome) -> Scores:
+    """What ``evaluate`` found, by the names of a table; and how many videos it could not answer."""
+    found = {name: value for name, value in outcome.result["metrics"].items() if value is not None}
+    return {f"{benchmark}/{name}": value for name, value in {**found, FAILED: len(outcome.failed)}.items()}
+
+
+__all__ = ["TABLES", "Bench", "Scores", "Table", "Variant", "ablate", "open_bench", "scores_of"]

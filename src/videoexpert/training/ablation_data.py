@@ -6,17 +6,17 @@ their name, such as ``compress-4x64``; a store that is missing is named with the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import checkpoint
 from ..config import PRESETS, VideoExpertConfig
-from ..data.features import STORE, FeatureStore
+from ..data.features import STORE, TOKEN_FIELDS, FeatureStore
 from ..errors import InputError
 from ..evaluation.runner import StoredModel, evaluate
 from ..session import Expert, pick_device
-from .ablation import Scores
+from .ablation import Scores, Variant, scores_of
 from .recipe import Recipe, from_mapping
 from .run import train
 
@@ -42,8 +42,19 @@ class DataBench:
             "steps": recipe.training.steps or f"{recipe.training.epochs} epochs",
         }
 
-    def prepare(self) -> None:
-        """Nothing is shared but the base models and the stores, which are there."""
+    def prepare(self, variants: Sequence[Variant]) -> None:
+        """Nothing to make: says at once what the last variant would miss after days of the others' training."""
+        parts = [part.benchmark for part in self.recipe.evaluation]
+        twice = [name for name in parts if parts.count(name) > 1]
+        if twice:
+            raise InputError(
+                f"evaluation lists {twice[0]} {parts.count(twice[0])} times, expected each benchmark once."
+            )
+        lost = [part.annotations for part in self.recipe.evaluation if not Path(part.annotations).exists()]
+        if lost:
+            raise InputError(f"there are no annotations at {', '.join(lost)}, which evaluation names.")
+        for variant in variants:
+            self.of(variant.fields, 1)
 
     def of(self, fields: Mapping[str, Any], seed: int) -> Recipe:
         """The recipe of one variant. Raises InputError for a feature store that is still to be made."""
@@ -54,9 +65,10 @@ class DataBench:
         for source in (*raw["data"], *raw["validation"], *raw["evaluation"]):
             source["features"] = source["features"].replace("{tokens}", name)
             if not (Path(source["features"]) / STORE).is_file():
+                options = f"--vision {raw['model']['vision']} {self._encode_options(fields)}"
                 raise InputError(
-                    f"{source['features']} is no feature store; make it with `videoexpert encode --vision "
-                    f"{raw['model']['vision']} {_encode_options(fields)}--videos VIDEOS --out {source['features']}`."
+                    f"{source['features']} is no feature store; make it with `videoexpert encode "
+                    f"{options}--videos VIDEOS --out {source['features']}`."
                 )
         found: Recipe = from_mapping(raw, "the variant's recipe")
         return found
@@ -65,7 +77,7 @@ class DataBench:
         return train(self.of(fields, seed), folder / "run", log=self.log)
 
     def score(self, model: Path, folder: Path) -> Scores:
-        """Every benchmark of ``evaluation`` from its store; several parts of one benchmark may not be listed."""
+        """Every benchmark of ``evaluation`` from its store."""
         loaded, tokenizer = checkpoint.load(model, device=pick_device("auto"))
         expert = Expert(loaded, tokenizer, folder.parent.name, checkpoint.digest(model))
         name = tokens_name(loaded.config.to_dict())
@@ -80,20 +92,23 @@ class DataBench:
                 folder / part.benchmark,
                 split=part.split,
             )
-            found = outcome.result["metrics"]
-            scores |= {f"{part.benchmark}/{key}": value for key, value in found.items() if value is not None}
+            scores |= scores_of(part.benchmark, outcome)
         return scores
+
+    def _encode_options(self, fields: Mapping[str, Any]) -> str:
+        """Of `videoexpert encode`, for the tokens of a variant: all that differs from the preset it starts from."""
+        wanted = {**self.config, **fields}
+        preset = self.recipe.model.preset or "paper"
+        start = VideoExpertConfig.from_preset(preset).to_dict()
+        changed = [name for name in TOKEN_FIELDS if wanted[name] != start[name]]
+        options = "" if preset == "paper" else f"--preset {preset} "
+        return options + "".join(f"--set {name}={wanted[name]} " for name in changed)
 
 
 def tokens_name(config: Mapping[str, Any]) -> str:
     """``compress-4x64``, ``random-4x64`` or ``none``: which S-tokens a store holds."""
     kind = config["spatial_tokens"]
     return kind if kind == "none" else f"{kind}-{config['groups']}x{config['tokens_per_group']}"
-
-
-def _encode_options(fields: Mapping[str, Any]) -> str:
-    names = ("spatial_tokens", "groups", "tokens_per_group", "key_tokens")
-    return "".join(f"--set {name}={fields[name]} " for name in names if name in fields)
 
 
 __all__ = ["DataBench", "tokens_name"]

@@ -7,7 +7,7 @@ the paper the language model along (docs/ablations.md says why).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from ..evaluation.runner import StoredModel, evaluate
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from ..session import SHIPPED_CLIP, Expert
-from .ablation import Scores
+from .ablation import Scores, Variant, scores_of
 from .base import BaseRecipe, StateSource, train_base
 from .rendered import RenderedSource, RenderRecipe, build
 from .shipped import calibrate, make_config, swap_adapter
@@ -73,7 +73,7 @@ class WorldBench:
             "test videos": recipe.test_videos,
         }
 
-    def prepare(self) -> None:
+    def prepare(self, variants: Sequence[Variant]) -> None:
         """Test videos as mp4 files, and the base language model."""
         world = WorldRecipe(
             videos=self.recipe.test_videos,
@@ -108,7 +108,12 @@ class WorldBench:
         return make_config(made, self.recipe.language, self.tokenizer, self.vision)
 
     def train(self, fields: Mapping[str, Any], seed: int, folder: Path) -> Path:
-        """The base's language model, adapter and head's projection; the variant's own parts from ``seed``."""
+        """The base's language model, adapter and head's projection; the variant's own parts from ``seed``.
+
+        A model that was trained before a kill is not trained again.
+        """
+        if (folder / "model").is_dir():  # written as a whole or not at all
+            return folder / "model"
         torch.manual_seed(seed)
         model = self.model(fields)
         shared = ("adapter.", "head.projection.")  # what happens and what is asked was read off them
@@ -153,8 +158,7 @@ class WorldBench:
         scores: Scores = {}
         for benchmark, (file, split) in BENCHMARKS.items():
             outcome = evaluate(benchmark, system, world / file, None, folder / benchmark, split=split)
-            found = outcome.result["metrics"]
-            scores |= {f"{benchmark}/{name}": value for name, value in found.items() if value is not None}
+            scores |= scores_of(benchmark, outcome)
         return scores
 
 

@@ -289,6 +289,7 @@ def train_tower(
     (folder / "probe.json").write_text(json.dumps(probes, indent=1) + "\n")
     check_probes(recipe, probes)
     model.clip.save_pretrained(folder / "clip")
+    tokenizer.save_pretrained(folder / "clip")  # a text tower means nothing without the ids it was trained on
     return model.clip
 
 
