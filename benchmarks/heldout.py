@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from videoexpert.evaluation.report import markdown
+
 if TYPE_CHECKING:
     from videoexpert.session import Expert
 
@@ -253,22 +255,22 @@ def show(report: dict[str, Any]) -> None:
 
 def readme_tables(report: dict[str, Any]) -> str:
     """The two tables of README's card, as they stand there."""
-    return "\n".join([*grounding_rows(report), "", *task_rows(report)])
+    return f"{grounding_table(report)}\n\n{task_table(report)}"
 
 
-def grounding_rows(report: dict[str, Any]) -> list[str]:
+def grounding_table(report: dict[str, Any]) -> str:
     """The model with its intervals, the controls without."""
     metrics = SHOWN["charades-sta"]
     asked = (
         f" ({report['queries']:,} queries)" if "queries" in report else ""
     )  # older reports do not count them
-    rows = [[f"grounding{asked}", *metrics], ["---"] * (1 + len(metrics))]
+    rows = []
     for name, row in report["controls"].items():
         rows.append([label(report, name), *(cell(row[m], bounds=name == "model") for m in metrics)])
-    return [markdown(row) for row in rows]
+    return markdown([f"grounding{asked}", *metrics], rows)
 
 
-def task_rows(report: dict[str, Any]) -> list[str]:
+def task_table(report: dict[str, Any]) -> str:
     """What the model scores in each task."""
     results, absent = report["results"], report["absence"]
     highlights, captions, answers = results["qvhighlights"], results["youcook2"], results["nextgqa"]
@@ -277,8 +279,6 @@ def task_rows(report: dict[str, Any]) -> list[str]:
     told += named(captions, "METEOR", bounds=())
     right = named(answers, "Acc@QA", "Acc@GQA", "mIoP", "mIoU", bounds=("Acc@QA", "Acc@GQA"))
     rows = {
-        "task": "scores",
-        "---": "---",
         "highlights": f"{hit}, {hl_map} (Very Good); {recall}, {mean_ap}",
         "dense captions": f"{', '.join(told)}; {report['captions']['events described']:.1f} of 100 events described "
         "with thing and action right at IoU >= 0.5",
@@ -287,7 +287,7 @@ def task_rows(report: dict[str, Any]) -> list[str]:
         f"queries are said to be absent, and {absent['present said absent']:.1f} of 100 that are there",
         "calibration": f"ECE of the first moment {absent['ECE of the first moment']:.1f}",
     }
-    return [markdown(row) for row in rows.items()]
+    return markdown(["task", "scores"], [list(row) for row in rows.items()])
 
 
 def label(report: dict[str, Any], name: str) -> str:
@@ -307,11 +307,6 @@ def cell(entry: dict[str, Any], *, bounds: bool = True, digits: int = 1) -> str:
     if bounds and entry["95%"]:
         text += " [" + ", ".join(f"{edge:.{digits}f}" for edge in entry["95%"]) + "]"
     return text
-
-
-def markdown(cells: Sequence[str]) -> str:
-    """A row of a table; that of dashes is set tight."""
-    return "|---" * len(cells) + "|" if set(cells) == {"---"} else "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":

@@ -52,8 +52,7 @@ class Counting:
         self.about = {"steps": 1}
         self.trained: list[tuple[str, int]] = []
 
-    def prepare(self, variants) -> None:
-        self.prepared = [v.name for v in variants]
+    def prepare(self, variants) -> None: ...
 
     def train(self, fields, seed, folder):
         self.trained.append((json.dumps(dict(fields)), seed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -153,6 +153,13 @@ class Dataset:
 def clip_count(duration_s: float) -> int:
     """Number of saliency clips of CLIP_S seconds that cover the video; the last may be cut."""
     return max(1, math.ceil(duration_s / CLIP_S - 1e-9))
+
+
+def sentences_as_queries(samples: Iterable[Sample]) -> list[Sample]:
+    """The sentences of all caption samples as queries (``captions_to_grounding``), without the other samples."""
+    return [
+        query for sample in samples if sample.task == "caption" for query in captions_to_grounding(sample)
+    ]
 
 
 def captions_to_grounding(sample: Sample) -> list[Sample]:

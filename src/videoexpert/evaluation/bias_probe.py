@@ -6,7 +6,6 @@ of any system; ``bias`` measures them, ``bias_report`` writes them down.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ import numpy as np
 from .. import __version__
 from ..errors import DataError, InputError
 from . import bias
-from .files import Prediction, best_window, read_predictions
+from .files import Prediction, best_window, digest, read_predictions
 from .grounding_metrics import (
     Query,
     match_predictions,
@@ -142,12 +141,11 @@ def read_asked(
 def _first(benchmark: str, annotations: Path, split: str | None, limit: int) -> set[str]:
     """Ids of the first queries that ``answer`` asks: the benchmark's reader leaves out broken records."""
     from ..data.readers import read
-    from ..data.samples import captions_to_grounding
+    from ..data.samples import Sample, sentences_as_queries
 
-    samples = read(benchmark, annotations, split=split).samples
+    samples: Sequence[Sample] = read(benchmark, annotations, split=split).samples
     if benchmark == "activitynet-captions":
-        captions = (sample for sample in samples if sample.task == "caption")
-        samples = tuple(query for sample in captions for query in captions_to_grounding(sample))
+        samples = sentences_as_queries(samples)
     return {sample.id for sample in samples[:limit]}
 
 
@@ -273,11 +271,6 @@ def _run(asked: Asked, files: Mapping[str, Path], weights: str | None, seed: int
         "seed": seed,
         "version": __version__,
     }
-
-
-def digest(file: Path) -> str:
-    """First 16 hexadecimal digits of a file's SHA-256."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def _coverage_notes(coverage: Mapping[str, Any]) -> list[str]:

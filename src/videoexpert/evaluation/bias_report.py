@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, InputError
-from .bias_probe import CONDITIONS, Asked, Report, counted, digest
+from .bias_probe import CONDITIONS, Asked, Report, counted
+from .files import digest
 from .report import FORMATS, Rows, aligned, markdown
 
 JSON, TABLE, PICTURE = "bias.json", "bias.md", "bias.png"

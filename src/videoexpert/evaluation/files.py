@@ -7,6 +7,7 @@ form.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ from typing import Any
 from ..errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+
+
+def digest(file: Path) -> str:
+    """First 16 hexadecimal digits of a file's SHA-256: tells in a result which file it is about."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 @dataclass(

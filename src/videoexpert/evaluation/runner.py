@@ -7,7 +7,6 @@ samples count as missing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import zipfile
@@ -19,9 +18,10 @@ from typing import Any, Protocol
 
 from ..data.features import FeatureStore, video_key
 from ..data.readers import read
-from ..data.samples import CLIP_S, Dataset, Sample, captions_to_grounding
+from ..data.samples import CLIP_S, Dataset, Sample, sentences_as_queries
 from ..data.videos import VideoFolder
 from ..errors import DataError, InputError, VideoError, VideoExpertError
+from .files import digest
 from .score import score
 
 ANSWERED = ("charades-sta", "activitynet-captions", "qvhighlights", "youcook2", "nextqa", "nextgqa")
@@ -80,11 +80,7 @@ def evaluate(
             f"sentences are queries in activitynet-captions only, not in {benchmark}; leave it out."
         )
     dataset = read(benchmark, annotations, split=split)
-    samples = list(dataset.samples)
-    if sentences:
-        captions = [sample for sample in samples if sample.task == "caption"]
-        samples = [query for sample in captions for query in captions_to_grounding(sample)]
-    samples = samples[:limit]
+    samples = (sentences_as_queries(dataset.samples) if sentences else list(dataset.samples))[:limit]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     run = describe_run(benchmark, system, dataset, limit, len(samples))
@@ -117,7 +113,7 @@ def describe_run(
         "samples": count,
         "limit": limit,
         "split": dataset.split,
-        "annotation_files": {f.name: _digest(f) for f in dataset.files},
+        "annotation_files": {f.name: digest(f) for f in dataset.files},
         "python": platform.python_version(),
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -301,10 +297,6 @@ def clip_scores(curve: tuple[float, ...], duration_s: float) -> list[float]:
 def _moment(moment: Any, offset: float) -> dict[str, float]:
     """Times as annotated: from the start of the input, which may be a part of the file."""
     return {"start": moment.start - offset, "end": moment.end - offset, "score": moment.score}
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def _write_json(path: Path, content: Any) -> None:

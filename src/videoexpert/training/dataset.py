@@ -19,7 +19,7 @@ from ..data.collate import Example, collate, make_example
 from ..data.conversation import conversation_example, usable_turns
 from ..data.features import video_key
 from ..data.readers import read
-from ..data.samples import Sample, captions_to_grounding
+from ..data.samples import Sample, sentences_as_queries
 from ..errors import DataError
 from ..language.prompter import Prompter
 from ..types import VisualTokens
@@ -62,7 +62,7 @@ def read_samples(recipe: SourceRecipe) -> list[Sample]:
     """All samples of a source as its file holds them; dense captions also as queries where asked for."""
     samples = list(read(recipe.benchmark, recipe.annotations, split=recipe.split, **recipe.extra))
     if recipe.caption_queries:
-        samples += [query for s in samples if s.task == "caption" for query in captions_to_grounding(s)]
+        samples += sentences_as_queries(samples)
     return samples
 
 
