@@ -328,7 +328,7 @@ def bias_table(reports: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 
 def measure(values: list[Any]) -> str:
-    """A cell of the table of bias."""
+    """A cell of the table of bias; says of how many seeds where not all have a value."""
     numbers = [v["bits"] if isinstance(v, dict) else v for v in values]
     known = [float(n) for n in numbers if n is not None]
     if not known:
@@ -336,7 +336,8 @@ def measure(values: list[Any]) -> str:
     mean, half = mean_and_interval(known)
     digits = 1 if abs(mean) >= 10 else 2
     mean = round(mean, digits) + 0.0  # no sign before 0
-    return f"{mean:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
+    of = "" if len(known) == len(numbers) else f" ({len(known)} of {len(numbers)} seeds)"
+    return f"{mean:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}") + of
 
 
 def panels(ablation: Path, pictures: Path, count: int) -> str:

@@ -73,6 +73,7 @@ def test_cells(evidence):
     assert evidence.measure([1.0, 3.0, 2.0]) == "2.00 ± 2.48"
     assert evidence.measure([{"bits": 0.5, "sd": 0.1}]) == "0.50"
     assert evidence.measure([None]) == "-"
+    assert evidence.measure([None, 0.5, None]) == "0.50 (1 of 3 seeds)"
     assert evidence.cell({"value": 80.04, "95%": [78.0, 82.06]}) == "80.0 [78.0, 82.1]"
     assert evidence.cell({"value": None, "95%": None}) == "-"
 
