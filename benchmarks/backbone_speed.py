@@ -34,7 +34,6 @@ from shapes import (
     build,
     examples,
     forget_peak,
-    hardware,
     peak_flops,
     peak_memory,
     pick_size,
@@ -44,10 +43,10 @@ from shapes import (
     synchronise,
     video,
 )
-from videoexpert.data.collate import collate
 from videoexpert.language.sequence import IGNORED
 from videoexpert.model import VideoExpertModel
-from videoexpert.session import pick_device
+from videoexpert.runtime import hardware, pick_device
+from videoexpert.training.batches import collate
 from videoexpert.training.trainer import enable_gradient_checkpointing, set_trained
 
 WARM_UP = 2  # steps that are not counted

@@ -61,8 +61,8 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """The table, as name -> value."""
     import torch
 
-    from videoexpert.data.encode import clips_of, default_workers
-    from videoexpert.data.features import FeatureStore
+    from videoexpert.features.encode import clips_of, default_workers
+    from videoexpert.features.store import FeatureStore
 
     encoder, name = encoder_of(args.model, args.device)
     clips = clips_of(args.videos or generated(scratch / "videos", args.count, args.seconds))
@@ -96,7 +96,7 @@ def compare(
     args: argparse.Namespace, clips: Any, encoder: Any, workers: int, stores: Path, label: str
 ) -> dict[str, Any]:
     """Each stage alone and both together, round by round; names end in ``label``."""
-    from videoexpert.data.encode import encode_to_store, videos_a_pass
+    from videoexpert.features.encode import encode_to_store, videos_a_pass
 
     each = videos_a_pass(encoder.config, args.batch_size)
     frames = [encoder.read(clip) for clip in clips]
@@ -169,7 +169,7 @@ def own_cores(encoder: Any) -> Iterator[Any]:
 
 def read_all(clips: Any, encoder: Any, workers: int) -> None:
     """Decode as ``encode`` does, with the same threads and the same bound, and drop the frames."""
-    from videoexpert.data.encode import _read_ahead
+    from videoexpert.features.encode import _read_ahead
 
     for _, result in _read_ahead(clips, encoder, workers):
         if isinstance(result, str):
@@ -181,9 +181,10 @@ def encoder_of(model: str | None, device: str) -> tuple[Any, str]:
     import torch
     from transformers import CLIPVisionConfig
 
+    from videoexpert.assets import SHIPPED_MODEL
     from videoexpert.config import VideoExpertConfig
-    from videoexpert.data.encode import TokenEncoder, load_encoder
-    from videoexpert.session import SHIPPED_MODEL, pick_device
+    from videoexpert.features.encode import TokenEncoder, load_encoder
+    from videoexpert.runtime import pick_device
     from videoexpert.vision.encoder import VisionEncoder
 
     if model is not None or SHIPPED_MODEL.is_dir():

@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--save", type=Path, default=None)
     args = parser.parse_args()
     import videoexpert
-    from videoexpert.session import SHIPPED_VIDEO
+    from videoexpert.assets import SHIPPED_VIDEO
 
     expert = videoexpert.load(args.model)
     path = args.video or SHIPPED_VIDEO

@@ -25,10 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = """
 import sys, time, resource
 began = time.perf_counter(), time.process_time()
-from videoexpert.evaluation.report import render
-from videoexpert.evaluation.score import score
+from videoexpert.scoring.tables import render
+from videoexpert.scoring.score import score
 import importlib, json
-importlib.import_module("videoexpert.evaluation." + sys.argv[1])
+importlib.import_module("videoexpert.scoring." + sys.argv[1])
 imported = time.perf_counter(), time.process_time()
 call = json.loads(sys.argv[2])
 render(score(**call), "json")
@@ -51,18 +51,18 @@ def calls(golden: Path) -> dict[str, tuple[str, dict[str, Any], Path]]:
     truth = str(qv / "ground_truth.jsonl.gz")
     found = {
         "qvhighlights, moment_detr": (
-            "qvhighlights",
+            "highlights",
             "qvhighlights",
             detr / "predictions.jsonl.gz",
             truth,
             detr,
         ),
         "qvhighlights, TimeChat": (
-            *("qvhighlights", "qvhighlights", vhd / "timechat_example" / "predictions.json.gz", truth),
+            *("highlights", "qvhighlights", vhd / "timechat_example" / "predictions.json.gz", truth),
             vhd / "timechat_example",
         ),
         "charades-sta": (
-            *("grounding_metrics", "charades-sta", tvg / "constructed_charades_a" / "predictions.json.gz"),
+            *("grounding", "charades-sta", tvg / "constructed_charades_a" / "predictions.json.gz"),
             *(tvg / "constructed_charades_a" / "ground_truth.json.gz", tvg / "constructed_charades_a"),
         ),
         "nextgqa, test": (

@@ -6,8 +6,6 @@ every linear layer, packed sequences, losses.
 
 from __future__ import annotations
 
-import os
-import platform
 import random
 import resource
 import sys
@@ -20,10 +18,10 @@ import torch
 from transformers import AutoModelForCausalLM, CLIPVisionConfig, LlamaConfig
 
 from videoexpert.config import VideoExpertConfig
-from videoexpert.data.collate import Example
 from videoexpert.language.sequence import IGNORED, Segment
 from videoexpert.model import VideoExpertModel
-from videoexpert.training.recipe import Recipe, load_recipe
+from videoexpert.recipes import Recipe, load_recipe
+from videoexpert.training.batches import Example
 from videoexpert.types import VisualTokens
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -145,16 +143,6 @@ def peak_flops(device: torch.device) -> float | None:
         return None
     name = torch.cuda.get_device_name(device)
     return next((peak for part, peak in PEAKS.items() if part in name), None)
-
-
-def hardware(device: torch.device) -> dict[str, str]:
-    """What measured, in words."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
-    threads = torch.get_num_threads()
-    return {
-        "hardware": name,
-        "platform": f"{platform.machine()}, torch {torch.__version__}, {threads} torch threads",
-    }
 
 
 def synchronise(device: torch.device) -> None:

@@ -28,7 +28,6 @@ from shapes import (
     SIZES,
     build,
     forget_peak,
-    hardware,
     peak_memory,
     pick_size,
     prefix_ids,
@@ -39,7 +38,7 @@ from shapes import (
 )
 from videoexpert.language.sequence import Segment
 from videoexpert.model import Prefix, VideoExpertModel
-from videoexpert.session import pick_device
+from videoexpert.runtime import hardware, pick_device
 from videoexpert.types import VisualTokens
 
 QUESTION = 40  # tokens with the template around them

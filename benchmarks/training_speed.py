@@ -102,8 +102,8 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
 
 def write_world(scratch: Path, videos: int) -> None:
     """Videos with annotations, and the feature store of the shipped encoder."""
-    from videoexpert.data.encode import clips_of, encode_to_store, load_encoder
-    from videoexpert.data.synthetic.write import WorldRecipe, write_world
+    from videoexpert.features.encode import clips_of, encode_to_store, load_encoder
+    from videoexpert.synthetic.write import WorldRecipe, write_world
 
     write_world(WorldRecipe(videos=videos, seed=11, test_share=0.0), scratch / "world")
     encode_to_store(clips_of(scratch / "world" / "videos"), load_encoder(None), scratch / "features")
@@ -116,8 +116,8 @@ def run(
     import torch
     from transformers import PrinterCallback
 
-    from videoexpert.session import SHIPPED_MODEL
-    from videoexpert.training.recipe import from_mapping
+    from videoexpert.assets import SHIPPED_MODEL
+    from videoexpert.recipes import from_mapping
     from videoexpert.training.run import make_trainer
 
     sources = [

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoConfig, CLIPVisionConfig, CLIPVisionModelWithProjection, LlamaForCausalLM
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 
-from tiny import LANGUAGE, VISION
+from videoexpert.testing import LANGUAGE, VISION
 
 WORDS, WIDTH, FORWARD, LAYERS, C, HEAD = 60, 32, 48, 2, 24, 16
 RANKS = {"V": 3, "L": 2}

@@ -1,4 +1,4 @@
-"""The rules that keep the code simple (DESIGN.md section 4), read off the import statements."""
+"""The rules that keep the code simple, read off the import statements."""
 
 from __future__ import annotations
 
@@ -12,18 +12,34 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "videoexpert"
 STAGES = ("video", "vision", "language", "grounding")
-FOUNDATION = {"types", "errors", "config"}
-# Which of our modules each part may import besides itself. What stands above the stages is free.
-ALLOWED = {
-    "types": set(),
-    "errors": set(),
-    "config": {"errors"},
-    **{stage: FOUNDATION for stage in STAGES},
-    "plot": FOUNDATION | {"video"},
-    "apps": FOUNDATION
-    | {"__init__", "session", "training", "evaluation", "export", "data", "checkpoint", "convert"}
-    # and what is thin itself: looking into a video, drawing
-    | {"video.probe", "plot"},
+# Rooms from the ground up. A room imports itself and rooms of lower rows; BESIDE lists the few steps within a row.
+LAYERS = (
+    ("errors", "assets"),
+    ("types", "windows", "files", "runtime"),
+    ("config",),
+    ("video", "vision", "language", "grounding", "export"),
+    ("annotations",),
+    ("model", "scoring", "recipes", "synthetic"),
+    ("engine", "checkpoints"),
+    ("features",),
+    ("backends",),
+    ("session",),
+    ("training",),
+    ("evaluation", "library", "shipped"),
+    ("plot", "ablation"),
+    ("apps", "testing"),
+)
+LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
+# Imports that still run upward; the list only gets shorter.
+KNOWN = {
+    "evaluation/panels.py imports plot.comparison",
+    "features/encode.py imports session",
+    "recipes.py imports ablation.world",
+    "recipes.py imports shipped.pipeline",
+    "training/dryrun.py imports ablation.run",
+    "training/dryrun.py imports ablation.world",
+    "training/dryrun.py imports shipped.base",
+    "training/dryrun.py imports shipped.pipeline",
 }
 MAX_LINES = 450
 HEAVY = {"torch", "transformers", "numpy", "matplotlib", "av", "scipy"}
@@ -59,28 +75,28 @@ def is_module(name: tuple[str, ...]) -> bool:
 
 
 def is_allowed(part: str, imported: str) -> bool:
-    if imported.split(".", maxsplit=1)[0] == part:
-        return True
-    return any(imported == name or imported.startswith(f"{name}.") for name in ALLOWED[part])
+    room = imported.split(".", maxsplit=1)[0]
+    return room in (part, "__init__") or LEVEL[room] < LEVEL[part]
 
 
-@pytest.mark.parametrize("part", sorted(ALLOWED))
-def test_each_part_imports_only_what_it_may(part):
-    files = parts()[part]
-    seen = [(file, name) for file in files for name in our_imports(file)]
-    wrong = [
+ROOMS = sorted(set(parts()) - {"__init__"})
+
+
+@pytest.mark.parametrize("part", ROOMS)
+def test_no_import_runs_up(part):
+    assert part in LEVEL, f"{part} stands in no layer: give it a row in LAYERS"
+    seen = [(file, name) for file in parts()[part] for name in our_imports(file)]
+    wrong = {
         f"{file.relative_to(SOURCE)} imports {name}" for file, name in seen if not is_allowed(part, name)
-    ]
-    assert not wrong
-    if part not in ("types", "errors"):
-        assert seen, f"no import found in the {len(files)} files of {part}: the reading of imports is broken"
+    }
+    known = {line for line in KNOWN if line.split(" ")[0].split("/")[0].removesuffix(".py") == part}
+    assert wrong == known
 
 
-def test_every_part_of_the_table_is_there_and_every_file_is_seen():
+def test_every_file_is_seen():
     found = parts()
-    assert set(ALLOWED) <= set(found)
     assert all(len(found[stage]) >= 3 for stage in STAGES)
-    assert sum(map(len, found.values())) == len(list(SOURCE.rglob("*.py"))) > 40
+    assert sum(map(len, found.values())) == len(list(SOURCE.rglob("*.py"))) > 100
 
 
 def test_the_reading_of_imports(tmp_path, monkeypatch):
@@ -102,10 +118,8 @@ def test_the_reading_of_imports(tmp_path, monkeypatch):
     )
     assert sorted(our_imports(file)) == ["__init__", "a", "b", "b.y", "b.y", "b.y", "c", "c"]
     assert not is_allowed("video", "vision.encoder")
-    assert not is_allowed("apps", "video.decode")
-    assert not is_allowed("apps", "model")
+    assert not is_allowed("scoring", "evaluation.runner")
     assert is_allowed("apps", "video.probe")
-    assert not is_allowed("grounding", "types2")
 
 
 def test_files_stay_short():

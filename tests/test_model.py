@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from tiny import LOC, batch_tensors, segment, tiny_config, tiny_model
 from videoexpert.language.sequence import Segment, build_sequence
 from videoexpert.model import VideoExpertModel
+from videoexpert.testing import LOC, batch_tensors, segment, tiny_config, tiny_model
 from videoexpert.types import Frames, TokenRole, VisualTokens
 
 PREFIX = [1, 5, 9]

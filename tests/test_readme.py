@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from videoexpert import checkpoint
 from videoexpert.apps import cli
-from videoexpert.session import SHIPPED_MODEL
+from videoexpert.assets import SHIPPED_MODEL
+from videoexpert.checkpoints import folder as checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -49,7 +49,7 @@ def test_every_link_leads_to_a_file():
 
 
 def test_the_model_card_is_the_result_file(monkeypatch):
-    """Every row and every number of both tables, in the words of benchmarks/heldout.py."""
+    """Every row and every number of both tables, in the words of reports/heldout.py."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     from heldout import readme_tables
 
@@ -59,7 +59,7 @@ def test_the_model_card_is_the_result_file(monkeypatch):
     if "queries" not in found:  # a report from before queries were counted says nothing of them
         cards[0] = re.sub(r"^\| grounding \([\d,]+ queries\)", "| grounding", cards[0])
     assert cards[0].splitlines() == readme_tables(found).splitlines()
-    assert f"benchmarks/heldout.py --videos {found['videos']} --seed {found['seed']} " in README
+    assert f"reports/heldout.py --videos {found['videos']} --seed {found['seed']} " in README
     assert f"{found['videos']} videos of a seed never used in training" in README
     assert f"from scratch on level {found['level']} of" in README
 

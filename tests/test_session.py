@@ -7,10 +7,12 @@ import math
 import pytest
 import torch
 
-from tiny import tiny_model, tiny_tokenizer, tiny_video
-from videoexpert import checkpoint, session
+from videoexpert import assets, session
+from videoexpert.backends import expert as expert_module
+from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import CheckpointError, InputError, VideoError
 from videoexpert.session import Expert, Video
+from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.types import Frames, Moments, VisualTokens
 
 SECONDS = 8.0
@@ -64,7 +66,7 @@ def test_many_passes_equal_one(video, monkeypatch, budget, passes):
     monkeypatch.setattr(
         video.expert.model, "locate", lambda prefix, part: calls.append(len(part)) or locate(prefix, part)
     )
-    monkeypatch.setattr(session, "TOKENS_PER_PASS", budget)
+    monkeypatch.setattr(expert_module, "TOKENS_PER_PASS", budget)
     for found, expected in zip(video.ground(QUERIES), once, strict=True):
         assert_same(found, expected)
     assert len(calls) == passes
@@ -78,7 +80,7 @@ def test_a_pass_holds_what_fits(video, monkeypatch):
     monkeypatch.setattr(
         video.expert.model, "locate", lambda prefix, part: calls.append(len(part)) or locate(prefix, part)
     )
-    monkeypatch.setattr(session, "TOKENS_PER_PASS", lengths[0] + lengths[1])
+    monkeypatch.setattr(expert_module, "TOKENS_PER_PASS", lengths[0] + lengths[1])
     video.ground(QUERIES[:3])
     assert calls == [2, 1]
 
@@ -235,7 +237,9 @@ def test_a_blank_video_is_as_long_and_grey(expert, file):
     part = expert.open(file, start=2.0, end=6.0, num_frames=5)
     blank = part.blank()
     assert (blank.start, blank.duration, len(blank.tokens.temporal)) == (2.0, 4.0, 5)
-    grey = Frames(torch.full((5, 3, 32, 32), session.GREY, dtype=torch.uint8), torch.arange(5).double(), 4.0)
+    grey = Frames(
+        torch.full((5, 3, 32, 32), expert_module.GREY, dtype=torch.uint8), torch.arange(5).double(), 4.0
+    )
     torch.testing.assert_close(blank.tokens.temporal, expert.open_frames(grey).tokens.temporal)
     torch.testing.assert_close(blank.tokens.spatial, expert.open_frames(grey).tokens.spatial)
     assert not torch.allclose(blank.tokens.temporal, part.tokens.temporal, atol=1e-3)
@@ -283,11 +287,11 @@ def test_no_query_no_answer(video):
 def test_load(tmp_path, monkeypatch):
     folder = checkpoint.save(tiny_model(), tiny_tokenizer(), tmp_path / "model")
     assert session.load(folder, device="cpu").name == str(folder)
-    monkeypatch.setattr(session, "SHIPPED_MODEL", folder)
+    monkeypatch.setattr(assets, "SHIPPED_MODEL", folder)
     assert session.load(device="cpu").name == "shipped"
     with pytest.raises(InputError, match="device 'gpu' is not available"):
         session.load(folder, device="gpu")
-    monkeypatch.setattr(session, "SHIPPED_MODEL", tmp_path / "none")
+    monkeypatch.setattr(assets, "SHIPPED_MODEL", tmp_path / "none")
     with pytest.raises(CheckpointError, match="carries no model"):
         session.load()
 

@@ -2,6 +2,7 @@
 
 VideoExpertError                 anything this package raises on purpose
 ├── InputError                   the caller's argument is off (query, option, time range); exit code 2
+├── UnsupportedError             a task that this model does not do, or a form that this format cannot hold; exit code 2
 ├── VideoError                   a file that does not give frames; exit code 1
 ├── CheckpointError              a model folder that cannot be loaded, converted or saved; exit code 1
 ├── DataError                    an annotation or prediction file that cannot be read; exit code 1
@@ -20,6 +21,12 @@ class VideoExpertError(Exception):
 
 class InputError(VideoExpertError, ValueError):
     """The call was wrong: an argument out of range, empty or contradictory."""
+
+    exit_code = 2
+
+
+class UnsupportedError(VideoExpertError):
+    """A model is asked for a task that it cannot do; the sentence names one that can."""
 
     exit_code = 2
 

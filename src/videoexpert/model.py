@@ -123,7 +123,7 @@ class VideoExpertModel(PreTrainedModel):
         if config.vision_config is None or config.language_config is None or config.loc_token_id is None:
             raise InputError(
                 "the config lacks vision_config, language_config or loc_token_id; "
-                "build new models with videoexpert.checkpoint.assemble()."
+                "build new models with videoexpert.checkpoints.folder.assemble()."
             )
         self.vision = vision or VisionEncoder.from_config(config.vision_config)
         if language is None:

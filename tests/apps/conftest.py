@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tiny import tiny_model, tiny_tokenizer, tiny_video
-from videoexpert import checkpoint
 from videoexpert.apps.cli import main
+from videoexpert.checkpoints import folder as checkpoint
+from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 
 SECONDS = 8.0
 

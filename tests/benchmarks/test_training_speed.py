@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from training.conftest import make_recipe, records, save_bases, tokens, write_records
 from training_speed import Clock
-from videoexpert.training.dataset import MicroBatches
+from training_world import make_recipe, records, save_bases, tokens, write_records
+from videoexpert.training.mixture import MicroBatches
 from videoexpert.training.run import make_trainer
 
 

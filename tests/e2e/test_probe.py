@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from videoexpert.apps.cli import main
-from videoexpert.data.synthetic.write import WorldRecipe, write_world
+from videoexpert.synthetic.write import WorldRecipe, write_world
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import pytest
 
 import videoexpert
 from videoexpert.apps.cli import main
-from videoexpert.data.synthetic.write import WorldRecipe, write_world
+from videoexpert.assets import SHIPPED_MODEL, SHIPPED_QUERIES, SHIPPED_VIDEO
 from videoexpert.evaluation.runner import ModelSystem, evaluate
-from videoexpert.session import SHIPPED_MODEL, SHIPPED_QUERIES, SHIPPED_VIDEO
+from videoexpert.synthetic.write import WorldRecipe, write_world
 
 BENCHMARKS = {
     "charades-sta": ("charades-sta", "test"),

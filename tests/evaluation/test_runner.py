@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from videoexpert.data.samples import Sample
-from videoexpert.data.synthetic.write import WorldRecipe, annotation_files
+from videoexpert.annotations.samples import Sample
 from videoexpert.errors import InputError
-from videoexpert.evaluation.baselines import ConstantGuess, RandomGuess, best_constant
+from videoexpert.evaluation.guesses import ConstantGuess, RandomGuess, best_constant
 from videoexpert.evaluation.runner import Row, evaluate
+from videoexpert.synthetic.write import WorldRecipe, annotation_files
 
 SPLITS = {
     "charades-sta": "test",

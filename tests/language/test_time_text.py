@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from videoexpert.annotations.samples import Sample
 from videoexpert.config import VideoExpertConfig
-from videoexpert.data.collate import make_example
-from videoexpert.data.samples import Sample
 from videoexpert.errors import InputError
 from videoexpert.language import prompt
 from videoexpert.language.time_text import (
@@ -21,6 +20,7 @@ from videoexpert.language.time_text import (
     without_times,
     write_times,
 )
+from videoexpert.training.batches import make_example
 
 CONFIG = VideoExpertConfig.from_preset("paper", times="text", choice_format="text")
 
@@ -100,9 +100,9 @@ def test_examples_have_times_and_no_loc(prompter_text):
 
 @pytest.fixture
 def prompter_text():
-    from tiny import tiny_tokenizer
     from videoexpert.language.prompter import Prompter
     from videoexpert.language.vocabulary import add_loc_token
+    from videoexpert.testing import tiny_tokenizer
 
     tokenizer = tiny_tokenizer()
     config = VideoExpertConfig.from_preset(

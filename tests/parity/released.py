@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaConfig
 
-from tiny import VISION
+from videoexpert.checkpoints.released.convert import RELEASED_SCALE
+from videoexpert.checkpoints.released.keys import Mapped, key_map, translate
 from videoexpert.config import VideoExpertConfig
-from videoexpert.convert import RELEASED_SCALE
 from videoexpert.language.sequence import IGNORED, Segment, TokenSequence
 from videoexpert.model import VideoExpertModel
-from videoexpert.released_keys import Mapped, key_map, translate
+from videoexpert.testing import VISION
 from videoexpert.vision.compressor import compress
 
 VIDEO = -200

@@ -14,8 +14,8 @@ from torch import Tensor
 import videoexpert
 from authors import PROJECTOR, write_vision
 from parity.released import near, split_row, video_tokens
-from videoexpert import checkpoint
-from videoexpert.convert import Report, convert
+from videoexpert.checkpoints import folder as checkpoint
+from videoexpert.checkpoints.released.convert import Report, convert
 from videoexpert.grounding.decoding import decode_moments
 from videoexpert.types import VisualTokens
 

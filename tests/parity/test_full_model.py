@@ -19,11 +19,11 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from parity.released import forward_inputs, near, released_model, split_row, video_tokens
+from videoexpert.checkpoints.released.keys import Mapped
 from videoexpert.language.prompter import Prompter
 from videoexpert.language.sequence import IGNORED, PADDING, TokenSequence, build_sequence
 from videoexpert.language.vocabulary import add_loc_token
 from videoexpert.model import VideoExpertModel, VideoExpertOutput
-from videoexpert.released_keys import Mapped
 from videoexpert.types import TokenRole, VisualTokens
 
 CASES = ("main", "main_only_cls", "vqa_and_grounding", "vqa_only")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import CLIPVisionConfig, LlamaConfig
 
+from videoexpert.checkpoints.released.keys import BASE_PART, Mapped, key_map
 from videoexpert.config import VideoExpertConfig
 from videoexpert.language.sequence import Segment, build_sequence
 from videoexpert.model import VideoExpertModel
-from videoexpert.released_keys import BASE_PART, Mapped, key_map
 
 D, F, LAYERS, VOCABULARY = 4096, 11008, 32, 32000  # Vicuna 7B v1.5
 CLIP_D, CLIP_F, CLIP_LAYERS, PATCH, PATCHES, C = 1024, 4096, 24, 14, 256, 768  # CLIP ViT-L/14 at 224 pixels

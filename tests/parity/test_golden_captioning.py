@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from videoexpert.errors import DependencyError
-from videoexpert.evaluation.caption_files import CaptionedSegment, read_caption_references
-from videoexpert.evaluation.caption_text import PTBTokenizer, java_and_library
-from videoexpert.evaluation.captioning import (
+from videoexpert.scoring.captions.captioning import (
     CaptionScores,
     score_caption_files,
     score_captions,
 )
-from videoexpert.evaluation.cider import cider
-from videoexpert.evaluation.meteor import Meteor, Pair
+from videoexpert.scoring.captions.cider import cider
+from videoexpert.scoring.captions.files import CaptionedSegment, read_caption_references
+from videoexpert.scoring.captions.meteor import Meteor, Pair
+from videoexpert.scoring.captions.text import PTBTokenizer, java_and_library
 
 REL = 1e-9
 TIMECHAT = {

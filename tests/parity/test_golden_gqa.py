@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tests.parity.golden import RELATIVE, load, write
 
-from videoexpert.evaluation import gqa
-from videoexpert.evaluation.files import Prediction
-from videoexpert.evaluation.outcome import Rules, means_in_percent
-from videoexpert.evaluation.score import score
+from videoexpert.scoring import gqa
+from videoexpert.scoring.outcome import Rules, means_in_percent
+from videoexpert.scoring.predictions import Prediction
+from videoexpert.scoring.score import score
 
 SETS = (("constructed_test_seed1", "test"), ("constructed_val_seed2", "val"), ("normalised_val_seed5", "val"))
 QA_NAMES = {

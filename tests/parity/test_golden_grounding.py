@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from tests.parity.golden import RELATIVE, load, write
 
-from videoexpert.evaluation import grounding_metrics as grounding
-from videoexpert.evaluation.files import Prediction, read_predictions
-from videoexpert.evaluation.outcome import Rules
-from videoexpert.evaluation.score import score
+from videoexpert.scoring import grounding
+from videoexpert.scoring.outcome import Rules
+from videoexpert.scoring.predictions import Prediction, read_predictions
+from videoexpert.scoring.score import score
 
 OFFICIAL = Rules("official", "skip")
 R1 = ("R1@0.3", "R1@0.5", "R1@0.7")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.parity.golden import RELATIVE, load, write
 
-from videoexpert.evaluation.score import score
+from videoexpert.scoring.score import score
 
 LEVELS = {"HL-min-Fair": "/fair", "HL-min-Good": "/good", "HL-min-VeryGood": ""}
 

@@ -9,7 +9,7 @@ import pytest
 from tests.parity.golden import RELATIVE, load, write
 
 from videoexpert.errors import DataError
-from videoexpert.evaluation.score import score
+from videoexpert.scoring.score import score
 
 SPLITS = {"full": "", "short": "/short", "middle": "/middle", "long": "/long"}
 LEVELS = {"HL-min-Fair": "/fair", "HL-min-Good": "/good", "HL-min-VeryGood": ""}

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from parity.released import int8_weights
+from videoexpert.checkpoints.released.keys import FUSION_KEYS, HEAD_KEYS
 from videoexpert.grounding.head import TemporalHead, position_table
-from videoexpert.released_keys import FUSION_KEYS, HEAD_KEYS
 
 FUSION_OF = {"simp_add": "add", "intact_add": "concat", "self_atten": "attention", "simp_atten": "none"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from tiny import tiny_video
+from videoexpert.testing import tiny_video
 
 
 @pytest.fixture(scope="session")

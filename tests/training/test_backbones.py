@@ -22,9 +22,9 @@ from transformers import (
 )
 
 import videoexpert
-from tiny import tiny_tokenizer
-from training.conftest import make_recipe, tokens
-from videoexpert import checkpoint
+from training_world import make_recipe, tokens
+from videoexpert.checkpoints import folder as checkpoint
+from videoexpert.testing import tiny_tokenizer
 from videoexpert.training.run import train
 from videoexpert.types import Frames
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 import videoexpert
-from tiny import tiny_model, tiny_tokenizer, tiny_video
-from training.conftest import write_records
-from videoexpert import checkpoint
+from training_world import write_records
+from videoexpert.annotations.samples import Sample
 from videoexpert.apps.cli import main
-from videoexpert.data.samples import Sample
+from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import DataError
+from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.training.finetune import finetune, make_recipe, split
 
 

@@ -19,12 +19,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tiny import LANGUAGE, tiny_tokenizer
-from training.conftest import make_recipe, records, write_records
-from videoexpert import checkpoint
+from training_world import make_recipe, records, write_records
+from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import InputError
 from videoexpert.language.prompter import Prompter
-from videoexpert.training.recipe import save_recipe
+from videoexpert.recipes import save_recipe
+from videoexpert.testing import LANGUAGE, tiny_tokenizer
 from videoexpert.training.run import batches_of, open_model, open_sources, train
 from videoexpert.training.sharded import check_plugin
 from videoexpert.training.trainer import PARTS, checkpoint_steps

@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import load_file
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from training.conftest import SIZES, make_recipe
-from videoexpert import checkpoint
+from training_world import SIZES, make_recipe
+from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import CheckpointError, DependencyError, InputError
-from videoexpert.training.recipe import save_recipe
+from videoexpert.recipes import save_recipe
 from videoexpert.training.run import make_schedule, make_trainer, open_model, set_seed, train
 from videoexpert.training.trainer import PARTS, checkpoint_steps, read_trained
 

@@ -15,9 +15,9 @@ from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType
 from torch.distributed.tensor import DTensor
 
-from training.conftest import tokens
+from training_world import tokens
+from videoexpert.recipes import load_recipe
 from videoexpert.training import run
-from videoexpert.training.recipe import load_recipe
 from videoexpert.training.trainer import VideoExpertTrainer
 
 

@@ -1,4 +1,4 @@
-"""The ``videoexpert`` command. Each verb lives in a ``*_commands`` module; heavy imports wait till then."""
+"""The ``videoexpert`` command. Each verb lives in a module of ``commands``; heavy imports wait till then."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ from typing import Any
 import typer
 
 from ..errors import VideoExpertError
-from . import (
-    ablation_command,
-    data_commands,
-    evaluation_commands,
-    model_commands,
-    panel_commands,
-    probe_commands,
-    tool_commands,
-    training_commands,
-)
+from .commands import ablate, ask, data, panels, probe, score, tools, train
 
 # click's class of all wrong calls, found through typer: newer typer carries a click of its own
 ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -31,16 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (
-    model_commands,
-    data_commands,
-    training_commands,
-    ablation_command,
-    evaluation_commands,
-    probe_commands,
-    panel_commands,
-    tool_commands,
-):
+for module in (ask, data, train, ablate, score, probe, panels, tools):
     module.register(app)
 
 

@@ -16,13 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..data.features import FeatureStore, video_key
-from ..data.readers import read
-from ..data.samples import CLIP_S, Dataset, Sample, sentences_as_queries
-from ..data.videos import VideoFolder
+from ..annotations.readers import read
+from ..annotations.samples import CLIP_S, Dataset, Sample, sentences_as_queries
+from ..annotations.videos import VideoFolder
 from ..errors import DataError, InputError, VideoError, VideoExpertError
-from .files import digest
-from .score import score
+from ..features.store import FeatureStore, video_key
+from ..scoring.predictions import digest
+from ..scoring.score import score
 
 ANSWERED = ("charades-sta", "activitynet-captions", "qvhighlights", "youcook2", "nextqa", "nextgqa")
 PREDICTIONS, RESULT, SUBMISSION = "predictions.jsonl", "result.json", "submission.zip"

@@ -9,21 +9,21 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig
 
-from .. import checkpoint
+from ..ablation.run import TABLES
+from ..ablation.world import AblationRecipe
+from ..annotations.samples import Sample
+from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
-from ..data.samples import Sample
 from ..errors import CheckpointError, DataError, InputError
 from ..language.prompter import Prompter
 from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
+from ..recipes import Recipe, SourceRecipe
+from ..shipped.base import BaseRecipe
+from ..shipped.pipeline import ShippedRecipe
 from ..types import VisualTokens
-from .ablation import TABLES
-from .ablation_world import AblationRecipe
-from .base import BaseRecipe
-from .dataset import Source, example, plan, read_samples, unusable
-from .recipe import Recipe, SourceRecipe
+from .mixture import Source, example, plan, read_samples, unusable
 from .run import make_schedule
-from .shipped import ShippedRecipe
 from .trainer import set_trained
 
 GROUPS = {

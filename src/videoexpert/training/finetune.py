@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 
-from .. import checkpoint, session
-from ..data.encode import TokenEncoder, clips_of, encode_to_store
-from ..data.samples import Sample
-from ..data.schema import read_samples, write_samples
+from .. import assets, session
+from ..annotations.samples import Sample
+from ..annotations.schema import read_samples, write_samples
+from ..checkpoints import folder as checkpoint
 from ..errors import DataError
-from .recipe import Recipe, from_mapping
+from ..features.encode import TokenEncoder, clips_of, encode_to_store
+from ..recipes import Recipe, from_mapping
+from ..runtime import pick_device
 from .run import DATA, begin, train
 
 HELD_SHARE = 0.1  # of the videos; they decide which checkpoint is kept
@@ -50,8 +52,8 @@ def finetune(
     samples = read_samples(annotations)
     if model is None:
         session.shipped_config()
-    start = session.SHIPPED_MODEL if model is None else model
-    loaded, _ = checkpoint.load(start, device=session.pick_device("auto"))
+    start = assets.SHIPPED_MODEL if model is None else model
+    loaded, _ = checkpoint.load(start, device=pick_device("auto"))
     training, held = split(samples, seed)
     width = loaded.language.get_input_embeddings().weight.shape[1]
     recipe = make_recipe(start, out, len(training), held, width, seed, overrides)

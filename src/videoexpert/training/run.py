@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, set_seed
 
-from .. import checkpoint
-from ..data.features import FeatureStore
+from ..checkpoints import folder as checkpoint
 from ..errors import InputError
+from ..features.store import FeatureStore
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
-from .dataset import MicroBatches, Pick, Source, TokenSource, open_source, plan, read_samples
-from .recipe import RECIPE, Recipe, SourceRecipe, claim
+from ..recipes import RECIPE, Recipe, SourceRecipe, claim
+from .mixture import MicroBatches, Pick, Source, TokenSource, open_source, plan, read_samples
 from .sharded import make_shardable
 from .trainer import (
     VideoExpertTrainer,

@@ -20,13 +20,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
-from .. import checkpoint
+from ..checkpoints import folder as checkpoint
 from ..errors import CheckpointError, DependencyError, InputError
 from ..grounding.decoding import decode_moments
 from ..model import VideoExpertModel
-from ..processes import clean_start
-from .dataset import MicroBatches
-from .recipe import Recipe, TrainingRecipe
+from ..recipes import Recipe, TrainingRecipe
+from ..runtime import clean_start
+from .mixture import MicroBatches
 from .sharded import check_plugin, gathered_state, gathered_weights, load_state, spread
 
 PARTS = ("text", "indicator", "l1", "giou", "alignment")  # losses, logged unweighted

@@ -1,0 +1,170 @@
+"""The bench of recipes/ablation.yaml: variants on one small language model, on the synthetic world.
+
+The language model learns once what happens in videos, in words and numbers but never when; it stands in for a
+pretrained one. From there each variant trains experts, ``<LOC>``, adapter and head as in the paper, and unlike in
+the paper the language model along (docs/ablations.md says why).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from transformers import AutoTokenizer
+
+from ..assets import SHIPPED_CLIP
+from ..checkpoints import folder as checkpoint
+from ..config import VideoExpertConfig
+from ..evaluation.runner import StoredModel, evaluate
+from ..features.encode import TokenEncoder, clips_of, encode_to_store
+from ..features.store import FeatureStore
+from ..language.prompter import Prompter
+from ..model import VideoExpertModel
+from ..session import Expert
+from ..shipped.base import BaseRecipe, StateSource, train_base
+from ..shipped.pipeline import calibrate, make_config, swap_adapter
+from ..shipped.rendered import RenderedSource, RenderRecipe, build
+from ..synthetic.write import WorldRecipe, write_world
+from .run import Scores, Variant, scores_of
+
+TEST_SEED = 4242  # of the world that variants are scored on
+BENCHMARKS = {  # where its annotations lie, and which split
+    "charades-sta": ("charades-sta", "test"),
+    "qvhighlights": ("qvhighlights", "val"),
+    "youcook2": ("youcook2/youcookii_annotations_trainval.json", "validation"),
+    "nextgqa": ("nextgqa", "test"),
+}
+
+
+class AblationRecipe(BaseModel):
+    """recipes/ablation.yaml; an unknown or wrong field is reported by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["ablation"]
+    seed: int
+    level: int
+    model: dict[str, Any]
+    language: dict[str, Any]
+    videos: int
+    render_size: int
+    warm_start: BaseRecipe
+    base: BaseRecipe
+    variant: BaseRecipe
+    calibration_videos: int
+    test_videos: int
+
+
+class WorldBench:
+    """A ``Bench`` of an AblationRecipe that keeps everything under ``out``."""
+
+    def __init__(self, recipe: AblationRecipe, out: Path, log: Callable[[str], None] = print) -> None:
+        self.recipe, self.out, self.log = recipe, out, log
+        self.tokenizer = AutoTokenizer.from_pretrained(SHIPPED_CLIP)
+        self.vision = checkpoint.load_vision(SHIPPED_CLIP)
+        self.config: dict[str, Any] = self.model_config({}).to_dict()
+        self.about: dict[str, Any] = {
+            "recipe": "ablation",
+            "level": recipe.level,
+            "training videos": recipe.videos,
+            "steps of a variant": recipe.variant.steps,
+            "test videos": recipe.test_videos,
+        }
+
+    def prepare(self, variants: Sequence[Variant]) -> None:
+        """Test videos as mp4 files, and the base language model."""
+        world = WorldRecipe(
+            videos=self.recipe.test_videos,
+            seed=TEST_SEED,
+            level=self.recipe.level,
+            size=self.recipe.render_size,
+            test_share=1.0,
+        )
+        write_world(world, self.out / "world")
+        if (self.out / "base.pt").exists() and _steps(self.out / "base.pt") == self.recipe.base.steps:
+            return
+        self.log("base language model: what happens, never when")
+        torch.manual_seed(self.recipe.seed)
+        model = self.model({})
+        prompter, config = Prompter(model.config, self.tokenizer), model.config
+        spatial = (config.groups, config.tokens_per_group)
+        states = StateSource(
+            1_000_000, self.recipe.level, config.num_frames, spatial, config.vision_width, self.recipe.seed
+        )
+        train_base(model, prompter, states, self.recipe.warm_start, self.out / "warm_start.pt", log=self.log)
+        source = self.tokens(model.config, self.recipe.videos, 1)
+        swap_adapter(model, source)
+        train_base(model, prompter, source, self.recipe.base, self.out / "base.pt", log=self.log)
+
+    def model(self, fields: Mapping[str, Any]) -> VideoExpertModel:
+        """A new model of a variant, everything but the vision tower random."""
+        return VideoExpertModel(self.model_config(fields), vision=self.vision)
+
+    def model_config(self, fields: Mapping[str, Any]) -> VideoExpertConfig:
+        """The config of a variant."""
+        made = {**self.recipe.model, **fields}
+        return make_config(made, self.recipe.language, self.tokenizer, self.vision)
+
+    def train(self, fields: Mapping[str, Any], seed: int, folder: Path) -> Path:
+        """The base's language model, adapter and head's projection; the variant's own parts from ``seed``.
+
+        A model that was trained before a kill is not trained again.
+        """
+        if (folder / "model").is_dir():  # written as a whole or not at all
+            return folder / "model"
+        torch.manual_seed(seed)
+        model = self.model(fields)
+        shared = ("adapter.", "head.projection.")  # what happens and what is asked was read off them
+        own = {name for name in model.trained_names() if not name.startswith(shared)}
+        base = torch.load(self.out / "base.pt", weights_only=True)["model"]
+        with torch.no_grad():
+            for name, tensor in model.state_dict().items():
+                if name not in own:
+                    tensor.copy_(base[name])
+        prompter = Prompter(model.config, self.tokenizer)
+        stage = BaseRecipe(**{**vars(self.recipe.variant), "seed": seed})
+        source = self.tokens(model.config, self.recipe.videos, 1)
+        train_base(model, prompter, source, stage, folder / "training.pt", log=self.log)
+        calibrate(
+            model, prompter, self.tokens(model.config, self.recipe.calibration_videos, 2), log=lambda _: None
+        )
+        checkpoint.save(model, self.tokenizer, folder / "model")
+        (folder / "training.pt").unlink()  # the model folder holds all that is needed
+        return folder / "model"
+
+    def tokens(self, config: VideoExpertConfig, count: int, seed: int) -> RenderedSource:
+        """Rendered and encoded once for each kind of S-tokens."""
+        recipe = RenderRecipe(
+            count, self.recipe.level, 1000 * self.recipe.seed + seed, self.recipe.render_size
+        )
+        folder = self.out / "tokens" / self.encoder(config).id.digest[:12] / f"{seed}"
+        return build(SHIPPED_CLIP, config, recipe, folder, log=self.log)
+
+    def encoder(self, config: VideoExpertConfig) -> TokenEncoder:
+        return TokenEncoder(config, self.vision)
+
+    def score(self, model: Path, folder: Path) -> Scores:
+        """Every benchmark of the test world, from a store of its mp4 files."""
+        loaded, tokenizer = checkpoint.load(model)
+        encoder = self.encoder(loaded.config)
+        store = self.out / "features" / encoder.id.digest[:12]
+        world = self.out / "world"
+        encode_to_store(clips_of(world / "videos"), encoder, store)
+        system = StoredModel(
+            Expert(loaded, tokenizer, folder.parent.name, checkpoint.digest(model)), FeatureStore.open(store)
+        )
+        scores: Scores = {}
+        for benchmark, (file, split) in BENCHMARKS.items():
+            outcome = evaluate(benchmark, system, world / file, None, folder / benchmark, split=split)
+            scores |= scores_of(benchmark, outcome)
+        return scores
+
+
+def _steps(file: Path) -> int:
+    return int(torch.load(file, weights_only=True)["step"])
+
+
+__all__ = ["AblationRecipe", "WorldBench"]

@@ -1,0 +1,232 @@
+"""``videoexpert data check``: counts against published ones, dirty records, state of the videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from .. import files
+from ..errors import VideoError
+from .dirty import RULES, Report
+from .readers import charades, nextgqa, read
+from .samples import Dataset
+from .videos import VideoFolder
+
+# (benchmark, split) -> what -> published number. Sources: docs/data-formats.md.
+PUBLISHED: dict[tuple[str, str], dict[str, int]] = {
+    ("charades-sta", "train"): {"records": 12408, "videos": 5338},
+    ("charades-sta", "test"): {"records": 3720, "videos": 1334},
+    ("qvhighlights", "train"): {"records": 7218, "videos": 7100},
+    ("qvhighlights", "val"): {"records": 1550, "videos": 1519},
+    ("qvhighlights", "test"): {"records": 1542, "videos": 1529},
+    ("activitynet-captions", "train"): {"videos": 10009, "segments": 37421},
+    ("activitynet-captions", "val_1"): {"videos": 4917, "segments": 17505},
+    ("activitynet-captions", "val_2"): {"videos": 4885, "segments": 17031},
+    ("youcook2", "training"): {"videos": 1333, "segments": 10337},
+    ("youcook2", "validation"): {"videos": 457, "segments": 3492},
+    ("nextqa", "train"): {"records": 34132, "videos": 3870},
+    ("nextqa", "val"): {"records": 4996, "videos": 570},
+    ("nextqa", "test"): {"records": 8564, "videos": 1000},
+    ("nextqa", "train open-ended"): {"records": 37523, "videos": 3870},
+    ("nextqa", "val open-ended"): {"records": 5343, "videos": 570},
+    ("nextqa", "test open-ended"): {"records": 9178, "videos": 1000},
+    ("nextgqa", "val"): {"records": 3358, "videos": 567, "segments": 3931},
+    ("nextgqa", "test"): {"records": 5553, "videos": 990, "segments": 6600},
+    ("video-chatgpt", "generic"): {"records": 1996, "videos": 499},
+    ("video-chatgpt", "temporal"): {"records": 499, "videos": 499},
+    ("video-chatgpt", "consistency"): {"records": 499, "videos": 499},
+}
+EXAMPLES = 3  # of each kind in the report
+TOLERANCE_S = 1.0  # annotated durations are rounded, up to whole seconds
+
+
+@dataclass(frozen=True)
+class Count:
+    """One line of the table of counts; ``published`` is None where nothing is published for this part."""
+
+    split: str
+    what: str
+    found: int
+    published: int | None
+
+
+@dataclass
+class VideoState:
+    """What became of the videos of a data set; every video is in exactly one list or counted in ``good``."""
+
+    good: int = 0
+    missing: list[str] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # (video, the reason)
+    too_short: list[tuple[str, str]] = field(default_factory=list)  # (video, its seconds and those needed)
+
+    @property
+    def broken(self) -> int:
+        return len(self.missing) + len(self.unreadable) + len(self.too_short)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All that was found. ``videos`` is None where no folder was given."""
+
+    dataset: Dataset
+    counts: tuple[Count, ...]
+    dirty: Report
+    videos: VideoState | None
+
+    @property
+    def ok(self) -> bool:
+        """No video is missing, unreadable or too short. Dirty records are no failure: each has its rule."""
+        return self.videos is None or self.videos.broken == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The stable form that ``--format json`` prints (docs/data-formats.md)."""
+        return {
+            "benchmark": self.dataset.benchmark,
+            "split": self.dataset.split,
+            "annotations": [str(file) for file in self.dataset.files],
+            "samples": len(self.dataset),
+            "counts": [vars(count) for count in self.counts],
+            "dirty": {
+                kind: {
+                    "count": self.dirty.counts[kind],
+                    "rule": RULES[kind],
+                    "examples": [vars(finding) for finding in self.dirty.findings[kind][:EXAMPLES]],
+                }
+                for kind in self.dirty
+            },
+            "videos": None
+            if self.videos is None
+            else {
+                "good": self.videos.good,
+                "missing": self.videos.missing,
+                "unreadable": [
+                    {"video": video, "reason": reason} for video, reason in self.videos.unreadable
+                ],
+                "too_short": [{"video": video, "reason": reason} for video, reason in self.videos.too_short],
+            },
+        }
+
+    def to_table(self) -> str:
+        """The same as aligned text, broken videos cut after 20 of a kind."""
+        dataset = self.dataset
+        blocks = [f"{dataset.benchmark}: {len(dataset)} samples from {', '.join(map(str, dataset.files))}"]
+        rows: list[tuple[str, ...]] = [("split", "what", "found", "published", "")]
+        for count in self.counts:
+            published = "-" if count.published is None else str(count.published)
+            verdict = "" if count.published in (None, count.found) else "differs"
+            rows.append((count.split, count.what, str(count.found), published, verdict))
+        blocks.append(_align(rows))
+        rows = [("dirty records", "count", "rule", "for example")]
+        for kind in self.dirty:
+            example = self.dirty.findings[kind][0]
+            rows.append(
+                (kind, str(self.dirty.counts[kind]), RULES[kind], f"{example.id}  {example.detail}"[:70])
+            )
+        blocks.append(_align(rows) if len(rows) > 1 else "No dirty records.")
+        if self.videos is not None:
+            blocks.append(_video_table(self.videos))
+        return "\n\n".join(blocks)
+
+
+def check(
+    benchmark: str,
+    annotations: str | PathLike[str],
+    videos: str | PathLike[str] | None = None,
+    *,
+    split: str | None = None,
+    progress: Callable[[Iterable[str], int], Iterable[str]] | None = None,
+    **extra: Any,
+) -> CheckReport:
+    """Read annotations, compare, and look at every video that they name.
+
+    videos    folder with the videos, in any subfolders and with any extension; None: not looked at
+    progress  wraps the iteration over the videos, given their number
+    split, extra  as in ``readers.read``
+
+    Raises DataError or InputError where the annotations cannot be read at all.
+    """
+    dataset = read(benchmark, annotations, split=split, **extra)
+    dirty = Report(dict(dataset.report.findings))
+    for file in dataset.files:
+        if "Charades_v1" in file.name:
+            charades.inspect_lengths(file, dirty)
+    if benchmark == "nextgqa" and dataset.split:
+        times = files.existing(dataset.files[0].parent, [f"frame2time_{dataset.split}.json"])
+        if times is not None:
+            nextgqa.inspect_frame_times(times, dataset.files[0], dirty)
+    counts = tuple(
+        Count(part, what, found, PUBLISHED.get((benchmark, part), {}).get(what))
+        for part, parts in dataset.counts.items()
+        for what, found in parts.items()
+    )
+    state = None if videos is None else _look_at_videos(dataset, VideoFolder(Path(videos)), progress)
+    return CheckReport(dataset, counts, dirty, state)
+
+
+def _look_at_videos(
+    dataset: Dataset,
+    folder: VideoFolder,
+    progress: Callable[[Iterable[str], int], Iterable[str]] | None,
+) -> VideoState:
+    """Decode each video once and compare its length with the last second that an annotation needs."""
+    from ..video.probe import probe
+
+    needed: dict[str, float] = {}
+    for sample in dataset:
+        needed[sample.video] = max(needed.get(sample.video, 0.0), sample.last_second or 0.0)
+
+    def measure(video: str) -> tuple[str, float | None, str]:
+        path = folder.find(video)
+        if path is None:
+            return video, None, ""
+        try:
+            return video, probe(path).duration_s, ""
+        except VideoError as error:
+            return video, None, str(error)
+
+    state = VideoState()
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        results = pool.map(measure, needed)
+        names = progress(needed, len(needed)) if progress else needed
+        for _, (video, duration_s, reason) in zip(names, results, strict=True):
+            if duration_s is not None and duration_s + TOLERANCE_S < needed[video]:
+                state.too_short.append((video, f"{duration_s:.1f} s of {needed[video]:.1f} s"))
+            elif duration_s is not None:
+                state.good += 1
+            elif reason:
+                state.unreadable.append((video, reason))
+            else:
+                state.missing.append(video)
+    return state
+
+
+def _video_table(state: VideoState, most: int = 20) -> str:
+    rows: list[tuple[str, ...]] = [("videos", "count", "which")]
+    rows.append(("good", str(state.good), ""))
+    for name, items in (
+        ("missing", [(video, "") for video in state.missing]),
+        ("unreadable", state.unreadable),
+        ("too short", state.too_short),
+    ):
+        rows.append((name, str(len(items)), ""))
+        rows += [("", "", f"{video}  {reason}".rstrip()) for video, reason in items[:most]]
+        if len(items) > most:
+            rows.append(("", "", f"and {len(items) - most} more (--format json lists all)"))
+    return _align(rows)
+
+
+def _align(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    numeric = [column for column, title in enumerate(rows[0]) if title in ("found", "published", "count")]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in numeric else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,205 @@
+"""``videoexpert synth``, ``encode``, ``data check`` and ``data import``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Format(str, Enum):
+    table = "table"
+    json = "json"
+
+
+data = typer.Typer(
+    name="data", help="Check annotation files and videos; import own data.", no_args_is_help=True
+)
+
+
+@data.command()
+def check(
+    benchmark: Annotated[
+        str,
+        typer.Argument(
+            help="charades-sta, qvhighlights, activitynet-captions, youcook2, nextqa, nextgqa, "
+            "video-chatgpt, instruction, timeit, or jsonl for own data."
+        ),
+    ],
+    annotations: Annotated[Path, typer.Option(help="Annotation file, or the folder of the originals.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder with the videos: each is decoded.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which split of a folder.")] = None,
+    lengths: Annotated[Path | None, typer.Option(help="charades-sta: Charades_v1_*.csv.")] = None,
+    questions: Annotated[Path | None, typer.Option(help="nextgqa: the question CSV.")] = None,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+) -> None:
+    """Counts against the published ones, dirty records with the rule for each, and broken videos.
+
+    Exit code 1 where videos are missing, unreadable or too short; dirty records alone are no failure.
+    """
+    from ...annotations.check import check as run
+
+    extra = {"lengths_csv": lengths, "questions": questions}
+    given = {name: value for name, value in extra.items() if value is not None}
+    report = run(benchmark, annotations, videos, split=split, progress=_progress, **given)
+    if format is Format.json:
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print(report.to_table())
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@data.command(name="import")
+def import_(
+    format: Annotated[
+        str, typer.Argument(help="charades-sta, vtimellm, qvhighlights, webvtt, srt or label-studio.")
+    ],
+    source: Annotated[Path, typer.Argument(help="The file; for subtitles also a folder of them.")],
+    out: Annotated[Path, typer.Argument(help="JSON lines file to write (docs/own-data.md).")],
+    fps: Annotated[
+        float | None, typer.Option(help="label-studio: frames a second, where regions count frames.")
+    ] = None,
+) -> None:
+    """Write annotations of another format as JSON lines of our own schema."""
+    from ...annotations.importers import import_data
+
+    dataset = import_data(format, source, out, fps=fps)
+    print(f"{len(dataset)} records written to {out}")
+    for kind, count in dataset.report.counts.items():
+        from ...annotations.dirty import RULES
+
+        print(f"  {kind}: {count} ({RULES[kind]})")
+
+
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to write: videos, annotations and world.json.")],
+    videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 40,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes of annotation and same pixels.")] = 0,
+    level: Annotated[
+        int | None, typer.Option(help="How hard the world is (default: the level of the shipped model).")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Pixels of a side, an even number from 32 to 1024.")] = 128,
+    test_share: Annotated[float, typer.Option(help="Part of the videos held out, 0 to 1.")] = 0.3,
+    wording: Annotated[
+        str, typer.Option(help="other: sentences in verbs that the shipped model has never met.")
+    ] = "plain",
+) -> None:
+    """Make videos and their annotations in the benchmarks' own formats.
+
+    What is there already is kept, so a run that was stopped goes on.
+    """
+    from ...synthetic.world import SHIPPED_LEVEL
+    from ...synthetic.write import WorldRecipe, write_world
+    from ..output import Waiting
+
+    level = SHIPPED_LEVEL if level is None else level
+    recipe = WorldRecipe(videos, seed, level, size, test_share, wording)
+    with Waiting("rendering videos", videos) as waiting:
+        write_world(recipe, out, progress=waiting.advance)
+    folders = sorted(p.name for p in out.iterdir() if p.is_dir() and p.name != "videos")
+    print(f"{videos} videos of level {recipe.level} in {out}, with annotations for {', '.join(folders)}")
+
+
+def encode(
+    *,
+    videos: Annotated[Path, typer.Option(help="A video, or a folder with videos.")],
+    out: Annotated[Path, typer.Option(help="Feature store: a new folder, or one to go on with.")],
+    annotations: Annotated[
+        Path | None, typer.Option(help="Only the videos, or parts of them, that this file speaks of.")
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Whose annotations: as for `data check`.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which split of an annotation folder.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model folder or hub id whose encoder is used (default: the shipped model)."),
+    ] = None,
+    vision: Annotated[
+        str | None, typer.Option(help="Instead of --model: a CLIP or SigLIP folder or hub id.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="With --vision: paper or released (default: paper).")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames a video (default: the model's own).")
+    ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Of the S-tokens, e.g. groups=8 tokens_per_group=64."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames in one pass of the encoder.")] = 64,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Decoding threads (default: one a core, up to 8).")
+    ] = None,
+) -> None:
+    """Encode videos once into a feature store, for training and use.
+
+    Run it again after a stop and it goes on. Under torchrun or accelerate each process takes its share.
+    Exit code 1 where videos could not be encoded; the others are.
+    """
+    from ...features.encode import clips_of, encode_to_store, load_encoder, rank_of_process
+    from ..output import Waiting
+
+    rank, world_size = rank_of_process()
+    clips = clips_of(videos, annotations, benchmark, split)
+    changed = _fields(fields or []) | ({} if frames is None else {"num_frames": frames})
+    encoder = load_encoder(model, vision=vision, preset=preset, fields=changed, device=device)
+    with Waiting("encoding videos", len(clips[rank::world_size])) as waiting:
+        done = encode_to_store(
+            clips,
+            encoder,
+            out,
+            rank=rank,
+            world_size=world_size,
+            batch_size=batch_size,
+            workers=workers,
+            progress=waiting.advance,
+        )
+    who = f"process {rank + 1} of {world_size}: " if world_size > 1 else ""
+    for key, reason in done.failed.items():
+        print(f"{who}{key} failed: {reason}", file=sys.stderr)
+    print(
+        f"{who}{done.encoded} videos encoded into {out}, {done.kept} there before, {len(done.failed)} failed"
+    )
+    if done.failed:
+        raise typer.Exit(1)
+
+
+def _fields(texts: list[str]) -> dict[str, Any]:
+    """``FIELD=VALUE`` as a mapping; values are YAML."""
+    import yaml
+
+    from ...errors import InputError
+
+    found = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not (name and separator):
+            raise InputError(f"--set was given {text!r}, expected FIELD=VALUE such as groups=8.")
+        found[name] = yaml.safe_load(value)
+    return found
+
+
+def _progress(videos: Iterable[str], count: int) -> Iterable[str]:
+    """A bar with the time left on stderr, silent when that is no terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(
+        videos, "decoding videos", total=count, console=Console(stderr=True), disable=not sys.stderr.isatty()
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs to the app."""
+    app.command()(synth)
+    app.command()(encode)
+    app.add_typer(data)

@@ -1,0 +1,182 @@
+"""``videoexpert eval``: answer a benchmark from video files, then score the answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...evaluation.runner import System
+
+
+class Baseline(str, Enum):
+    """Guesses that need no model."""
+
+    random = "random"
+    constant = "constant"
+    clip = "clip"
+
+
+class Control(str, Enum):
+    """The model shown something else than the video."""
+
+    shuffled = "shuffled"
+    blank = "blank"
+
+
+def evaluate(
+    benchmark: Annotated[
+        str,
+        typer.Argument(help="charades-sta, activitynet-captions, qvhighlights, youcook2, nextqa or nextgqa."),
+    ],
+    *,
+    annotations: Annotated[Path, typer.Option(help="The benchmark's file, or the folder of the originals.")],
+    videos: Annotated[Path | None, typer.Option(help="Folder with the videos, named by id.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Feature store of `encode`, in place of the videos.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for predictions.jsonl and result.json; a killed run resumes.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="Model folder or hub id.  [default: the model in the package]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    split: Annotated[str | None, typer.Option(help="Part of an annotation folder.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples.")] = None,
+    baseline: Annotated[Baseline | None, typer.Option(help="A guess in place of the model.")] = None,
+    train_annotations: Annotated[
+        Path | None, typer.Option(help="constant: training annotations of the same benchmark.")
+    ] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="clip: folder or hub id of a CLIP model (default: the shipped one).")
+    ] = None,
+    control: Annotated[
+        Control | None, typer.Option(help="Show the model another video, or a blank one.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames through the vision encoder at once.")] = 16,
+    format: Annotated[str, typer.Option(help="table, json or markdown.")] = "table",
+) -> None:
+    """Answer a whole benchmark from video files, resumably, and score it (docs/benchmarks.md)."""
+    from ...errors import InputError
+    from ...evaluation.runner import evaluate as run
+    from ...scoring.tables import FORMATS, render
+
+    if format not in FORMATS:
+        raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
+    _check(videos, features, model, baseline, train_annotations, clip, control)
+    system = _system(
+        benchmark, videos, features, model, device, baseline, train_annotations, clip, control, batch_size
+    )
+    with progress_bar(benchmark) as progress:
+        outcome = run(
+            benchmark, system, annotations, videos, out, split=split, limit=limit, progress=progress
+        )
+    print(render(outcome.result, format) if format != "json" else json.dumps(outcome.result, indent=1))
+    for video, sentence in outcome.failed.items():
+        print(f"Error: {video}: {sentence}", file=sys.stderr)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def _check(
+    videos: Path | None,
+    features: Path | None,
+    model: str | None,
+    baseline: Baseline | None,
+    train_annotations: Path | None,
+    clip: str | None,
+    control: Control | None,
+) -> None:
+    """Options that contradict each other raise InputError."""
+    from ...errors import InputError
+
+    if baseline and (control or model):
+        raise InputError("--baseline stands in place of a model; leave out --model and --control.")
+    if baseline is Baseline.constant:
+        if train_annotations is None:
+            raise InputError("--baseline constant needs --train-annotations, to choose the window from.")
+    elif train_annotations is not None:
+        raise InputError("--train-annotations belongs to --baseline constant; leave it out.")
+    if clip is not None and baseline is not Baseline.clip:
+        raise InputError("--clip belongs to --baseline clip; leave it out.")
+    if (videos is None) == (features is None):
+        raise InputError(
+            "eval needs --videos, the folder of the videos, or --features, a store of them; one."
+        )
+    if features is not None and (baseline or control):
+        raise InputError(
+            "--baseline and --control look at video files; give --videos in place of --features."
+        )
+
+
+def _system(
+    benchmark: str,
+    videos: Path | None,
+    features: Path | None,
+    model: str | None,
+    device: str,
+    baseline: Baseline | None,
+    train: Path | None,
+    clip: str | None,
+    control: Control | None,
+    batch_size: int,
+) -> System:
+    from ...evaluation import guesses as baselines
+
+    if baseline is Baseline.random:
+        return baselines.RandomGuess()
+    if baseline is Baseline.constant:
+        from ...annotations.readers import read
+
+        return baselines.ConstantGuess(read(benchmark, train or "", split=_train_split(benchmark)).samples)
+    if baseline is Baseline.clip:
+        from ...assets import SHIPPED_CLIP
+
+        return baselines.ClipSimilarity(clip or SHIPPED_CLIP)
+    from ...evaluation.runner import ModelSystem, StoredModel
+    from ...session import load
+
+    expert = load(model, device=device)
+    expert.batch_size = batch_size
+    if features is not None:
+        from ...features.store import FeatureStore
+
+        return StoredModel(expert, FeatureStore.open(features, expert.config))
+    assert videos is not None
+    if control is Control.blank:
+        return baselines.Blank(expert)
+    if control is Control.shuffled:
+        from ...annotations.videos import OTHER
+
+        files = [f for f in sorted(videos.rglob("*")) if f.is_file() and f.suffix.lower() not in OTHER]
+        return baselines.Shuffled(expert, files)
+    return ModelSystem(expert)
+
+
+def _train_split(benchmark: str) -> str:
+    return "training" if benchmark == "youcook2" else "train"
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar with the time left, on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: list[Any] = [TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(title, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -1,0 +1,103 @@
+"""Commands that measure: ``score`` and ``eval``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .evaluate import evaluate
+
+if TYPE_CHECKING:
+    from ...scoring.judge.scoring import Judge
+
+_BENCHMARK_HELP = (
+    "charades-sta, activitynet-captions, qvhighlights, youcook2, nextqa, nextgqa or video-chatgpt."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs to the app."""
+    app.command("score")(score)
+    app.command("eval")(evaluate)
+
+
+def score(
+    benchmark: Annotated[str, typer.Argument(help=_BENCHMARK_HELP)],
+    *,
+    predictions: Annotated[Path, typer.Option(help="Prediction file; docs/predictions.md lists the forms.")],
+    annotations: Annotated[
+        list[Path], typer.Option(help="Annotation file or its folder; repeat it for several references.")
+    ],
+    answers: Annotated[Path | None, typer.Option(help="nextgqa: result file with the answers.")] = None,
+    questions: Annotated[Path | None, typer.Option(help="nextgqa: CSV of the questions.")] = None,
+    format: Annotated[str, typer.Option(help="table, json or markdown.")] = "table",
+    convention: Annotated[
+        str, typer.Option(help="corrected, or official: the benchmark's own scorer, faults included.")
+    ] = "corrected",
+    missing: Annotated[
+        str | None,
+        typer.Option(help="Items without a prediction: wrong or skip.  [default: wrong; official: skip]"),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of an annotation folder to score.")] = None,
+    judge_url: Annotated[
+        str | None,
+        typer.Option(help="video-chatgpt: OpenAI-compatible endpoint, up to and without /chat/completions."),
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(help="video-chatgpt: the judge's name there.")] = None,
+    judge_key: Annotated[
+        str, typer.Option(help="Environment variable with the judge's key; none for a server without.")
+    ] = "OPENAI_API_KEY",
+    judge_log: Annotated[
+        Path | None,
+        typer.Option(help="Judgements so far; gone on with.  [default: PREDICTIONS.judged.jsonl]"),
+    ] = None,
+    judge_prices: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Price of a million tokens in and out, for the cost line."),
+    ] = None,
+) -> None:
+    """Score any system's predictions, with coverage, 95% intervals and the paper's rows beside."""
+    from ...errors import InputError
+    from ...scoring.score import score as score_files
+    from ...scoring.tables import FORMATS, render
+    from ..output import Waiting
+
+    if format not in FORMATS:
+        raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
+    judge = None
+    if judge_url or judge_model:
+        judge = _judge(
+            judge_url, judge_model, judge_key, judge_log or Path(f"{predictions}.judged.jsonl"), judge_prices
+        )
+    with Waiting(f"scoring {benchmark}"):
+        result = score_files(
+            benchmark,
+            predictions,
+            annotations,
+            answers=answers,
+            questions=questions,
+            convention=convention,
+            missing=missing,
+            split=split,
+            judge=judge,
+        )
+    typer.echo(render(result, format))
+    if result["run"]["failed"]:
+        raise typer.Exit(1)
+
+
+def _judge(
+    url: str | None, model: str | None, key: str, log: Path, prices: tuple[float, float] | None
+) -> Judge:
+    from ...errors import InputError
+    from ...scoring.judge.endpoint import Endpoint
+    from ...scoring.judge.scoring import Judge
+
+    if not (url and model):
+        raise InputError("a judge needs both --judge-url and --judge-model.")
+    price_in, price_out = prices or (None, None)
+    variable = None if key.lower() == "none" else key
+    endpoint = Endpoint(url, model, key_variable=variable, price_in=price_in, price_out=price_out)
+    return Judge(endpoint, log)

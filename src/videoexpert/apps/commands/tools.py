@@ -1,0 +1,125 @@
+"""Commands about the installation: ``demo`` shows it at work, ``doctor`` says what it can do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...errors import DataError, InputError
+from .. import output
+from ..inputs import check_clip, check_picture
+from ..output import Format, Waiting
+from .ask import Device, End, Frames, HowToPrint, Start
+
+
+def demo(
+    plot: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to draw what was found.")] = Path(
+        "demo.png"
+    ),
+    device: Device = "auto",
+) -> None:
+    """Find moments in the video of the package with the model of the package, and draw them."""
+    check_picture(plot)
+    stages: list[tuple[str, float]] = []
+    with Waiting("looking"):
+        with _stage("start torch and transformers", stages):
+            from ... import assets, session
+            from ...plot import plot_grounding
+        with _stage("load the model", stages):
+            expert = session.load(device=device)
+        queries, truth = _shipped_queries(assets.SHIPPED_QUERIES)
+        video = expert.open(assets.SHIPPED_VIDEO)
+        stages.append(("decode the video", video.timings["decode"]))
+        stages.append(("encode its frames", video.timings["encode"]))
+        with _stage("read the video with the language model", stages):
+            _ = video.prefix
+        with _stage(f"answer {len(queries)} queries", stages):
+            found = video.ground(queries)
+        with _stage("draw", stages):
+            plot_grounding(assets.SHIPPED_VIDEO, found, video.duration, video.start, plot, truth)
+    output.say(f"{assets.SHIPPED_VIDEO}: {output.seconds(video.duration, video.duration)}")
+    output.show_grounding(found, video.duration)
+    output.table(("stage", "time"), [(name, f"{took:.2f} s") for name, took in stages], left=(0,))
+    output.say(f"picture saved as {plot}")
+
+
+@contextmanager
+def _stage(name: str, stages: list[tuple[str, float]]) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    stages.append((name, time.perf_counter() - began))
+
+
+def _shipped_queries(file: Path) -> tuple[list[str], list[list[tuple[float, float]]]]:
+    """Queries of ``demo.json`` and their true windows: ``{"queries": [{"query", "windows": [[s, e]]}]}``."""
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))["queries"]
+        truth = [[(float(a), float(b)) for a, b in row["windows"]] for row in rows]
+        return [str(row["query"]) for row in rows], truth
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} does not hold the demo's queries; reinstall videoexpert.") from error
+
+
+def doctor(
+    video: Annotated[str | None, typer.Argument(help="A video to look into.")] = None,
+    frames: Frames = None,
+    start: Start = None,
+    end: End = None,
+    format: HowToPrint = Format.table,
+) -> None:
+    """Say what this installation has and can do, and what is in a video and whether its times are sound."""
+    from ..doctor import environment, video_report
+
+    check_clip(start, end)
+    if video is None and not (frames is None and start is None and end is None):
+        raise InputError("--frames, --start and --end have no effect without a video: name one.")
+    with Waiting("looking"):
+        report = environment()
+        if video is not None:
+            report |= video_report(video, report["model"], frames, start, end)
+    if format is Format.json:
+        output.print_json(report)
+        return
+    for name in ("versions", "devices", "codecs", "extras", "model"):
+        output.say(name)
+        output.table(("", ""), [(key, _plain(value)) for key, value in report[name].items()], left=(0, 1))
+    if video is not None:
+        _show_video(report)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def _show_video(report: dict[str, Any]) -> None:
+    output.say(report["video"])
+    times = report["times"]
+    turned = f", turned {report['rotation']} degrees" if report["rotation"] else ""
+    steady = "variable" if report["variable_frame_rate"] else "constant"
+    rows = [
+        ("file", f"{report['container']}, {', '.join(report['streams'])}"),
+        ("pictures", f"{report['codec']} {report['pixel_format']}, {report['pictures']} that decode"),
+        ("upright size", f"{report['width']} x {report['height']}{turned}"),
+        ("duration", f"{report['duration']:.3f} s"),
+        ("rate", f"{report['average_fps']:.3f} a second, {steady}"),
+        ("first picture", f"at {report['start_offset']:.3f} s of the container's clock"),
+        ("looked at", f"{len(times)} frames, from {times[0]:.3f} s to {times[-1]:.3f} s"),
+        *(("problem", problem) for problem in report["problems"]),
+    ]
+    if not report["problems"]:
+        rows.append(("times", "sound"))
+    output.table(("", ""), rows, left=(0, 1))
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs to the app."""
+    for verb in (demo, doctor):
+        app.command()(verb)

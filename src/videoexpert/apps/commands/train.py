@@ -1,0 +1,132 @@
+"""Commands that make models: ``train``, ``finetune``, ``convert`` the authors' checkpoint, ``export``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+export = typer.Typer(name="export", help="Write a model in other tools' formats.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verbs to the app."""
+    app.command("train")(train)
+    app.command("finetune")(finetune)
+    app.command("convert")(convert)
+    app.add_typer(export)
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe in YAML; the ready ones lie in recipes/.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. training.steps=100")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; one that was stopped goes on.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would train: parameters, tokens, memory, steps.")
+    ] = False,
+) -> None:
+    """Train a model by a recipe; the finished folder is OUT/model."""
+    from ...errors import InputError
+
+    if out is None and not dry_run:
+        raise InputError("train needs --out, the folder of the run; or --dry-run to only look.")
+    from ...recipes import load_recipe
+
+    found = load_recipe(recipe, overrides or [])
+    if dry_run:
+        from ...training.dryrun import describe
+
+        for line in describe(found):
+            typer.echo(line)
+        return
+    assert out is not None
+    if found.kind == "ablation":
+        raise InputError(f"{recipe} describes an ablation, not one run; give it to `videoexpert ablate`.")
+    if found.kind == "shipped":
+        from ...shipped.pipeline import train_shipped
+
+        folder = train_shipped(found, out)
+    else:
+        from ...training.run import train as run
+
+        folder = run(found, out)
+    typer.echo(f"model in {folder}")
+
+
+def finetune(
+    annotations: Annotated[Path, typer.Argument(help="JSON lines file of docs/own-data.md.")],
+    videos: Annotated[Path, typer.Option(help="Folder with the videos.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; one that was stopped goes on.")],
+    model: Annotated[
+        str | None, typer.Option(help="Model folder or hub id to start from.  [default: the shipped model]")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. training.steps=100")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Split, order and wording.")] = 0,
+) -> None:
+    """Teach a model your own clips; the finished folder is OUT/model."""
+    from ...training.finetune import finetune as run
+    from ..output import Waiting
+
+    with Waiting("encoding videos") as waiting:
+        folder = run(
+            annotations, videos, model, out, overrides=overrides or [], seed=seed, progress=waiting.advance
+        )
+    typer.echo(f"model in {folder}")
+
+
+def convert(
+    authors: Annotated[
+        Path, typer.Argument(metavar="AUTHORS_DIR", help="Folder with stage1/ and stage2_output/.")
+    ],
+    out: Annotated[Path, typer.Argument(help="New model folder; it holds only what was trained.")],
+    language: Annotated[str, typer.Option(help="Base language model: folder or hub id.")],
+    vision: Annotated[str, typer.Option(help="Base vision encoder (CLIP): folder or hub id.")],
+    stage1: Annotated[Path | None, typer.Option(help="mm_projector.bin, if it lies elsewhere.")] = None,
+    stage2: Annotated[Path | None, typer.Option(help="Stage-2 output folder, if it lies elsewhere.")] = None,
+    fusion: Annotated[
+        str | None, typer.Option(help="add, none, concat or attention, where the files do not tell.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="A line for every key.")] = False,
+    format: Annotated[str, typer.Option(help="How to print the report: table or json.")] = "table",
+) -> None:
+    """Make a model folder from the authors' released checkpoint, every key accounted for."""
+    from ...errors import InputError
+
+    if format not in ("table", "json"):
+        raise InputError(f"format is {format!r}, expected table or json.")
+    from ...checkpoints.released.convert import convert as run
+
+    report = run(authors, out, language=language, vision=vision, stage1=stage1, stage2=stage2, fusion=fusion)
+    if format == "json":
+        typer.echo(json.dumps({"out": str(out), **report.to_json()}, indent=2))
+    else:
+        typer.echo(report.to_table(verbose))
+        typer.echo(f"written to {out}")
+
+
+@export.command()
+def peft(
+    model: Annotated[str, typer.Argument(help="Model folder, or a hub id.")],
+    out: Annotated[Path, typer.Argument(help="New LoRA folder.")],
+    expert: Annotated[str, typer.Option(help="spatial or temporal.")] = "spatial",
+) -> None:
+    """Write one expert as a plain LoRA folder that PEFT loads onto the base language model."""
+    from ...checkpoints.folder import load
+    from ...checkpoints.peft import export_peft
+
+    found, _ = load(model)
+    export_peft(found, out, expert)
+    typer.echo(f"{expert} expert written to {out}")
+    if found.config.train_vocabulary == "all":
+        typer.echo("note: this model's trained vocabulary matrices are not part of a LoRA folder.")
+
+
+@export.callback()
+def _group() -> None:
+    """Write a model in other tools' formats."""

@@ -1,0 +1,130 @@
+"""What ``doctor`` reports, as plain dictionaries: the installation, and one video."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from ..errors import CheckpointError
+
+# Decoders that do without special hardware, any of which will do: FFmpeg's own av1 only drives a GPU.
+DECODERS = {
+    "h264": ("h264",),
+    "hevc": ("hevc",),
+    "vp8": ("vp8", "libvpx"),
+    "vp9": ("vp9", "libvpx-vp9"),
+    "av1": ("libdav1d", "libaom-av1"),
+    "mpeg4": ("mpeg4",),
+    "mpeg2video": ("mpeg2video",),
+    "theora": ("theora",),
+    "prores": ("prores",),
+    "gif": ("gif",),
+}
+
+
+def environment() -> dict[str, Any]:
+    """``versions``, ``devices``, ``codecs``, ``extras`` and ``model`` of this installation."""
+    return {
+        "versions": _versions(),
+        "devices": _devices(),
+        "codecs": {codec: any(map(_decodes, names)) for codec, names in DECODERS.items()},
+        "extras": {
+            "captioning scores (pycocoevalcap)": find_spec("pycocoevalcap") is not None,
+            "METEOR (java)": shutil.which("java") is not None,
+            "tensorboard": find_spec("tensorboard") is not None,
+            "peft": find_spec("peft") is not None,
+        },
+        "model": _model(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    import av
+
+    from .. import __version__
+
+    found = {"videoexpert": __version__, "python": platform.python_version()}
+    for package in ("torch", "transformers", "safetensors"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return {**found, "av": av.__version__, "FFmpeg": str(av.ffmpeg_version_info)}
+
+
+def _devices() -> dict[str, str]:
+    import torch
+
+    found = {"cpu": f"{torch.get_num_threads()} threads"}
+    for i in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(i)
+        found[f"cuda:{i}"] = f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
+    if torch.backends.mps.is_available():
+        found["mps"] = "Apple GPU"
+    return found
+
+
+def _decodes(name: str) -> bool:
+    import av
+
+    try:
+        return bool(av.Codec(name, "r").is_decoder)
+    except ValueError:  # UnknownCodecError is one
+        return False
+
+
+def _model() -> dict[str, Any]:
+    """The model in the package; ``problem`` None when its config loads."""
+    from .. import assets, session
+
+    folder = assets.SHIPPED_MODEL
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
+    found: dict[str, Any] = {"path": str(folder), "megabytes": round(size / 1e6, 2)}
+    try:
+        config = session.shipped_config()
+    except CheckpointError as error:
+        return {**found, "frames": None, "frame_times": None, "problem": str(error)}
+    return {**found, "frames": config.num_frames, "frame_times": config.frame_times, "problem": None}
+
+
+def video_report(
+    path: str, model: dict[str, Any], frames: int | None, start: float | None, end: float | None
+) -> dict[str, Any]:
+    """What ``path`` holds, and ``times``, the seconds of the frames that the model would look at.
+
+    Without a model 100 frames at the centres of their bins. Raises VideoError, and InputError for a part
+    outside the video.
+    """
+    from ..video.probe import probe
+
+    info = probe(path)
+    times = info.frame_times(
+        frames or model["frames"] or 100,
+        start_s=start,
+        end_s=end,
+        sampling="linspace" if model["frame_times"] == "end" else "centre",
+    )
+    return {
+        "video": info.path,
+        "container": info.container,
+        "streams": list(info.streams),
+        "codec": info.codec,
+        "pixel_format": info.pixel_format,
+        "width": info.width,
+        "height": info.height,
+        "rotation": info.rotation_deg,
+        "sample_aspect_ratio": round(info.sample_aspect_ratio, 6),
+        "duration": round(info.duration_s, 6),
+        "declared_duration": info.declared_duration_s,
+        "pictures": info.frame_count,
+        "header_pictures": info.header_frames,
+        "average_fps": round(info.average_fps, 6),
+        "variable_frame_rate": info.variable_frame_rate,
+        "start_offset": round(info.start_offset_s, 6),
+        "audio": info.has_audio,
+        "problems": list(info.problems),
+        "times": [round(float(t), 6) for t in times],
+    }

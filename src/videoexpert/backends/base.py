@@ -1,0 +1,81 @@
+"""The seam: what the runner, the probes, the panels, the server and the library know of a system that answers.
+
+A backend opens videos; an open video answers the tasks its backend names in ``can``. Nothing above this module
+knows what stands behind it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol, overload, runtime_checkable
+
+from ..types import Answer, Highlights, Moment, Moments
+
+TASKS = frozenset({"ground", "highlight", "caption", "ask"})
+
+
+@runtime_checkable
+class OpenVideo(Protocol):
+    """An open video. Times are seconds from the start of the whole video.
+
+    A task that the backend does not name in ``can`` raises UnsupportedError with a sentence.
+    """
+
+    path: str
+
+    @property
+    def duration(self) -> float:
+        """Seconds looked at: the whole video, or the part that was opened."""
+        ...
+
+    @property
+    def start(self) -> float:
+        """Second at which the part that was opened begins."""
+        ...
+
+    @overload
+    def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
+    @overload
+    def ground(self, queries: Sequence[str], top_k: int | None = ...) -> list[Moments]: ...
+    def ground(self, queries: str | Sequence[str], top_k: int | None = 5) -> Moments | list[Moments]:
+        """Ranked moments of a sentence, or of each of many."""
+        ...
+
+    def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
+        """Saliency of each clip of ``clip_s`` seconds, and the best moments."""
+        ...
+
+    def caption(self, max_new_tokens: int = 512) -> list[Moment]:
+        """Sentences, each with its moment."""
+        ...
+
+    def ask(self, question: str, choices: Sequence[str] | None = None, max_new_tokens: int = 128) -> Answer:
+        """An answer and the moments that prove it."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A system that answers. ``name`` stands in results; ``can`` is a subset of TASKS."""
+
+    name: str
+    can: frozenset[str]
+
+    def describe(self) -> dict[str, Any]:
+        """What a result file says of it: model, digest, settings; JSON values only."""
+        ...
+
+    def open(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        num_frames: int | None = None,
+    ) -> OpenVideo:
+        """Decode and encode a video, or its part from ``start`` to ``end`` (seconds).
+
+        Raises VideoError for a file that gives no frames, InputError for a part outside the video.
+        """
+        ...

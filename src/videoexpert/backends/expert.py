@@ -1,0 +1,318 @@
+"""Our model as a backend: open a video once, ask often.
+
+>>> expert = videoexpert.load()
+>>> video = expert.open("kitchen.mp4")
+>>> video.ground("a person opens the fridge")
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+
+from ..config import VideoExpertConfig
+from ..errors import InputError
+from ..grounding.calibration import Calibration
+from ..grounding.decoding import decode_moments, interval_iou, saliency
+from ..grounding.head import HeadOutput
+from ..language import prompt
+from ..language.prompter import Prompter
+from ..language.sequence import Segment
+from ..language.time_text import read_captions, read_times, without_times, write_times
+from ..model import Prefix, VideoExpertModel
+from ..types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
+from ..video.decode import read_frames
+
+GREY = 112  # of every pixel of a blank video
+TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
+
+
+class Expert:
+    """A loaded model with its tokenizer; ``open`` gives videos to ask about."""
+
+    def __init__(
+        self, model: VideoExpertModel, tokenizer: Any, name: str = "model", digest: str = "unsaved"
+    ) -> None:
+        self.model, self.tokenizer, self.name = model.eval(), tokenizer, name
+        self.batch_size = 16  # frames that go through the vision encoder at once; more is faster on a GPU
+        self.digest = digest  # of the weights file: what a result file says it was made with
+        self.config = model.config
+        self.prompter = Prompter(self.config, tokenizer)
+        self._grey: dict[int, VisualTokens] = {}  # tokens of a blank video, by its number of frames
+        if not getattr(model.language, "is_quantized", False):
+            model.fold()
+
+    def open(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        num_frames: int | None = None,
+    ) -> Video:
+        """Decode and encode a video, or its part from ``start`` to ``end`` (seconds), once.
+
+        Raises VideoError for a file that gives no frames, InputError for a part outside the video.
+        """
+        began = time.perf_counter()
+        config = self.config
+        count = config.num_frames if num_frames is None else num_frames
+        if count < 1:
+            raise InputError(f"the number of frames is {count}, expected at least 1.")
+        frames = read_frames(
+            path,
+            count,
+            start_s=start,
+            end_s=end,
+            resize=self.model.vision.preprocessor.resize,
+            sampling="centre" if config.frame_times == "centre" else "linspace",
+        )
+        decoded = time.perf_counter()
+        video = self.open_frames(frames, path=os.fspath(path))
+        video.timings = {"decode": decoded - began, **video.timings}
+        return video
+
+    def open_frames(self, frames: Frames, path: str = "") -> Video:
+        """A video whose frames are at hand."""
+        began = time.perf_counter()
+        tokens = self.model.encode_video(frames, self.batch_size)
+        video = self.open_tokens(tokens, path)
+        video.timings = {"encode": time.perf_counter() - began}
+        return video
+
+    def open_tokens(self, tokens: VisualTokens, path: str = "") -> Video:
+        """A video whose visual tokens come from a feature store."""
+        return Video(self, tokens, path)
+
+    def open_blank(self, duration_s: float, start_s: float = 0.0, num_frames: int | None = None) -> Video:
+        """A video of grey pictures: what is answered without evidence. Raises ValueError for no length."""
+        count, size = num_frames or self.config.num_frames, self.model.vision.image_size
+        if (
+            count not in self._grey
+        ):  # the tokens do not know the length, so that one encoding serves all videos
+            pixels = torch.full((count, 3, size, size), GREY, dtype=torch.uint8)
+            frames = Frames(pixels, torch.arange(count, dtype=torch.float64), float(count))
+            self._grey[count] = self.model.encode_video(frames, self.batch_size)
+        return self.open_tokens(replace(self._grey[count], duration_s=duration_s, start_s=start_s))
+
+
+class Video:
+    """An open video. Every answer shares one prefix; times are seconds from the start of the whole video."""
+
+    def __init__(self, expert: Expert, tokens: VisualTokens, path: str = "") -> None:
+        self.expert, self.tokens, self.path = expert, tokens, path
+        self.timings: dict[str, float] = {}
+
+    @property
+    def duration(self) -> float:
+        """Seconds looked at: the whole video, or the part that was opened."""
+        return self.tokens.duration_s
+
+    @property
+    def start(self) -> float:
+        """Second at which the part that was opened begins."""
+        return self.tokens.start_s
+
+    @cached_property
+    def prefix(self) -> Prefix:
+        """The video's share of the prompt, computed at the first question."""
+        return self.expert.model.open_prefix(self.tokens, self.expert.prompter.prefix_ids)
+
+    @overload
+    def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
+    @overload
+    def ground(self, queries: Sequence[str], top_k: int | None = ...) -> list[Moments]: ...
+    def ground(self, queries: str | Sequence[str], top_k: int | None = 5) -> Moments | list[Moments]:
+        """Ranked moments of a sentence, or of each of many sentences in one pass over the shared video.
+
+        Raises InputError for an empty query.
+        """
+        asked = [queries] if isinstance(queries, str) else list(queries)
+        if not asked:
+            return []
+        for query in asked:
+            if not query.strip():
+                raise InputError("the query is empty, expected a sentence that describes what to find.")
+        if self.expert.config.times == "text":
+            found = [self._told_moments(query, top_k) for query in asked]
+        else:
+            head = self._locate([self.expert.prompter.grounding(query) for query in asked])
+            found = [self._moments(query, head, i, top_k) for i, query in enumerate(asked)]
+        return found[0] if isinstance(queries, str) else found
+
+    def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
+        """Saliency of each clip of ``clip_s`` seconds (QVHighlights: 2), and the best moments."""
+        if clip_s <= 0:
+            raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
+        moments = self.ground(query, top_k)
+        times, scores = saliency(torch.tensor(moments.curve), self.duration, clip_s, self.start)
+        return Highlights(query, times, scores, moments.items, clip_s, moments.presence, moments.absent)
+
+    def caption(self, max_new_tokens: int = 512) -> list[Moment]:
+        """Sentences, each with its moment, in the order in which the model tells them."""
+        config = self.expert.config
+        question = self.expert.prompter.segment(prompt.caption_question(config))
+        ids, head = self._answer(question, max_new_tokens)
+        if config.times == "text":
+            told = read_captions(self.expert.prompter.decode(ids))
+            return [self._told_moment(span, text) for span, text in told]
+        if head is None:
+            return []
+        sentences = prompt.parse_captions(self.expert.prompter.decode(ids), config)
+        best = [self._moments("", head, i, 1) for i in range(len(sentences))]
+        return [
+            Moment(m[0].start, m[0].end, m[0].score, text=text)
+            for m, text in zip(best, sentences, strict=True)
+            if text
+        ]
+
+    def ask(self, question: str, choices: Sequence[str] | None = None, max_new_tokens: int = 128) -> Answer:
+        """An answer and the moments that prove it; with ``choices`` the likeliest of them.
+
+        Raises InputError for an empty question, or fewer than two choices.
+        """
+        if not question.strip():
+            raise InputError("the question is empty, expected a sentence.")
+        if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
+            raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
+        config, prompter = self.expert.config, self.expert.prompter
+        asked = prompt.question_with_choices(question, choices or (), config, grounded=True)
+        if choices:
+            answers = [prompt.choice_answer(i, True, config, choices) for i in range(len(choices))]
+            told: list[Moment] = []
+            if config.times == "text":  # the moment is told first, then the choices are compared behind it
+                spans = self._told_spans(prompter.segment(asked))
+                told = [self._told_moment(span) for span in spans]
+                answers = [write_times(answer, [spans], config) for answer in answers]
+            segments = [prompter.segment(asked, answer) for answer in answers]
+            scores = self.expert.model.likelihoods(self.prefix, segments).softmax(-1)
+            best = int(scores.argmax())
+            if config.times == "head":
+                told = list(self._moments(question, self._locate([segments[best]]), 0, 3).items)
+            return Answer(question, choices[best], best, tuple(told), tuple(scores.tolist()))
+        ids, head = self._answer(prompter.segment(asked), max_new_tokens)
+        if config.times == "text":
+            answer = prompter.decode(ids)
+            told = [self._told_moment(span) for span in read_times(answer)]
+            return Answer(question, _sentence(without_times(answer)), None, tuple(told))
+        text = _without_times(prompter.decode(ids), config)
+        return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
+
+    def blank(self) -> Video:
+        """The video of the same length, and as many frames, of grey pictures; made at the first call."""
+        return self._blank
+
+    @cached_property
+    def _blank(self) -> Video:
+        return self.expert.open_blank(self.duration, self.start, len(self.tokens.temporal))
+
+    @overload
+    def evidence(self, queries: str) -> Evidence: ...  # type: ignore[overload-overlap]
+    @overload
+    def evidence(self, queries: Sequence[str]) -> list[Evidence]: ...
+    def evidence(self, queries: str | Sequence[str]) -> Evidence | list[Evidence]:
+        """How far the answer to a query, or to each of many, moves when the video is taken away.
+
+        Raises InputError for an empty query.
+        """
+        asked = [queries] if isinstance(queries, str) else list(queries)
+        pairs = zip(self.ground(asked, 1), self.blank().ground(asked, 1), strict=True)
+        found = [_evidence(seen, guessed) for seen, guessed in pairs]
+        return found[0] if isinstance(queries, str) else found
+
+    def _answer(self, question: Segment, max_new_tokens: int) -> tuple[list[int], HeadOutput | None]:
+        """Generated ids, and the head's output at their ``<LOC>`` by the route of training."""
+        eos = int(self.expert.tokenizer.eos_token_id)
+        ids = self.expert.model.generate(
+            self.prefix, question, eos_token_id=eos, max_new_tokens=max_new_tokens
+        )
+        answered = self.expert.prompter.answered(question, ids)
+        return ids, self._locate([answered]) if answered.loc_positions else None
+
+    def _told_spans(self, question: Segment, max_new_tokens: int = 32) -> list[tuple[float, float]]:
+        """Spans (fractions of the duration) that the model writes as text; empty where it says absent."""
+        eos = int(self.expert.tokenizer.eos_token_id)
+        ids = self.expert.model.generate(
+            self.prefix, question, eos_token_id=eos, max_new_tokens=max_new_tokens
+        )
+        return read_times(self.expert.prompter.decode(ids))
+
+    def _told_moments(self, query: str, top_k: int | None) -> Moments:
+        """The moments of a query in the order told. Text has no scores: they are 1, and the curve is 0 or 1."""
+        asked = prompt.grounding_question(query, self.expert.config)
+        spans = self._told_spans(self.expert.prompter.segment(asked))
+        count = len(self.tokens.temporal)
+        centres = [(i + 0.5) / count for i in range(count)]
+        curve = tuple(float(any(a <= t <= b for a, b in spans)) for t in centres)
+        items = tuple(self._told_moment(span) for span in spans[:top_k])
+        return Moments(query, items, float(bool(spans)), not spans, curve)
+
+    def _told_moment(self, span: tuple[float, float], text: str | None = None) -> Moment:
+        start, end = (self.start + edge * self.duration for edge in span)
+        return Moment(start, end, text=text)
+
+    def _locate(self, segments: Sequence[Segment]) -> HeadOutput:
+        """Every ``<LOC>`` of the segments, in passes of bounded length."""
+        passes: list[list[Segment]] = [[]]
+        for segment in segments:
+            if passes[-1] and sum(len(s.ids) for s in passes[-1]) + len(segment.ids) > TOKENS_PER_PASS:
+                passes.append([])
+            passes[-1].append(segment)
+        heads = [self.expert.model.locate(self.prefix, part) for part in passes]
+        return HeadOutput(
+            torch.cat([h.indicator_logits for h in heads]), torch.cat([h.boundary_logits for h in heads])
+        )
+
+    def _moments(self, query: str, head: HeadOutput, index: int, top_k: int | None) -> Moments:
+        """One query's moments with calibrated scores."""
+        config = self.expert.config
+        logits: Tensor = head.indicator_logits[index].float().cpu()
+        right = Calibration(config.score_temperature, config.score_bias)(logits)
+        peak = Calibration(config.presence_temperature, config.presence_bias)(logits.max())
+        items = decode_moments(
+            right,
+            head.offsets[index].cpu(),
+            self.expert.model.centres(len(logits)).cpu(),
+            self.duration,
+            self.start,
+            nms_iou=config.nms_iou,
+            top_k=top_k,
+            moment_from=config.moment_from,
+        )
+        presence = float(peak)
+        curve = tuple(logits.sigmoid().tolist())
+        return Moments(query, tuple(items), presence, presence < config.absent_below, curve)
+
+
+def _evidence(seen: Moments, guessed: Moments) -> Evidence:
+    """The best moments with the video and without it, side by side."""
+    a, b = (found[0] if found else None for found in (seen, guessed))
+    overlap, shift = 0.0, None
+    if a is not None and b is not None:
+        overlap = float(interval_iou(a.start, a.end, b.start, b.end))
+        shift = (abs(a.start - b.start) + abs(a.end - b.end)) / 2
+    return Evidence(seen.query, a, b, seen.presence, guessed.presence, overlap, shift)
+
+
+def _without_times(text: str, config: VideoExpertConfig) -> str:
+    """A generated answer without its ``During <LOC>.``, however the tokenizer spaces it."""
+    loc = re.escape(config.loc_text)
+    opening = rf"(?:\b{re.escape(config.moment_prefix)})?\s*{loc}(?:\s*,\s*{loc})*\s*[.,]?"
+    return _sentence(re.sub(opening, " ", text, flags=re.IGNORECASE))
+
+
+def _sentence(text: str) -> str:
+    """Single spaces and one full stop; '' of nothing."""
+    plain = " ".join(text.split()).strip(" .,")
+    return f"{plain}." if plain else ""
+
+
+__all__ = ["Expert", "Video"]

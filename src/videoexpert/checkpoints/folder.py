@@ -1,0 +1,348 @@
+"""Model folders. Loading never guesses: what a checkpoint was trained with stands in its config.
+
+    config.json          VideoExpertConfig
+    model.safetensors    all weights ("full"), or only what was trained ("adapter")
+    tokenizer files      with <LOC> added
+    preprocessor_config.json   size, mean and standard deviation of the pictures
+
+An adapter-only folder names its base models (``vision_name``, ``language_name``): a folder beside it, a
+path, or a hub id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from ..config import VideoExpertConfig
+from ..errors import CheckpointError
+from ..language.vocabulary import add_loc_token
+from ..model import VideoExpertModel
+from ..vision.encoder import VisionEncoder
+from ..vision.preprocess import Preprocessor
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+PREPROCESSOR = "preprocessor_config.json"
+
+
+def assemble(
+    vision: str | Path,
+    language: str | Path,
+    *,
+    preset: str = "paper",
+    dtype: torch.dtype | None = None,
+    **fields: Any,
+) -> tuple[VideoExpertModel, Any]:
+    """A new model on pretrained bases: (model, tokenizer). ``fields`` are those of VideoExpertConfig.
+
+    Raises CheckpointError when a base model cannot be loaded.
+    """
+    encoder = load_vision(vision)
+    base, tokenizer = load_language(language, dtype)
+    config = VideoExpertConfig.from_preset(
+        preset,
+        **{
+            "vision_config": encoder.to_config(),
+            "language_config": base.config.to_dict(),
+            "vision_name": str(vision),
+            "language_name": str(language),
+            **fields,
+        },
+    )
+    config.loc_token_id = add_loc_token(tokenizer, config.loc_text)
+    return VideoExpertModel(config, vision=encoder, language=base), tokenizer
+
+
+def load_vision(path_or_id: str | Path) -> VisionEncoder:
+    """The vision encoder of a folder or hub id; raises as ``VisionEncoder.from_pretrained`` does."""
+    with _bars_on_terminals_only():
+        return VisionEncoder.from_pretrained(path_or_id)
+
+
+def load_language(path_or_id: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
+    """(causal language model, tokenizer) of a folder or hub id.
+
+    Raises CheckpointError for a model that transformers cannot load, or that lacks a weight: transformers
+    would fill the gap with random numbers.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path_or_id))
+        with _bars_on_terminals_only():
+            found: Any = AutoModelForCausalLM.from_pretrained(
+                str(path_or_id), dtype=dtype or "auto", output_loading_info=True
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path_or_id} cannot be the language model: {first}") from error
+    base, report = found
+    missing = set(report["missing_keys"])
+    if missing:
+        raise CheckpointError(
+            f"{path_or_id} lacks {len(missing)} weights of the language model ({_some(missing)}); download "
+            "it again."
+        )
+    return base, tokenizer
+
+
+def save(
+    model: VideoExpertModel,
+    tokenizer: Any,
+    folder: str | Path,
+    *,
+    adapter_only: bool = False,
+    tensors: dict[str, torch.Tensor] | None = None,
+) -> Path:
+    """Write a model folder as a whole or not at all.
+
+    ``tensors`` stand in for the model's own where those are spread over processes.
+    Raises CheckpointError for ``adapter_only`` without names of the base models.
+    """
+    config, out = model.config, Path(folder)
+    if adapter_only and not (config.vision_name and config.language_name):
+        raise CheckpointError(
+            "an adapter-only folder must name its base models; set vision_name and language_name in the "
+            "config, or save the full model."
+        )
+    if tensors is None:
+        keep = set(model.trained_names()) if adapter_only else None
+        tensors = {k: v for k, v in model.state_dict().items() if keep is None or k in keep}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    with written_whole(out) as part:
+        stored = config.to_dict() | {"weights": "adapter" if adapter_only else "full"}
+        for part_of in ("vision_config", "language_config"):  # where a base lay is nobody else's business
+            stored[part_of] = {k: v for k, v in stored[part_of].items() if k != "_name_or_path"}
+        if adapter_only:
+            stored |= {field: _portable(stored[field], out) for field in ("vision_name", "language_name")}
+        VideoExpertConfig.from_dict(stored).save_pretrained(part)
+        save_file(_untied(tensors), part / WEIGHTS, metadata={"format": "pt"})
+        tokenizer.save_pretrained(part)
+        (part / PREPROCESSOR).write_text(json.dumps(model.vision.preprocessor.to_dict(), indent=2) + "\n")
+    return out
+
+
+@contextmanager
+def written_whole(out: Path) -> Iterator[Path]:
+    """A folder to fill; it takes the place of ``out`` when the block ends well, and is gone otherwise.
+
+    With the access rights that a new folder gets here: temporary folders, and safetensors' files, are for
+    their owner alone.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
+    part.mkdir()
+    try:
+        yield part
+        rights = part.stat().st_mode & 0o666
+        for file in part.rglob("*"):
+            if file.is_file():
+                file.chmod(rights)
+        _swap(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def load(
+    folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> tuple[VideoExpertModel, Any]:
+    """(model in eval mode, tokenizer) of a folder written by ``save``, or of such a folder on the hub.
+
+    Weights keep float32 on the CPU; elsewhere ``dtype`` (default float32) is that of the base models.
+    Raises CheckpointError with one sentence for anything missing, unexpected or of another shape.
+    """
+    path = _local(folder)
+    config = read_config(path)
+    if config.weights == "adapter":
+        encoder = load_vision(_base_path(path, config.vision_name, "vision_name"))
+        base, _ = load_language(
+            _base_path(path, config.language_name, "language_name"), dtype or torch.float32
+        )
+        model = VideoExpertModel(config, vision=encoder, language=base)
+        expected = set(model.trained_names())
+    else:
+        model = VideoExpertModel(config)
+        expected = set(model.state_dict())
+    _read_weights(model, path / WEIGHTS, expected)
+    if (path / PREPROCESSOR).exists():
+        model.vision.preprocessor = Preprocessor.from_file(path / PREPROCESSOR)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} holds no tokenizer that can be read; copy the model's own there."
+        ) from error
+    found = tokenizer.convert_tokens_to_ids(config.loc_text)
+    if found != config.loc_token_id:
+        raise CheckpointError(
+            f"the tokenizer of {path} gives {config.loc_text} the id {found}, the config says "
+            f"{config.loc_token_id}; use the tokenizer saved with the model."
+        )
+    placed: Any = model  # transformers' own types for .to() do not hold
+    if dtype is not None and config.weights == "full":
+        placed.vision.to(dtype)
+        placed.language.to(dtype)
+    return placed.to(device).eval(), tokenizer
+
+
+def digest(folder: str | Path) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of a model folder's weights file."""
+    found = hashlib.sha256()
+    with (_local(folder) / WEIGHTS).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()[:16]
+
+
+def read_config(folder: Path) -> VideoExpertConfig:
+    """The config of a model folder; raises CheckpointError when it is none of ours."""
+    file = folder / CONFIG
+    if not file.exists():
+        raise CheckpointError(
+            f"{folder} is not a model folder: it has no {CONFIG}; give a folder saved by videoexpert."
+        )
+    try:
+        fields = json.loads(file.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON; copy the model folder again.") from error
+    if not isinstance(fields, dict) or fields.get("model_type") != "videoexpert":
+        kind = fields.get("model_type") if isinstance(fields, dict) else None
+        raise CheckpointError(
+            f"{folder} holds a model of type {kind!r}, expected 'videoexpert'; "
+            "use `videoexpert convert` for the authors' checkpoints."
+        )
+    return VideoExpertConfig.from_dict(fields)
+
+
+def _read_weights(model: VideoExpertModel, file: Path, expected: set[str]) -> None:
+    """Copy every expected tensor; nothing missing, nothing unexpected, no shape changed."""
+    if not file.exists():
+        raise CheckpointError(f"{file.parent} has no {WEIGHTS}; copy the model folder again.")
+    state = model.state_dict()
+    try:
+        with safe_open(file, framework="pt") as stored:
+            names = set(stored.keys())
+            tied = {
+                k
+                for k in expected - names
+                if any(state[k] is state[n] or _same(state[k], state[n]) for n in names & set(state))
+            }
+            missing, extra = expected - names - tied, names - expected
+            if missing or extra:
+                raise CheckpointError(
+                    f"{file} does not fit its config: {len(missing)} tensors missing ({_some(missing)}), "
+                    f"{len(extra)} unexpected ({_some(extra)})."
+                )
+            for name in names:
+                tensor = stored.get_tensor(name)
+                if tensor.shape != state[name].shape:
+                    raise CheckpointError(
+                        f"{name} in {file} has shape {tuple(tensor.shape)}, the config asks for "
+                        f"{tuple(state[name].shape)}."
+                    )
+                state[name].copy_(tensor)
+    except SafetensorError as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); copy the model folder again.") from error
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "") or "none"
+
+
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.data_ptr() == b.data_ptr() and a.shape == b.shape
+
+
+def _untied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors that share memory once: safetensors stores no ties."""
+    seen: set[tuple[int, torch.Size]] = set()
+    kept = {}
+    for name, tensor in tensors.items():
+        key = (tensor.data_ptr(), tensor.shape)
+        if key not in seen:
+            seen.add(key)
+            kept[name] = tensor
+    return kept
+
+
+def _local(folder: str | Path) -> Path:
+    path = Path(folder)
+    if path.is_dir():
+        return path
+    if path.exists() or (os.sep in str(folder).strip(os.sep) and str(folder).count("/") != 1):
+        raise CheckpointError(
+            f"{folder} is not a model folder; give a folder saved by videoexpert or a hub id."
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(str(folder)))
+    except (OSError, HFValidationError, ValueError) as error:
+        raise CheckpointError(
+            f"there is no model folder {folder}, and the hub gave none of that name."
+        ) from error
+
+
+def _base_path(folder: Path, name: str | None, field: str) -> str:
+    """A base model beside or inside the folder, else the name as it stands."""
+    if not name:
+        raise CheckpointError(
+            f"{folder / CONFIG} has no {field}; an adapter-only folder must name its base models."
+        )
+    for place in (folder / name, folder.parent / name):
+        if place.is_dir():
+            return str(place)
+    return name
+
+
+@contextmanager
+def _bars_on_terminals_only() -> Iterator[None]:
+    """transformers draws its bars into files and pipes too, where they bury what the command says."""
+    quiet = logging.is_progress_bar_enabled() and not sys.stderr.isatty()
+    if quiet:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if quiet:
+            logging.enable_progress_bar()
+
+
+def _portable(name: str, out: Path) -> str:
+    """The name under which the folder ``out`` finds a base model from any working directory.
+
+    A folder beside ``out`` by its place from there, so that both can move together; any other folder by its
+    absolute path; what is no folder here (a hub id, or a name already seen from ``out``) as it is.
+    """
+    if not Path(name).is_dir():
+        return name
+    place, beside = Path(name).resolve(), out.parent.resolve()
+    return place.relative_to(beside).as_posix() if place.is_relative_to(beside) else str(place)
+
+
+def _swap(part: Path, out: Path) -> None:
+    """Put ``part`` in place of ``out``; the old folder goes only when the new one stands."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    part.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+__all__ = ["assemble", "load", "load_language", "load_vision", "read_config", "save", "written_whole"]

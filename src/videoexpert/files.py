@@ -1,0 +1,176 @@
+"""Annotation files as text, JSON, JSON lines and CSV: gzip or not, every fault with its file and line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .errors import DataError
+
+
+def read_text(path: Path) -> str:
+    """The file as text, UTF-8 with or without byte-order mark; gzip is told by its first bytes, not its name.
+
+    Raises DataError where it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}); check the path, or download it again.") from error
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(1-based number, text without line end) of every line that is not blank."""
+    # not splitlines(): it also cuts at U+2028 and form feeds, which occur inside sentences
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Parsed JSON; NaN and Infinity are refused. Raises DataError that begins with ``where``."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        line = f", line {error.lineno}" if error.lineno > 1 else ""
+        raise DataError(f"{where}{line}: not valid JSON ({error.msg}, column {error.colno}).") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON ({error}).") from error
+
+
+def load_json(path: Path) -> Any:
+    return parse_json(read_text(path), str(path))
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each JSON line. Raises DataError for a line that is no object."""
+    for number, line in lines(path):
+        record = parse_json(line, f"{path}, line {number}")
+        if not isinstance(record, dict):
+            raise DataError(
+                f"{path}, line {number}: expected one JSON object a line, got {type(record).__name__}."
+            )
+        yield number, record
+
+
+def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row by column name) of a CSV with a header; all values stay text, "none" and "NA" too.
+
+    Raises DataError where a column is missing or a row has another number of fields.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise DataError(
+                f"{path}, line 1: no column {', '.join(missing)}; "
+                f"expected the header to hold {', '.join(columns)}."
+            )
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise DataError(
+                    f"{path}, line {reader.line_num}: {len(row)} fields, "
+                    f"expected {len(header)} as in the header."
+                )
+            yield reader.line_num, dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error}).") from error
+
+
+def existing(folder: Path, names: Sequence[str]) -> Path | None:
+    """The first of the names that is a file in the folder, as is or with ``.gz``."""
+    for name in names:
+        for candidate in (folder / name, folder / f"{name}.gz"):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def locate(path: Path, names: Sequence[str]) -> Path:
+    """``path`` itself where it is a file, else the first of the names in that folder. Raises DataError."""
+    if path.is_file():
+        return path
+    found = existing(path, names)
+    if found is None:
+        raise DataError(
+            f"{path} holds none of {', '.join(names)} (or with .gz); give the file itself or its split."
+        )
+    return found
+
+
+def split_in_name(path: Path, splits: Sequence[str]) -> str | None:
+    """The split that the file's name spells as a word of its own: "val" in ``gsub_val.json.gz``."""
+    for split in sorted(splits, key=len, reverse=True):
+        if re.search(rf"(?<![a-z0-9]){re.escape(split)}(?![a-z0-9])", path.name.lower()):
+            return split
+    return None
+
+
+def text_field(record: dict[str, Any], key: str, where: str) -> str:
+    """A text of the record. Raises DataError where it is missing or no text."""
+    value = record.get(key)
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {key} is {_show(value)}, expected a text.")
+    return value
+
+
+def id_field(record: dict[str, Any], key: str, where: str) -> str:
+    """An id as a string; whole numbers are taken, floats are not (they lose digits). Raises DataError."""
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value == "":
+        raise DataError(f"{where}: {key} is {_show(value)}, expected an id.")
+    return str(value)
+
+
+def list_field(record: dict[str, Any], key: str, where: str) -> list[Any]:
+    value = record.get(key)
+    if not isinstance(value, list):
+        raise DataError(f"{where}: {key} is {_show(value)}, expected a list.")
+    return value
+
+
+def number(value: Any, what: str, where: str) -> float:
+    """A finite number. Raises DataError."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise DataError(f"{where}: {what} is {_show(value)}, expected a number.")
+    return value
+
+
+def duration(value: Any, where: str) -> float:
+    """A positive number of seconds. Raises DataError."""
+    if number(value, "duration", where) <= 0:
+        raise DataError(f"{where}: duration is {value}, expected seconds above 0.")
+    return value
+
+
+def pair(value: Any, where: str) -> tuple[float, float]:
+    """A list of two finite numbers. Raises DataError."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise DataError(f"{where}: got {_show(value)}, expected [start, end] in seconds.")
+    return number(value[0], "start", where), number(value[1], "end", where)
+
+
+def _show(value: Any) -> str:
+    text = "missing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

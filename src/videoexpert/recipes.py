@@ -1,0 +1,278 @@
+"""Recipes: what trains on what, in YAML. Every fault of a recipe is reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .annotations.readers import BENCHMARKS
+from .config import PRESETS, VideoExpertConfig
+from .errors import DataError, InputError
+
+RECIPE = "recipe.yaml"  # in the folder of a run
+# Fields of VideoExpertConfig that the base models or the tokenizer decide.
+DERIVED = (
+    "vision_config",
+    "language_config",
+    "vision_name",
+    "language_name",
+    "loc_token_id",
+    "weights",
+    "preset",
+)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelRecipe(_Part):
+    """Where the model comes from: ``start``, a folder of ours, or a new one on ``vision`` and ``language``."""
+
+    start: str | None = None
+    vision: str | None = None  # folder or hub id
+    language: str | None = None
+    preset: str | None = None  # of a new model; None: paper
+    config: dict[str, Any] = Field(default_factory=dict)  # fields of VideoExpertConfig, for a new model
+    train: Literal["all", "adapter"] = "all"  # "adapter": only the linear map of the visual tokens
+
+
+class SourceRecipe(_Part):
+    """One annotation file with the feature store of its videos."""
+
+    benchmark: str  # a name that `videoexpert data check` knows
+    annotations: str
+    features: str  # folder written by `videoexpert encode`
+    split: str | None = None
+    weight: float = Field(1.0, gt=0)  # its share of the training samples, relative to the other sources
+    caption_queries: bool = False  # each dense caption also as a grounding query
+    extra: dict[str, str] = Field(default_factory=dict)  # what the reader takes beside the file
+
+
+class EvaluationRecipe(_Part):
+    """One benchmark that `videoexpert ablate` scores a variant on, from a feature store."""
+
+    benchmark: str  # a name that `videoexpert eval` knows
+    annotations: str
+    features: str
+    split: str | None = None
+
+
+class TrainingRecipe(_Part):
+    """Budget and optimiser; the defaults are the paper's where it gives any (Section IV, "Implementation Details")."""
+
+    steps: int | None = Field(None, gt=0)
+    epochs: float | None = Field(None, gt=0)  # over all samples together, whatever their weights
+    batch_size: int = Field(128, gt=0)  # samples a step, over all processes
+    micro_batch: int = Field(8, gt=0)  # samples a process holds at once
+    learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warm_up: float = Field(0.03, ge=0, lt=1)  # share of the steps
+    precision: Literal["bf16", "float32"] = "bf16"
+    gradient_checkpointing: bool = False
+    packed: bool = True  # samples of one video share one visual prefix
+    questions_per_video: int = Field(4, gt=0)  # drawn together, whether packed or not
+    workers: int = Field(0, ge=0)  # processes that prepare batches
+    log_every: int = Field(10, gt=0)
+    save_every: int = Field(
+        500, gt=0
+    )  # steps between checkpoints; each is validated if there is a validation set
+    keep: int = Field(2, gt=0)  # checkpoints kept beside the best
+    metric: Literal["mIoU", "R1@0.5", "loss"] = "loss"  # of the validation set; what best means
+    patience: int | None = Field(None, gt=0)  # validations without a better one before the run stops
+    wandb: bool = False
+
+
+class Recipe(_Part):
+    """A training run."""
+
+    kind: Literal["train"]
+    seed: int = 0
+    model: ModelRecipe
+    data: list[SourceRecipe] = Field(min_length=1)
+    validation: list[SourceRecipe] = Field(default_factory=list)
+    evaluation: list[EvaluationRecipe] = Field(default_factory=list)  # read by `ablate` alone
+    training: TrainingRecipe
+
+
+def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> Any:
+    """A recipe file with ``key=value`` on top (``training.steps=10``, ``data.0.split=val``).
+
+    Returns a Recipe, a ShippedRecipe for ``kind: shipped``, an AblationRecipe for ``kind: ablation``.
+    Raises DataError that lists every fault.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist, expected a recipe; the ready ones lie in recipes/.")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(raw, dict):
+        raise DataError(f"{path} holds a {type(raw).__name__}, expected a mapping with the key kind.")
+    return from_mapping(raw, str(path), overrides)
+
+
+def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Any:
+    """A recipe from a mapping with ``overrides`` on top; ``name`` stands in the DataError of ``load_recipe``."""
+    found = [fault for text in overrides if (fault := _override(raw, text))]
+    kind = raw.get("kind")
+    model: type[BaseModel]
+    if kind == "shipped":
+        from .shipped.pipeline import ShippedRecipe
+
+        model = ShippedRecipe
+    elif kind == "ablation":
+        from .ablation.world import AblationRecipe
+
+        model = AblationRecipe
+    else:
+        model = Recipe
+        found += _cross_faults(raw)
+    recipe = None
+    try:
+        recipe = model.model_validate(raw)
+    except ValidationError as error:
+        found += [_sentence(entry) for entry in error.errors()]
+    if found:
+        word = "fault" if len(found) == 1 else "faults"
+        raise DataError(f"{name} has {len(found)} {word} (docs/training.md):\n  " + "\n  ".join(found))
+    return recipe
+
+
+def save_recipe(recipe: BaseModel, file: Path) -> None:
+    """The resolved recipe, every default written out; ``load_recipe`` reads it back."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(yaml.safe_dump(recipe.model_dump(), sort_keys=False), encoding="utf-8")
+    part.replace(file)
+
+
+def claim(recipe: BaseModel, out: Path) -> None:
+    """Save the resolved recipe as ``out/recipe.yaml``; raises InputError for an ``out`` that another recipe began."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not (out / RECIPE).exists():
+        save_recipe(recipe, out / RECIPE)
+    elif load_recipe(out / RECIPE) != recipe:
+        raise InputError(f"{out} holds a run of another recipe ({out / RECIPE}); choose another --out.")
+
+
+def _override(raw: dict[str, Any], text: str) -> str | None:
+    """Set one dotted key; a sentence where that cannot be done."""
+    key, separator, value = text.partition("=")
+    names = key.split(".")
+    if not separator or not all(names):
+        return f"override {text!r}, expected key=value such as training.steps=100"
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return f"override {text!r}: the value is not YAML"
+    place: Any = raw
+    for depth, name in enumerate(names):
+        last = depth == len(names) - 1
+        if isinstance(place, list):
+            if not name.isdigit() or int(name) >= len(place):
+                return (
+                    f"override {text!r}: {'.'.join(names[:depth])} has {len(place)} entries, numbered from 0"
+                )
+            index: Any = int(name)
+        elif isinstance(place, dict):
+            index = name
+            if not last and place.get(index) is None:
+                place[index] = {}
+        else:
+            return f"override {text!r}: {'.'.join(names[:depth])} is {place!r} and holds no key {name}"
+        if last:
+            place[index] = parsed
+        else:
+            place = place[index]
+    return None
+
+
+def _sentence(entry: Any) -> str:
+    place = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "extra_forbidden":
+        return f"{place} is no field of a recipe"
+    if entry["type"] == "missing":
+        return f"{place} is missing"
+    return f"{place} is {entry['input']!r}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
+
+
+def _cross_faults(raw: dict[str, Any]) -> list[str]:
+    """What single fields cannot tell; parts that are of a wrong kind are left to the fields' own faults."""
+    faults: list[str] = []
+    model, training = raw.get("model"), raw.get("training")
+    if isinstance(model, dict):
+        faults += _model_faults(model)
+    if isinstance(training, dict):
+        faults += _training_faults(training, bool(raw.get("validation")))
+    for part in ("data", "validation", "evaluation"):
+        sources = raw.get(part)
+        for index, source in enumerate(sources if isinstance(sources, list) else []):
+            benchmark = source.get("benchmark") if isinstance(source, dict) else None
+            if benchmark is not None and benchmark not in BENCHMARKS:
+                faults.append(
+                    f"{part}.{index}.benchmark is {benchmark!r}, expected one of {', '.join(BENCHMARKS)}"
+                )
+    return faults
+
+
+def _model_faults(model: dict[str, Any]) -> list[str]:
+    faults = []
+    bases = [name for name in ("vision", "language") if model.get(name)]
+    if model.get("start") and bases:
+        faults.append("model has both start and " + " and ".join(bases) + ", expected one or the other")
+    elif not model.get("start") and len(bases) < 2:
+        faults.append("model needs start, or both vision and language")
+    config, preset = model.get("config") or {}, model.get("preset") or "paper"
+    if model.get("start") and (config or model.get("preset")):
+        faults.append("model.config and model.preset belong to new models; start brings its own")
+    if preset not in PRESETS:
+        return [*faults, f"model.preset is {preset!r}, expected one of {', '.join(PRESETS)}"]
+    if isinstance(config, dict):
+        known = {name for name in VideoExpertConfig.__annotations__ if name not in DERIVED}
+        unknown = [name for name in config if name not in known]
+        faults += [f"model.config.{name} is no field that a recipe sets" for name in unknown]
+        try:
+            VideoExpertConfig.from_preset(preset, **{k: v for k, v in config.items() if k in known})
+        except (InputError, TypeError, ValueError) as error:
+            faults.append(f"model.config: {error}")
+    return faults
+
+
+def _training_faults(training: dict[str, Any], validated: bool) -> list[str]:
+    faults = []
+    given = [name for name in ("steps", "epochs") if training.get(name) is not None]
+    if len(given) != 1:
+        faults.append(
+            f"training has {' and '.join(given) or 'neither steps nor epochs'}, expected one of both"
+        )
+    numbers = {
+        name: training.get(name, TrainingRecipe.model_fields[name].default)
+        for name in ("batch_size", "micro_batch", "log_every", "save_every")
+    }
+    if all(isinstance(value, int) and value > 0 for value in numbers.values()):
+        for whole, part in (("batch_size", "micro_batch"), ("save_every", "log_every")):
+            if numbers[whole] % numbers[part]:
+                faults.append(
+                    f"training.{whole} is {numbers[whole]}, expected a multiple of {part} ({numbers[part]})"
+                )
+    if training.get("patience") is not None and not validated:
+        faults.append("training.patience needs a validation set")
+    return faults
+
+
+__all__ = [
+    "EvaluationRecipe",
+    "ModelRecipe",
+    "Recipe",
+    "SourceRecipe",
+    "TrainingRecipe",
+    "claim",
+    "from_mapping",
+    "load_recipe",
+    "save_recipe",
+]

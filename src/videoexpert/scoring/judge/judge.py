@@ -1,0 +1,291 @@
+"""Video-ChatGPT's five judged dimensions (Maaz et al., ACL 2024) through any OpenAI-compatible endpoint.
+
+A chat model reads a question, the correct answer and the answer to judge, and gives 0 to 5; a dimension's
+score is the mean over its questions. The prompts are ours (the benchmark's idea of what each dimension looks
+at is kept), and published numbers depend on the judge's version: compare only what one judge has judged.
+
+Every judgement is appended to a log as it comes, so that a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ...errors import DataError, InputError
+from ..predictions import read_rows
+from .endpoint import ChatReply, Endpoint, Refused, ask
+
+LOWEST, HIGHEST = 0, 5
+
+#: What the judge is told to look at. correctness, detail and context are asked on the generic questions,
+#: temporal on the temporal ones, consistency on pairs of wordings of one question.
+DIMENSIONS: dict[str, str] = {
+    "correctness": (
+        "factual correctness: whether what the answer states about the video agrees with the correct answer, "
+        "without anything false or made up"
+    ),
+    "detail": (
+        "detail: whether the answer covers all important points of the correct answer, and names particular "
+        "things instead of speaking in general terms"
+    ),
+    "context": (
+        "context: whether the answer has understood the situation, theme and mood of the video as the "
+        "correct answer shows them"
+    ),
+    "temporal": (
+        "temporal understanding: whether events come in the same order in the answer as in the correct "
+        "answer; other words for an event are fine only if its place in the order is kept"
+    ),
+    "consistency": (
+        "consistency: whether the two answers, given to two wordings of one question, agree with each other "
+        "and with the correct answer"
+    ),
+}
+
+_SYSTEM = (
+    "You grade answers to questions about videos. You do not see the video; the correct answer is the truth. "
+    "Grade one thing only: {look_at}. Synonyms and paraphrases count as equal. Grade with a whole number "
+    f"from {LOWEST} (wrong throughout) to {HIGHEST} (nothing to improve). "
+    'Reply with JSON and nothing else, for instance {{"score": 3}}.'
+)
+_REMINDER = f'Reply with nothing but JSON of the form {{"score": n}}, n from {LOWEST} to {HIGHEST}.'
+
+
+@dataclass(frozen=True)
+class JudgeItem:
+    """One thing to judge. ``questions`` and ``predictions`` have two entries for consistency, else one."""
+
+    video: str
+    questions: tuple[str, ...]
+    reference: str
+    predictions: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.questions) == len(self.predictions) in (1, 2):
+            raise ValueError(f"{len(self.questions)} questions but {len(self.predictions)} predictions")
+
+
+@dataclass(frozen=True)
+class JudgeScores:
+    """Result of a run.
+
+    metrics     dimension -> mean score, 0 to 5, over the judged items; a dimension with none is absent
+    judged      dimension -> number of items judged; asked: number of items there are
+    failures    (dimension, index, reason) of every item that got no score: it is in no mean
+    tokens_in, tokens_out   as the endpoint counts them, this run and the runs it resumes together
+    cost        in the currency of the prices; None if no prices were given
+    """
+
+    metrics: dict[str, float]
+    judged: dict[str, int]
+    asked: dict[str, int]
+    failures: tuple[tuple[str, int, str], ...]
+    tokens_in: int
+    tokens_out: int
+    cost: float | None
+
+    @property
+    def exit_code(self) -> int:
+        """1 if any item got no score."""
+        return 1 if self.failures else 0
+
+    def cost_line(self) -> str:
+        """One line: judgements, tokens, and money where prices are known."""
+        money = "price unknown" if self.cost is None else f"cost {self.cost:.4f}"
+        done = f"{sum(self.judged.values())} of {sum(self.asked.values())} judged"
+        return f"{done}, {self.tokens_in} tokens in, {self.tokens_out} tokens out, {money}"
+
+
+def read_judge_items(path: Path, dimension: str) -> list[JudgeItem]:
+    """Items from a JSON list or JSON lines: Video-ChatGPT's question files with predictions added.
+
+    A record has "Q", "A", "pred" and "video_name"; for consistency "Q1", "Q2", "A", "pred1", "pred2".
+    Raises DataError naming the record that lacks one.
+    """
+    suffixes = ("1", "2") if _known(dimension) == "consistency" else ("",)
+    items = []
+    for number, row in enumerate(read_rows(path)):
+        needed = [*(f"Q{s}" for s in suffixes), "A", *(f"pred{s}" for s in suffixes)]
+        lacking = [key for key in needed if not isinstance(row.get(key), str)]
+        if lacking:
+            raise DataError(
+                f"{path}, record {number}: expected text under {', '.join(lacking)} for {dimension}"
+            )
+        questions = tuple(row[f"Q{s}"] for s in suffixes)
+        predictions = tuple(row[f"pred{s}"] for s in suffixes)
+        items.append(JudgeItem(str(row.get("video_name", "")), questions, row["A"], predictions))
+    return items
+
+
+def judge(
+    items: Mapping[str, Sequence[JudgeItem]],
+    endpoint: Endpoint,
+    log: Path,
+    *,
+    workers: int = 4,
+    progress: Callable[[int, int], None] | None = None,
+) -> JudgeScores:
+    """Judge every item of every dimension; ``items`` is by dimension.
+
+    ``log`` is JSON lines, one a judgement, keyed by dimension and index; an item that stands there with the
+    same prompt and judge is not asked again. ``workers`` requests are under way at once; ``progress`` is
+    called with (done, all).
+    Raises InputError for an unknown dimension or an endpoint that refuses the caller.
+    """
+    work = {
+        (_known(dimension), index): messages_of(dimension, item)
+        for dimension, listed in items.items()
+        for index, item in enumerate(listed)
+    }
+    state = _State(log, {key: _fingerprint(endpoint, messages) for key, messages in work.items()})
+    waiting = [key for key in work if key not in state.scores]
+    done = len(work) - len(waiting)
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        asked = {pool.submit(_judge_one, endpoint, work[key]): key for key in waiting}
+        try:
+            for future in as_completed(asked):
+                state.add(asked[future], *future.result())
+                done += 1
+                if progress is not None:
+                    progress(done, len(work))
+        except BaseException:  # an interrupt too: what waits is not sent
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return state.result({dimension: len(listed) for dimension, listed in items.items()}, endpoint)
+
+
+def messages_of(dimension: str, item: JudgeItem) -> list[dict[str, str]]:
+    """The chat messages that ask for one judgement."""
+    lines = ["Grade this."]
+    several = len(item.questions) > 1
+    for i, question in enumerate(item.questions, 1):
+        lines.append(f"Question{f' {i}' if several else ''}: {question.strip()}")
+    lines.append(f"Correct answer: {item.reference.strip()}")
+    for i, prediction in enumerate(item.predictions, 1):
+        lines.append(f"Answer{f' to question {i}' if several else ''} to grade: {prediction.strip()}")
+    return [
+        {"role": "system", "content": _SYSTEM.format(look_at=DIMENSIONS[_known(dimension)])},
+        {"role": "user", "content": "\n".join(lines)},
+    ]
+
+
+def parse_score(reply: str) -> float | None:
+    """The score in a judge's reply, or None if there is none from 0 to 5.
+
+    Taken from a JSON object anywhere in the text, with either kind of quotes; a bare number counts too. A
+    fractional score is kept (the original scorer cuts 4.8 to 4).
+    """
+    found = re.search(r"""["']{0,2}score["']{0,2}\s*[:=]\s*["']?(-?\d+(?:\.\d+)?)""", reply, re.IGNORECASE)
+    bare = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*", reply)
+    match = found or bare
+    score = float(match[1]) if match else -1.0
+    return score if LOWEST <= score <= HIGHEST else None
+
+
+def _known(dimension: str) -> str:
+    if dimension not in DIMENSIONS:
+        raise InputError(f"unknown dimension {dimension!r}: choose among {', '.join(DIMENSIONS)}")
+    return dimension
+
+
+def _fingerprint(endpoint: Endpoint, messages: Sequence[Mapping[str, str]]) -> str:
+    """Changes with the item, the prompt and the judge; an old score under another one is no score."""
+    return hashlib.sha256(json.dumps([endpoint.model, list(messages)]).encode()).hexdigest()[:16]
+
+
+def _judge_one(endpoint: Endpoint, messages: list[dict[str, str]]) -> tuple[float | None, ChatReply, str]:
+    """(score, what it cost, reason if there is no score); a reply without a score is asked again."""
+    total = ChatReply("", 0, 0)
+    left = endpoint.attempts
+    while left > 0:
+        try:
+            reply = ask(endpoint, messages, left)
+        except Refused as refusal:
+            return None, total, str(refusal)
+        left -= reply.attempts
+        total = ChatReply(reply.text, total.tokens_in + reply.tokens_in, total.tokens_out + reply.tokens_out)
+        score = parse_score(reply.text)
+        if score is not None:
+            return score, total, ""
+        # at temperature 0 the same question gets the same reply: the next one says what was wrong
+        said = [{"role": "assistant", "content": reply.text}, {"role": "user", "content": _REMINDER}]
+        messages = [*messages[:2], *said]
+    return None, total, f"no score in {endpoint.attempts} replies, the last {total.text[:60]!r}"
+
+
+@dataclass
+class _State:
+    """Scores so far, and the log they are appended to."""
+
+    log: Path
+    fingerprints: dict[tuple[str, int], str]
+    scores: dict[tuple[str, int], float] = field(default_factory=dict)
+    failures: list[tuple[str, int, str]] = field(default_factory=list)
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def __post_init__(self) -> None:
+        text = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+        for line in text.split("\n"):
+            try:
+                row: dict[str, Any] = json.loads(line)
+                key = (str(row["dimension"]), int(row["index"]))
+                current = self.fingerprints.get(key) == row["fingerprint"]
+                tokens = int(row["tokens_in"]), int(row["tokens_out"])
+                score = None if row["score"] is None else float(row["score"])
+            except (ValueError, KeyError, TypeError):
+                continue  # a line cut by a kill: its item is asked again
+            if current:
+                self.tokens_in += tokens[0]
+                self.tokens_out += tokens[1]
+                if score is not None:
+                    self.scores[key] = score
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if text and not text.endswith("\n"):
+            self._append("\n")
+
+    def add(self, key: tuple[str, int], score: float | None, reply: ChatReply, reason: str) -> None:
+        """Note one judgement; a failure is logged too, without a score, and asked again by the next run."""
+        self.tokens_in += reply.tokens_in
+        self.tokens_out += reply.tokens_out
+        if score is None:
+            self.failures.append((*key, reason))
+        else:
+            self.scores[key] = score
+        row = {
+            "dimension": key[0],
+            "index": key[1],
+            "score": score,
+            "tokens_in": reply.tokens_in,
+            "tokens_out": reply.tokens_out,
+            "fingerprint": self.fingerprints[key],
+        }
+        self._append(json.dumps({**row, "reason": reason} if reason else row) + "\n")
+
+    def _append(self, text: str) -> None:
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def result(self, asked: dict[str, int], endpoint: Endpoint) -> JudgeScores:
+        by_dimension = {d: [s for (name, _), s in self.scores.items() if name == d] for d in asked}
+        prices = endpoint.price_in, endpoint.price_out
+        cost = None
+        if prices[0] is not None and prices[1] is not None:
+            cost = (self.tokens_in * prices[0] + self.tokens_out * prices[1]) / 1e6
+        return JudgeScores(
+            {d: fmean(scores) for d, scores in by_dimension.items() if scores},
+            {d: len(scores) for d, scores in by_dimension.items()},
+            asked,
+            tuple(sorted(self.failures)),
+            self.tokens_in,
+            self.tokens_out,
+            cost,
+        )

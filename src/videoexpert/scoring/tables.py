@@ -1,0 +1,106 @@
+"""A score as text: JSON, an aligned table for the terminal, or Markdown, with the paper's rows beside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import InputError
+from .paper import PAPER_TABLES
+
+FORMATS = ("table", "json", "markdown")
+_IDS_SHOWN = 5
+# QVHighlights gives some ninety numbers; the JSON holds them all, the tables these
+_SHOWN = {
+    "qvhighlights": (
+        *("R1@0.5", "R1@0.7", "mAP@0.5", "mAP@0.75", "mAP", "mAP/short", "mAP/middle", "mAP/long"),
+        *("HL-mAP", "HIT@1", "HL-mAP/good", "HIT@1/good", "HL-mAP/fair", "HIT@1/fair"),
+    )
+}
+Rows = list[list[str]]
+
+
+def render(result: dict[str, Any], style: str = "table") -> str:
+    """The result of ``score`` as text without a final line break. Raises InputError for an unknown style."""
+    if style not in FORMATS:
+        raise InputError(f"format is {style!r}, expected one of {', '.join(FORMATS)}.")
+    if style == "json":
+        return json.dumps(result, indent=2, allow_nan=False)
+    draw = markdown if style == "markdown" else aligned
+    heading = "## {}" if style == "markdown" else "{}"
+    bullet = "- {}" if style == "markdown" else "  {}"
+    run = result["run"]
+    parts = [
+        heading.format(f"{result['benchmark']} ({run['convention']} convention)"),
+        draw(["metric", "value", "95% interval"], _metric_rows(result)),
+        "\n".join(bullet.format(line) for line in [*_coverage_lines(result["coverage"]), *run["notes"]]),
+    ]
+    paper = PAPER_TABLES.get(result["benchmark"])
+    if paper is not None:
+        values = (_number(result["metrics"].get(column)) for column in paper.columns)
+        here = ["these predictions", run["convention"], *values]
+        rows = [here, *([row.method, row.setting, *map(_number, row.values)] for row in paper.rows)]
+        parts += [
+            heading.format(f"Beside the paper's rows ({paper.title})"),
+            draw(["method", "setting", *paper.columns], rows),
+        ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _metric_rows(result: dict[str, Any]) -> Rows:
+    metrics = result["metrics"]
+    shown = [name for name in _SHOWN.get(result["benchmark"], metrics) if name in metrics]
+    return [[name, _number(metrics[name]), _interval(result["intervals"].get(name))] for name in shown]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "-" if bounds is None else f"[{bounds[0]:.2f}, {bounds[1]:.2f}]"
+
+
+def _coverage_lines(coverage: dict[str, Any]) -> list[str]:
+    scored, expected = coverage["scored"], coverage["expected"]
+    lines = [f"{coverage['predicted']} of {expected} predicted, {scored} in the means."]
+    if coverage["missing"]:
+        ids = _some(coverage["missing_ids"])
+        lines.append(f"{coverage['missing']} missing, {coverage['missing_are']}: {ids}")
+    if coverage["extra"]:
+        lines.append(
+            f"{coverage['extra']} predicted but not annotated, ignored: {_some(coverage['extra_ids'])}"
+        )
+    if coverage.get("answers_missing"):
+        lines.append(f"{coverage['answers_missing']} questions have no answer.")
+    if "captions" in coverage:
+        lines += [f"Captions: {line}" for line in _coverage_lines(coverage["captions"])]
+    return lines
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_IDS_SHOWN]) + (", ..." if len(ids) > _IDS_SHOWN else "")
+
+
+def aligned(header: Sequence[str], rows: Rows) -> str:
+    """A table for the terminal: names to the left, everything else to the right."""
+    table = [list(header), *rows]
+    widths = [max(len(line[column]) for line in table) for column in range(len(header))]
+    text_columns = [i for i, name in enumerate(header) if name in ("metric", "method", "setting")]
+    lines = []
+    for line in table:
+        cells = [
+            cell.ljust(widths[column]) if column in text_columns else cell.rjust(widths[column])
+            for column, cell in enumerate(line)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "-" * len(max(lines, key=len)))
+    return "\n".join(lines)
+
+
+def markdown(header: Sequence[str], rows: Rows) -> str:
+    """The same table in Markdown."""
+    lines = ["| " + " | ".join(cells) + " |" for cells in [list(header), *rows]]
+    lines.insert(1, "|" + "---|" * len(header))
+    return "\n".join(lines)

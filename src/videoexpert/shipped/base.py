@@ -1,0 +1,352 @@
+"""Second stage of the shipped model: a small language model from scratch, our stand-in for a pretrained one.
+
+Everything but the vision encoder trains jointly on all tasks, with a read-out that only training has: at every T
+state, which thing does what now; at every ``<LOC>``, which thing and what it does. The grounding loss alone first
+learns where anything happens at all, and then does not look at the query for thousands of steps. It reads the head's
+projections, which is where the two have to meet; of a model that writes times as text it reads the states, and what is
+asked at the end of the question.
+Afterwards the language model is frozen and only the paper's parts train.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from ..annotations.samples import Sample, without_choices
+from ..language.prompter import Prompter
+from ..language.sequence import IGNORED
+from ..model import VideoExpertModel
+from ..runtime import clean_start
+from ..synthetic.language import meaning
+from ..synthetic.samples import TRUE_OR_NOT, YES_NO, content_samples, samples_of
+from ..synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
+from ..training.batches import collate, make_example
+from ..types import TokenRole, VisualTokens
+from ..video.sampling import bin_centres
+from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
+from .towers import COLOUR_INDEX, SHAPE_INDEX
+
+SLOT_WIDTH = 4 + len(SHAPES)  # a thing in the state vector: presence, x, y, size, shape
+STATE_DIMS = len(COLOURS) * SLOT_WIDTH
+
+OPEN_SHARE = 0.2  # of the questions are asked without their choices, so that open ones are answered too
+CONTENT = ("content",)  # tasks of a stage that teaches what happens and never when
+NOTHING_ASKED = torch.full((len(COLOURS) * len(ACTIONS),), -1.0)  # a label that is left out
+
+
+class VideoSource(Protocol):
+    """Scripts with their visual tokens."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> tuple[Script, VisualTokens]: ...
+
+
+@dataclass
+class BaseRecipe:
+    """Budget of the joint stage."""
+
+    steps: int = 3000
+    videos: int = 8  # per step
+    questions: int = 7  # of each video, at the most
+    learning_rate: float = 2e-3
+    dense_weight: float = 2.0
+    tasks: tuple[str, ...] = ("grounding", "caption", "grounded_qa")
+    train_language: bool = True  # off: only the paper's parts, on a frozen language model
+    read_questions: bool = False  # content: what a sentence says is read out at its end, too
+    train_experts: bool = False  # with the language model also the LoRAs; without it they always train
+    seed: int = 1
+
+
+class StateSource:
+    """Perfect vision, for a warm start that costs no rendering: state vectors in place of class tokens."""
+
+    def __init__(
+        self, count: int, level: int, num_frames: int, spatial: tuple[int, int], width: int, seed: int
+    ) -> None:
+        self.count, self.level, self.num_frames = count, level, num_frames
+        self.groups, self.per_group = spatial
+        self.width, self.seed = width, seed
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Script, VisualTokens]:
+        script = sample_script(random.Random(f"{self.seed}-script-{index}"), self.level, f"v{index}")
+        rng = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
+        times = bin_centres(self.num_frames, 0.0, script.duration)
+        temporal = torch.zeros(self.num_frames, self.width)
+        temporal[:, :STATE_DIMS] = state_vectors(script, times)
+        spatial = torch.zeros(self.groups, self.per_group, self.width)
+        idr = np.linspace(0, self.num_frames - 1, self.groups).round().astype(int)
+        for i in range(len(script.objects)):
+            spatial[:, i, :STATE_DIMS] = state_vectors(script, times[idr], only=i)
+        for tokens in (temporal, spatial):
+            tokens += 0.02 * torch.randn(tokens.shape, generator=rng)
+        return script, VisualTokens(temporal, spatial.flatten(0, 1), script.duration)
+
+
+def state_vectors(script: Script, times_s: np.ndarray, only: int | None = None) -> Tensor:
+    """(K, STATE_DIMS): per colour presence, x, y, size (centred) and shape; zeros for what is not there."""
+    states: States = states_at(script, times_s)
+    rows = torch.zeros(len(times_s), len(COLOURS), SLOT_WIDTH)
+    for i, thing in enumerate(script.objects):
+        if only is not None and i != only:
+            continue
+        slot = torch.zeros(len(times_s), SLOT_WIDTH)
+        slot[:, 0] = 1.0
+        slot[:, 1] = torch.from_numpy(states.x[:, i]) * 4 - 2
+        slot[:, 2] = torch.from_numpy(states.y[:, i]) * 4 - 2
+        slot[:, 3] = torch.from_numpy(states.size[:, i]) * 16 - 2
+        slot[:, 4 + SHAPE_INDEX[thing.shape]] = 1.0
+        rows[:, COLOUR_INDEX[thing.colour]] += slot * torch.from_numpy(states.alpha[:, i]).float()[:, None]
+    return rows.flatten(1)
+
+
+def dense_labels(script: Script, num_frames: int) -> Tensor:
+    """(N, colours * actions): what each thing does at each frame."""
+    times = bin_centres(num_frames, 0.0, script.duration)
+    labels = torch.zeros(num_frames, len(COLOURS), len(ACTIONS))
+    for event in script.events:
+        active = torch.from_numpy((times >= event.start) & (times <= event.end)).float()
+        colour = COLOUR_INDEX[script.objects[event.object].colour]
+        labels[:, colour, ACTIONS.index(event.action)] += active
+    return labels.flatten(1).clamp_(max=1)
+
+
+def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
+    """For each ``<LOC>`` of a sample (colours * actions,): the thing and the action it stands for."""
+    by_window = {(e.start, e.end): (script.objects[e.object].colour, e.action) for e in script.events}
+    if sample.task == "qa":  # content; one place a question
+        said = meaning((sample.query or "").removeprefix(TRUE_OR_NOT)) if sample.choices == YES_NO else None
+        return [one_label(said) if said else NOTHING_ASKED]
+    if sample.task == "caption":
+        found: list[tuple[str, str] | None] = [by_window[w] for w in sample.windows]
+    else:
+        found = [by_window[sample.windows[0]] if sample.windows else meaning(sample.query or "")]
+    return [one_label(pair) for pair in found]
+
+
+def one_label(pair: tuple[str, str] | None) -> Tensor:
+    """(colours * actions,) one at the thing and action, if there is one."""
+    label = torch.zeros(len(COLOURS), len(ACTIONS))
+    if pair is not None:
+        label[COLOUR_INDEX[pair[0]], ACTIONS.index(pair[1])] = 1.0
+    return label.flatten()
+
+
+class BaseBatches(Dataset[dict[str, Tensor]]):
+    """The batch of each step by its number, so that a resumed run sees what an uninterrupted one would."""
+
+    def __init__(self, source: VideoSource, prompter: Prompter, recipe: BaseRecipe) -> None:
+        self.source, self.prompter, self.recipe = source, prompter, recipe
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        torch.set_num_threads(1)
+        rng = random.Random(f"{self.recipe.seed}-batch-{step}")
+        per_epoch = len(self.source) // self.recipe.videos
+        epoch, place = divmod(step, per_epoch)
+        order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.source))
+        as_text = self.prompter.config.times == "text"
+        videos, examples, dense, asked = [], [], [], []
+        for index in order[place * self.recipe.videos : (place + 1) * self.recipe.videos]:
+            script, tokens = self.source[int(index)]
+            samples = self._samples(script, rng)
+            if len(samples) > self.recipe.questions:
+                samples = rng.sample(samples, self.recipe.questions)
+            videos.append(tokens)
+            examples.append(
+                [make_example(self.prompter, s, rng if rng.random() < 0.7 else None) for s in samples]
+            )
+            dense.append(dense_labels(script, len(tokens.temporal)))
+            for sample in samples:
+                labels = asked_labels(script, sample)
+                if as_text and len(labels) != 1:  # one place a question; captions ask for no single event
+                    labels = [NOTHING_ASKED]
+                asked += labels if self.recipe.tasks != CONTENT or self.recipe.read_questions else []
+        batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)
+        none = torch.zeros(0, len(COLOURS) * len(ACTIONS))
+        batch["dense"], batch["asked"] = torch.stack(dense), torch.stack(asked) if asked else none
+        return batch
+
+    def _samples(self, script: Script, rng: random.Random) -> list[Sample]:
+        if self.recipe.tasks == CONTENT:
+            return content_samples(script, rng)
+        wanted = [s for s in samples_of(script, rng) if s.task in self.recipe.tasks]
+        return [without_choices(s) if s.choices and rng.random() < OPEN_SHARE else s for s in wanted]
+
+
+class ReadOut(nn.Module):
+    """Linear read-out (colours * actions) of the head's projections, or of the states where there is no head."""
+
+    def __init__(self, model: VideoExpertModel) -> None:
+        super().__init__()
+        language_width = int(model.language.get_input_embeddings().weight.shape[1])
+        width = language_width if model.head is None else model.config.head_width
+        self.linear = nn.Linear(width, len(COLOURS) * len(ACTIONS))
+
+    def losses(
+        self, model: VideoExpertModel, states: Tensor, batch: dict[str, Tensor], dense: Tensor, asked: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What happens at each frame, dense (B, N, K), and what is asked, asked (Q, K), rows of -1 left out."""
+        if model.head is not None and len(batch["loc_positions"]):
+            frames, locs = model.projected(states, batch["roles"], batch["loc_positions"])
+        else:  # what is asked is read at the end of the question
+            places = question_ends(batch["labels"])
+            frames = states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
+            locs = states[places[:, 0], places[:, 1]]
+            if model.head is not None:
+                frames, locs = model.head.project(frames.float()), model.head.project(locs.float())
+        happens = F.binary_cross_entropy_with_logits(self.linear(frames), dense, pos_weight=torch.tensor(4.0))
+        if not len(asked):
+            return happens, happens * 0.0
+        known = asked[:, 0] >= 0
+        return happens, F.binary_cross_entropy_with_logits(
+            self.linear(locs[known]), asked[known], pos_weight=torch.tensor(4.0)
+        )
+
+
+def question_ends(labels: Tensor) -> Tensor:
+    """(B, L) labels -> (Q, 2) row and position of the state that predicts the first token of each answer."""
+    supervised = labels != IGNORED
+    first = supervised[:, 1:] & ~supervised[:, :-1]
+    return first.nonzero()
+
+
+def train_base(
+    model: VideoExpertModel,
+    prompter: Prompter,
+    source: VideoSource,
+    recipe: BaseRecipe,
+    state_file: Path,
+    *,
+    log: Callable[[str], None] = print,
+    check: Callable[[VideoExpertModel], str] | None = None,
+) -> VideoExpertModel:
+    """Train (or resume) one stage; what moves is the recipe's choice, the vision tower never."""
+    every = log_interval(recipe.steps)
+    torch.manual_seed(recipe.seed)
+    # One read-out for both kinds of state: what is asked and what happens are then said in the same directions,
+    # and their sum, which is all the head sees, is largest where they agree.
+    readout = ReadOut(model)
+    own = set(model.trained_names())
+    for name, parameter in model.named_parameters():
+        lora = name.endswith((".lora_A", ".lora_B"))
+        base = name.startswith("language.") and name not in own
+        part = name in own and (recipe.train_experts or not (recipe.train_language and lora))
+        parameter.requires_grad_(part or (base and recipe.train_language))
+    optimisers = build_optimiser(nn.ModuleList([model, readout]), recipe.learning_rate)
+    step = 0
+    if state_file.exists():
+        saved = torch.load(state_file, weights_only=True)
+        model.load_state_dict(saved["model"])
+        if saved["step"] >= recipe.steps:
+            return model.eval()
+        readout.load_state_dict(saved["readout"])
+        for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        step = saved["step"]
+    model.train()
+    began, cpu = time.time(), time.process_time()
+    sums: dict[str, float] = {}
+    for at, batch in _numbered(BaseBatches(source, prompter, recipe), step):
+        set_learning_rate(optimisers, cosine_factor(at, recipe.steps, warm_up=0.03))
+        dense, asked = batch.pop("dense"), batch.pop("asked")
+        out = model(**batch, return_states=True)
+        dense_loss, asked_loss = readout.losses(model, out.states, batch, dense, asked)
+        (out.loss + recipe.dense_weight * (dense_loss + asked_loss)).backward()
+        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        parts = {
+            "text": out.text_loss,
+            "ind": out.indicator_loss,
+            "l1": out.l1_loss,
+            "giou": out.giou_loss,
+            "align": out.alignment_loss,
+            "now": dense_loss,
+            "asked": asked_loss,
+        }
+        for name, value in parts.items():
+            if value is None:  # no <LOC> in a content stage
+                continue
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) / every
+        if (at + 1) % every == 0 or at == recipe.steps - 1:
+            text = " ".join(f"{k} {v:.4f}" for k, v in sums.items())
+            sums = {}
+            found = check(model) if check else ""
+            model.train()
+            log(
+                f"step {at + 1} {text} {found} | {time.time() - began:.0f} s, cpu {time.process_time() - cpu:.0f}"
+            )
+            _save(state_file, model, readout, optimisers, at + 1)
+    return model.eval()
+
+
+def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any], step: int) -> None:
+    saved = {
+        "model": model.state_dict(),
+        "readout": readout.state_dict(),
+        "optimisers": [o.state_dict() for o in optimisers],
+        "step": step,
+    }
+    torch.save(saved, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").replace(path)
+
+
+def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    steps = range(first, len(batches))
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=1,
+        prefetch_factor=4,
+        multiprocessing_context=clean_start(__name__),
+    )
+    yield from zip(steps, loader, strict=True)
+
+
+@torch.no_grad()
+def quick_scores(
+    model: VideoExpertModel, prompter: Prompter, source: VideoSource, videos: int = 60
+) -> dict[str, float]:
+    """Grounding of true queries: R1@0.5, R1@0.7 and mIoU (fractions) by both ways of reading a moment."""
+    from ..grounding.decoding import decode_moments, interval_iou
+    from ..synthetic.samples import true_queries
+
+    model.eval()
+    found: dict[str, list[float]] = {"offsets": [], "run": []}
+    for index in range(min(videos, len(source))):
+        script, tokens = source[index]
+        queries = list(true_queries(script, random.Random(index)))
+        prefix = model.open_prefix(tokens, prompter.prefix_ids)
+        head = model.locate(prefix, [prompter.grounding(query) for query, _ in queries])
+        centres = model.centres(len(tokens.temporal))
+        for way, ious_found in found.items():
+            for i, (_, windows) in enumerate(queries):
+                best = decode_moments(
+                    head.indicator[i], head.offsets[i], centres, script.duration, moment_from=way, top_k=1
+                )[0]
+                ious_found.append(max(float(interval_iou(best.start, best.end, *w)) for w in windows))
+    scores = {}
+    for way, values in found.items():
+        ious = np.array(values)
+        scores[f"{way}/R1@0.5"] = float((ious >= 0.5).mean())
+        scores[f"{way}/R1@0.7"] = float((ious >= 0.7).mean())
+        scores[f"{way}/mIoU"] = float(ious.mean())
+    return scores

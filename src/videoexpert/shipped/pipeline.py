@@ -1,0 +1,232 @@
+"""The shipped model from scratch: tower, small language model, then the paper's parts; see recipes/shipped.yaml."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+from transformers import AutoTokenizer, LlamaConfig
+
+from ..checkpoints import folder as checkpoint
+from ..config import VideoExpertConfig
+from ..grounding.calibration import even_odds_threshold, fit
+from ..grounding.decoding import decode_moments, interval_iou
+from ..language import prompt
+from ..language.prompter import Prompter
+from ..language.vocabulary import add_loc_token
+from ..model import VideoExpertModel
+from ..recipes import claim
+from ..synthetic.language import ABSENT_QUERIES, absent_query
+from ..synthetic.samples import true_queries
+from ..types import VisualTokens
+from ..video.sampling import bin_centres
+from ..vision.encoder import VisionEncoder
+from .base import STATE_DIMS, BaseRecipe, StateSource, VideoSource, quick_scores, train_base
+from .rendered import RenderedSource, RenderRecipe, build
+from .tokenizer import train_tokenizer
+from .towers import TowerRecipe, train_tower
+
+Log = Callable[[str], None]
+
+
+class ShippedRecipe(BaseModel):
+    """recipes/shipped.yaml; an unknown or wrong field is reported by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str
+    seed: int
+    level: int
+    tower: TowerRecipe
+    model: dict[str, Any]
+    language: dict[str, Any]
+    warm_start: list[BaseRecipe]
+    videos: int
+    render_size: int
+    joint: BaseRecipe
+    experts: BaseRecipe
+    calibration_videos: int
+
+
+def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
+    """Run (or resume) every stage in ``out``; the finished model folder is ``out/model``.
+
+    Raises InputError for an ``out`` that another recipe began.
+    """
+    claim(recipe, out)
+    tokenizer = _tokenizer(out / "tokenizer")
+    clip_folder = out / "tower" / "clip"
+    if not clip_folder.exists():
+        log("stage 1 of 5: vision and text towers")
+        train_tower(recipe.tower, tokenizer, out / "tower", log=log)
+    vision = checkpoint.load_vision(clip_folder)
+    config = make_config(recipe.model, recipe.language, tokenizer, vision)
+    prompter = Prompter(config, tokenizer)
+
+    log("stage 2 of 5: small language model, perfect vision")
+    torch.manual_seed(recipe.seed)
+    model = VideoExpertModel(config, vision=vision)
+    sizes = (config.num_frames, (config.groups, config.tokens_per_group), config.vision_width)
+    states = StateSource(1_000_000, recipe.level, *sizes, seed=1)
+    check = _checker(prompter, StateSource(60, recipe.level, *sizes, seed=2))
+    for number, stage in enumerate(recipe.warm_start, start=1):
+        train_base(model, prompter, states, stage, out / f"warm_start_{number}.pt", log=log, check=check)
+
+    log("stage 3 of 5: render and encode")
+    source = build(clip_folder, config, _render(recipe, recipe.videos, 1), out / "tokens", log=log)
+    held = build(clip_folder, config, _render(recipe, recipe.calibration_videos, 2), out / "held", log=log)
+
+    log("stage 4 of 5: joint training on pixels")
+    swap_adapter(model, source)
+    check = _checker(prompter, held)
+    train_base(model, prompter, source, recipe.joint, out / "joint.pt", log=log, check=check)
+
+    log("stage 5 of 5: experts, adapter and head on the frozen language model")
+    train_base(model, prompter, source, recipe.experts, out / "experts.pt", log=log, check=check)
+    calibrate(model, prompter, held, log)
+    checkpoint.save(model.half(), tokenizer, out / "model")
+    log(f"saved {out / 'model'}")
+    return out / "model"
+
+
+def make_config(
+    fields: Mapping[str, Any], language_fields: Mapping[str, Any], tokenizer: Any, vision: VisionEncoder
+) -> VideoExpertConfig:
+    """The config of a model on a small Llama; the disputed fields are the paper's. Adds ``<LOC>`` to the tokenizer."""
+    loc = add_loc_token(tokenizer, "<LOC>")
+    language = LlamaConfig(
+        vocab_size=loc,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        tie_word_embeddings=False,
+        **language_fields,
+    )
+    return VideoExpertConfig.from_preset(
+        "paper",
+        vision_config=vision.to_config(),
+        language_config=language.to_dict(),
+        loc_token_id=loc,
+        **fields,
+    )
+
+
+def _tokenizer(folder: Path) -> Any:
+    """One tokeniser for the text tower and the language model: the world's words and every prompt template."""
+    if not folder.exists():
+        templates = [
+            t.format(query="", letters="")
+            for f in fields(prompt.Phrasings)
+            for t in getattr(prompt._PAPER, f.name)
+        ]
+        train_tokenizer((*templates, "USER: ASSISTANT: During. Question: Options:"), 900).save_pretrained(
+            folder
+        )
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _render(recipe: ShippedRecipe, count: int, seed: int) -> RenderRecipe:
+    return RenderRecipe(
+        count=count, level=recipe.level, seed=1000 * recipe.seed + seed, size=recipe.render_size
+    )
+
+
+def _checker(prompter: Prompter, held: VideoSource) -> Callable[[VideoExpertModel], str]:
+    return lambda model: " ".join(f"{k} {v:.3f}" for k, v in quick_scores(model, prompter, held).items())
+
+
+@torch.no_grad()
+def swap_adapter(model: VideoExpertModel, source: RenderedSource, videos: int = 200) -> None:
+    """From state vectors to class tokens: compose the adapter with the linear map that best reads the state.
+
+    The language model then sees at once nearly what it was warm-started on.
+    """
+    from .base import state_vectors
+
+    tokens, states = [], []
+    for index in range(min(videos, len(source))):
+        script, shown = source[index]
+        tokens.append(shown.temporal)
+        states.append(state_vectors(script, bin_centres(len(shown.temporal), 0.0, script.duration)))
+    x = torch.cat(tokens)
+    x1 = torch.cat([x, torch.ones(len(x), 1)], dim=1)
+    ridge = 1e-3 * len(x) * torch.eye(x1.shape[1]) * x1.var()
+    solution = torch.linalg.solve(x1.T @ x1 + ridge, x1.T @ torch.cat(states))  # (C + 1, STATE_DIMS)
+    readout, offset = solution[:-1].T, solution[-1]
+    linear, motion = model.adapter.linear, model.adapter.motion
+    old = linear.weight[:, :STATE_DIMS].clone()
+    linear.bias.add_(old @ offset)
+    linear.weight.copy_(old @ readout)
+    if motion is not None:
+        parts = motion.weight.unflatten(1, (len(model.adapter.offsets), -1))[..., :STATE_DIMS]
+        motion.weight.copy_((parts @ readout).flatten(1))
+
+
+@torch.no_grad()
+def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, log: Log = print) -> None:
+    """Set the reading of moments and both calibrations in the config, from held-out videos.
+
+    Times written as text have no scores to calibrate.
+    """
+    config = model.config
+    if config.times == "text":
+        return
+    scores = quick_scores(model, prompter, held, videos=len(held))
+    config.moment_from = "offsets" if scores["offsets/mIoU"] >= scores["run/mIoU"] else "run"
+    peaks, right, present = [], [], []
+    for index in range(len(held)):
+        script, tokens = held[index]
+        asked: list[tuple[str, tuple[Any, ...]]] = [*true_queries(script, random.Random(index))]
+        absent = [absent_query(script, random.Random(f"{index}-{k}")) for k in range(ABSENT_QUERIES)]
+        asked.extend((query, ()) for query in absent if query)
+        head = model.locate(_prefix(model, prompter, tokens), [prompter.grounding(q) for q, _ in asked])
+        for i, (_, windows) in enumerate(asked):
+            best = decode_moments(
+                head.indicator[i],
+                head.offsets[i],
+                model.centres(len(tokens.temporal)),
+                script.duration,
+                moment_from=config.moment_from,
+                top_k=1,
+            )[0]
+            peaks.append(head.indicator_logits[i].max())
+            right.append(any(float(interval_iou(best.start, best.end, *w)) >= 0.5 for w in windows))
+            present.append(bool(windows))
+    logits = torch.stack(peaks)
+    moment, presence = fit(logits, _flags(right)), fit(logits, _flags(present))
+    config.score_temperature, config.score_bias = moment.temperature, moment.bias
+    config.presence_temperature, config.presence_bias = presence.temperature, presence.bias
+    config.absent_below = even_odds_threshold(_flags(present))
+    log(
+        json.dumps(
+            {
+                "calibration": {
+                    k: getattr(config, k)
+                    for k in (
+                        "moment_from",
+                        "score_temperature",
+                        "score_bias",
+                        "presence_temperature",
+                        "presence_bias",
+                        "absent_below",
+                    )
+                },
+                "held_out": scores,
+            }
+        )
+    )
+
+
+def _prefix(model: VideoExpertModel, prompter: Prompter, tokens: VisualTokens) -> Any:
+    return model.open_prefix(tokens, prompter.prefix_ids)
+
+
+def _flags(values: list[bool]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)

@@ -1,0 +1,110 @@
+"""Scripts to samples: the questions of one video, for training straight from the world and for the files."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from ..annotations.samples import Sample
+from .language import (
+    ABSENT_QUERIES,
+    PLAIN,
+    Wording,
+    absent_query,
+    caption_of,
+    query_for,
+    questions_of,
+    windows_of,
+)
+from .world import Script
+
+
+def samples_of(
+    script: Script, rng: random.Random, *, held_out: bool = False, absent: int = ABSENT_QUERIES
+) -> list[Sample]:
+    """All samples of a video: one query for each thing and action, ``absent`` false ones, captions, questions."""
+    common: dict[str, Any] = {"video": script.id, "duration_s": script.duration}
+    samples = [
+        Sample(f"{script.id}_q{i}", task="grounding", query=query, windows=windows, **common)
+        for i, (query, windows) in enumerate(true_queries(script, rng, held_out=held_out))
+    ]
+    for i in range(absent):
+        query = absent_query(script, rng, held_out=held_out)
+        if query is not None:
+            samples.append(Sample(f"{script.id}_a{i}", task="grounding", query=query, **common))
+    events = sorted(script.events, key=lambda e: e.start)
+    samples.append(
+        Sample(
+            f"{script.id}_c",
+            task="caption",
+            windows=tuple((e.start, e.end) for e in events),
+            captions=tuple(caption_of(script, e) for e in events),
+            **common,
+        )
+    )
+    for i, q in enumerate(questions_of(script, rng)):
+        samples.append(
+            Sample(
+                f"{script.id}_{i}",
+                task="grounded_qa",
+                query=q.question,
+                windows=q.windows,
+                choices=q.choices,
+                answer=q.choices[q.answer],
+                choice=q.answer,
+                question_type=q.type,
+                **common,
+            )
+        )
+    return samples
+
+
+TRUE_OR_NOT, YES_NO = "is this true: ", ("yes", "no")
+
+
+def content_samples(script: Script, rng: random.Random) -> list[Sample]:
+    """Questions about what happens, none about when, and counting: what a pretrained language model brings along.
+
+    Nothing here has a time or a ``<LOC>``; counting is how its numbers come to be known without any.
+    """
+    things = script.objects
+    asked: list[tuple[str, tuple[str, ...], str]] = []
+    told = ". ".join(caption_of(script, e) for e in sorted(script.events, key=lambda e: e.start))
+    asked.append(("tell what happens in the video, in order", (), told))
+    asked += [(q.question, q.choices, q.choices[q.answer]) for q in questions_of(script, rng)]
+    for query, _ in true_queries(script, rng):
+        asked.append((f"{TRUE_OR_NOT}{query}", YES_NO, "yes"))
+    for _ in range(max(2, len(things))):
+        false = absent_query(script, rng)
+        if false is not None:
+            asked.append((f"{TRUE_OR_NOT}{false}", YES_NO, "no"))
+    first = rng.randrange(90)
+    numbers = [f"{n:02d}" for n in range(first, first + 8)]
+    asked.append((f"count from {numbers[0]} to {numbers[-1]}", (), ", ".join(numbers)))
+    return [
+        Sample(
+            f"{script.id}_content{i}",
+            video=script.id,
+            duration_s=script.duration,
+            task="qa",
+            query=question,
+            choices=choices,
+            answer=answer,
+            choice=choices.index(answer) if choices else None,
+        )
+        for i, (question, choices, answer) in enumerate(asked)
+    ]
+
+
+def true_queries(
+    script: Script, rng: random.Random, *, held_out: bool = False, wording: Wording = PLAIN
+) -> Iterator[tuple[str, tuple[tuple[float, float], ...]]]:
+    """(query, all its windows) for each thing and action of the video, in order of time."""
+    seen = set()
+    for event in sorted(script.events, key=lambda e: e.start):
+        if (event.object, event.action) not in seen:
+            seen.add((event.object, event.action))
+            thing = script.objects[event.object]
+            query = query_for(thing, event.action, rng, held_out=held_out, wording=wording)
+            yield query, windows_of(script, event.object, event.action)

@@ -1,0 +1,58 @@
+"""Free conversations about times as training examples: times in answers become ``<LOC>``.
+
+The model neither reads nor writes digits of a time. A turn that asks with times is left out with its answer,
+and so is an answer with a start but no end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..annotations.samples import Sample, Window
+from ..language import prompt
+from ..language.prompter import Prompter
+from .batches import Example
+
+SPAN = re.compile(
+    r"(?:\b(?:from|during|between|at|in)\s+)?<s(\d+)>\s*(?:to|and|until|-|–)\s*<e(\d+)>", re.IGNORECASE
+)
+PLACEHOLDER = re.compile(r"<[a-z]\d+>")
+SENTENCE_START = re.compile(r"(?:^|[.!?]\s*)$")
+
+
+def usable_turns(sample: Sample, config: Any) -> tuple[list[prompt.Turn], list[tuple[Window, ...]]]:
+    """The exchanges that can be trained on, ``<LOC>`` in place, and the window of each ``<LOC>``.
+
+    "From <s0> to <e0>, he runs." becomes "During <LOC>, he runs." (paper III-D).
+    """
+    times = dict(sample.times)
+    turns: list[prompt.Turn] = []
+    windows: list[tuple[Window, ...]] = []
+    for question, answer in zip(sample.turns[::2], sample.turns[1::2], strict=False):
+        if PLACEHOLDER.search(question.text):
+            continue
+        text, own, end = "", [], 0
+        for match in SPAN.finditer(answer.text):
+            if match[1] != match[2]:
+                continue
+            text += answer.text[end : match.start()]
+            opening = config.moment_prefix if SENTENCE_START.search(text) else config.moment_prefix.lower()
+            text += f"{opening} {config.loc_text}"
+            own.append(((times[f"<s{match[1]}>"], times[f"<e{match[2]}>"]),))
+            end = match.end()
+        text += answer.text[end:]
+        if PLACEHOLDER.search(text):
+            continue
+        turns.append(prompt.Turn(question.text, text))
+        windows += own
+    return turns, windows
+
+
+def conversation_example(prompter: Prompter, sample: Sample, duration_s: float) -> Example:
+    """The example of a conversation with at least one usable exchange."""
+    turns, windows = usable_turns(sample, prompter.config)
+    return Example(prompter.conversation(turns), tuple(windows), duration_s)
+
+
+__all__ = ["conversation_example", "usable_turns"]
