@@ -245,7 +245,12 @@ def test_a_kill_leaves_a_sound_store_and_the_next_run_ends_with_the_same_bytes(
     threads = str(torch.get_num_threads())
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(videos), str(tmp_path), threads],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(
+                map(str, (Path(__file__).parents[1], Path(__file__).parents[2] / "src"))
+            ),
+        },
         capture_output=True,
         text=True,
         timeout=300,

@@ -80,7 +80,12 @@ def launched(recipe, out: Path) -> Path:
     processes = ["--num_processes=2", "--main_process_port=0"]
     done = subprocess.run(
         [*LAUNCH, *processes, "-m", "training.worker", str(file), str(out), "fsdp"],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent / "src"))),
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+        },
         cwd=TESTS,
         capture_output=True,
         text=True,

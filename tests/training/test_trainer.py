@@ -37,7 +37,11 @@ def curve(run: Path) -> dict[str, list[float]]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent / "src"))),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 def plain(bases, annotations):
