@@ -1,11 +1,14 @@
 # make demo   everything needed, then moments found in the shipped video, with a picture
-# make test   everything needed, then the tests
+# make test   everything needed, then the tests (make test-slow: those that take longer)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: install demo test lint bench clean
+# Threads that wait without spinning: torch's otherwise take the core of whoever else has work.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: install demo test test-slow lint bench clean
 
 install: $(VENV)/.dev
 
@@ -13,7 +16,10 @@ demo: $(VENV)/.use
 	$(BIN)/videoexpert demo
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
+
+test-slow: $(VENV)/.dev
+	$(BIN)/pytest -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -128,6 +128,7 @@ def test_a_finished_run_resumes_to_the_same_weights(trained):
     assert all(torch.equal(first[k], again[k]) for k in first)
 
 
+@pytest.mark.slow
 def test_the_two_minute_variant_learns(tmp_path):
     """recipes/shipped_quick.yaml as it stands: in every stage each part of the loss falls."""
     lines: list[str] = []

@@ -29,6 +29,8 @@ from videoexpert.training.run import batches_of, open_model, open_sources, train
 from videoexpert.training.sharded import check_plugin
 from videoexpert.training.trainer import PARTS, checkpoint_steps
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).resolve().parent.parent
 FSDP = TESTS.parent / "recipes" / "accelerate" / "fsdp.yaml"
 LAUNCH = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--config_file", str(FSDP)]

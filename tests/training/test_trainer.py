@@ -178,6 +178,7 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(whole, tmp_path, stores):
     assert curve(out) == curve(run)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_curve_of_one(golden, tmp_path, bases, annotations):
     file = tmp_path / "recipe.yaml"
     save_recipe(plain(bases, annotations), file)
