@@ -4,6 +4,20 @@ from .decode import read_frames
 from .pictures import VideoWarning
 from .probe import VideoInfo, probe
 from .sampling import bin_centres
+from .stream import Glance, glance, read_clips, read_windows, stream_frames, window_clips
 from .write import write_video
 
-__all__ = ["VideoInfo", "VideoWarning", "bin_centres", "probe", "read_frames", "write_video"]
+__all__ = [
+    "Glance",
+    "VideoInfo",
+    "VideoWarning",
+    "bin_centres",
+    "glance",
+    "probe",
+    "read_clips",
+    "read_frames",
+    "read_windows",
+    "stream_frames",
+    "window_clips",
+    "write_video",
+]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import warnings
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -117,10 +117,7 @@ def read_frames(
     Warns:
         VideoWarning: parts of the file are damaged and left out.
     """
-    if num_frames < 1:
-        raise InputError(f"num_frames is {num_frames}, expected at least 1.")
-    if sampling not in ("centre", "linspace"):
-        raise InputError(f"sampling is {sampling!r}, expected 'centre' or 'linspace'.")
+    check_request(num_frames, sampling)
     request = _Request(os.fspath(path), num_frames, start_s, end_s, sampling)
     with open_video(request.path) as source:
         packets = read_packets(source)
@@ -133,6 +130,35 @@ def read_frames(
     return _read_measured(request, packets, resize)
 
 
+def check_request(num_frames: int, sampling: str) -> None:
+    """Raises InputError for a number of frames or a way of sampling that there is not."""
+    if num_frames < 1:
+        raise InputError(f"num_frames is {num_frames}, expected at least 1.")
+    if sampling not in ("centre", "linspace"):
+        raise InputError(f"sampling is {sampling!r}, expected 'centre' or 'linspace'.")
+
+
+def convert(source: Source, frame: av.VideoFrame, resize: Resize | None) -> torch.Tensor:
+    """(3, h, w) uint8: the upright picture, as ``resize`` makes it. Raises InputError for a wrong ``resize``."""
+    picture = source.upright(frame)
+    small = torch.from_numpy(picture).permute(2, 0, 1) if resize is None else resize(picture)
+    if small.ndim != 3 or small.shape[0] != 3 or small.dtype != torch.uint8:
+        raise InputError(
+            f"resize gave {tuple(small.shape)} {small.dtype}, expected (3, height, width) torch.uint8."
+        )
+    return small
+
+
+def same_shape(source: Source, picture: torch.Tensor, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The picture's shape; raises VideoError where the pictures before had another."""
+    if shape is not None and picture.shape != shape:
+        raise VideoError(
+            f"{source.path!r} changes its picture's shape on the way ({tuple(shape)}, then "
+            f"{tuple(picture.shape)}), expected one shape: pass a resize to a fixed size."
+        )
+    return tuple(picture.shape)
+
+
 class _Bins:
     """The N frames while they come in."""
 
@@ -143,21 +169,10 @@ class _Bins:
 
     def put(self, low: int, high: int, source: Source, frame: av.VideoFrame, tick: int) -> None:
         """Bins ``[low, high)`` show ``frame``: converted once, at once."""
-        picture = source.upright(frame)
-        small = torch.from_numpy(picture).permute(2, 0, 1) if self.resize is None else self.resize(picture)
+        small = convert(source, frame, self.resize)
         if self.pixels is None:
-            if small.ndim != 3 or small.shape[0] != 3 or small.dtype != torch.uint8:
-                raise InputError(
-                    f"resize gave {tuple(small.shape)} {small.dtype}, expected (3, height, width) "
-                    f"torch.uint8."
-                )
             self.pixels = torch.empty((len(self.ticks), *small.shape), dtype=torch.uint8)
-        if small.shape != self.pixels.shape[1:]:
-            raise VideoError(
-                f"{source.path!r} changes its picture's shape on the way ({tuple(self.pixels.shape[1:])}, "
-                f"then "
-                f"{tuple(small.shape)}), expected one shape: pass a resize to a fixed size."
-            )
+        same_shape(source, small, tuple(self.pixels.shape[1:]))
         self.pixels[low:high] = small
         self.ticks[low:high] = tick
 
@@ -242,7 +257,7 @@ def _read_planned(
             raise DamageError  # the end is not where the packets say
     if not np.array_equal(bins.ticks, timeline.ticks[choice.indices]):
         raise DamageError
-    _warn(request.path, problems)
+    warn_of(request.path, problems)
     return bins.frames(timeline, choice)
 
 
@@ -263,7 +278,7 @@ def _fill(
     key_tick = None
     if run.key is not None:
         key_tick = int(packets.ticks[run.key])
-        _seek(source, packets, run.key)
+        seek_to(source, packets, run.key)
     frames = decode_quickly(source, problems, key_tick)
     tick, previous = next(frames, (None, None))
     if tick is None or previous is None or (key_tick is not None and tick != key_tick):
@@ -288,7 +303,8 @@ def _fill(
     return met
 
 
-def _seek(source: Source, packets: Packets, key: int) -> None:
+def seek_to(source: Source, packets: Packets, key: int) -> None:
+    """Moves reading to the key frame at packet ``key``. Raises DamageError where the file cannot."""
     # MPEG streams have no index and are searched by decoding time; the others by presentation time.
     by_dts = source.container.format.name in ("mpegts", "mpeg")
     tick = int((packets.dts if by_dts else packets.ticks)[key])
@@ -306,7 +322,7 @@ def _read_measured(request: _Request, packets: Packets, resize: Resize | None) -
     with open_video(request.path, threads=not measured.careful) as source:
         _fetch(source, measured, choice, bins)
     if measured.careful:
-        _warn(request.path, measured.problems)
+        warn_of(request.path, measured.problems)
     return bins.frames(measured.timeline, choice)
 
 
@@ -323,6 +339,7 @@ def _fetch(source: Source, measured: Measured, choice: Choice, bins: _Bins) -> N
     raise VideoError(f"{source.path!r} changed while it was read, expected a finished file: try again.")
 
 
-def _warn(path: str, problems: tuple[str, ...] | list[str]) -> None:
+def warn_of(path: str, problems: Sequence[str]) -> None:
+    """One VideoWarning that names all problems, if there is one."""
     if problems:
         warnings.warn(f"{path!r}: {'; '.join(problems)}.", VideoWarning, stacklevel=4)
