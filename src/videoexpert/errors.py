@@ -49,3 +49,7 @@ class TrainingError(VideoExpertError):
 
 class DependencyError(VideoExpertError, ImportError):
     """An optional dependency is needed for this and is not installed."""
+
+
+class ModelWarning(UserWarning):
+    """What a model says beside its answer: that it does not know such videos, or read only part of a sentence."""

@@ -1,0 +1,246 @@
+"""Pictures and sentences in one space: CLIP, MetaCLIP, SigLIP and SigLIP 2 as transformers stores them.
+
+``load_tower`` gives an ImageTextTower by folder or hub id; what it embeds equals transformers' own route
+(tests/vision/test_image_text.py). OpenCLIP checkpoints come through ``open_clip_tower.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from .. import hub
+from ..errors import CheckpointError, InputError, ModelWarning
+from .preprocess import Preprocessor
+
+BATCH = 32
+FAMILIES = {  # model_type of a config: what people call it
+    "clip": "CLIP",
+    "metaclip_2": "MetaCLIP 2",
+    "siglip": "SigLIP",
+    "open_clip": "OpenCLIP",
+}
+SIGLIP_LENGTH = 64  # tokens: what SigLIP and SigLIP 2 were trained with, padding included
+_HALF = (0.5, 0.5, 0.5)
+
+
+@runtime_checkable
+class ImageTextTower(Protocol):
+    """Pictures (N, 3, h, w) and sentences to unit rows of one space of ``width`` C.
+
+    An index of embeddings is keyed by ``name``, ``revision`` and ``preprocessing``: rows of two keys must not be
+    compared.
+    """
+
+    name: str
+    revision: str
+    width: int
+    preprocessing: Preprocessor
+    logit_scale: float
+    logit_bias: float | None
+
+    def resize(self, frame: np.ndarray) -> Tensor:
+        """One upright RGB frame (h, w, 3) uint8 to the (3, S, S) uint8 that the tower reads; for decoding."""
+        ...
+
+    def encode_images(self, pixels: Tensor, batch_size: int = ...) -> Tensor:
+        """Pictures (N, 3, h, w) uint8 to (N, C) float32 unit rows on the CPU."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Q sentences to (Q, C) float32 unit rows on the CPU."""
+        ...
+
+
+class TransformersTower:
+    """A CLIPModel, MetaClip2Model or SiglipModel with its tokenizer and preprocessing, frozen."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, preprocessing: Preprocessor, *, name: str, revision: str = "unsaved"
+    ) -> None:
+        self.model = model.requires_grad_(False).eval()
+        self.tokenizer, self.preprocessing = tokenizer, preprocessing
+        self.name, self.revision = name, revision
+        self.is_siglip = model.config.model_type == "siglip"
+        text = model.config.text_config
+        positions = int(text.max_position_embeddings)
+        self.most_tokens = min(SIGLIP_LENGTH, positions) if self.is_siglip else positions
+        self.width = int(text.projection_size if self.is_siglip else model.config.projection_dim)
+        self.logit_scale = float(model.logit_scale.detach().float().exp())
+        bias = getattr(model, "logit_bias", None)
+        self.logit_bias = None if bias is None else float(bias.detach().float())
+        # CLIP reads a sentence at its end token; a tokenizer that adds none gets it written out
+        ids = tokenizer("a")["input_ids"]
+        self._end = "" if self.is_siglip or ids[-1] == tokenizer.eos_token_id else tokenizer.eos_token or ""
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of the square picture that the tower reads."""
+        return self.preprocessing.image_size
+
+    def resize(self, frame: np.ndarray) -> Tensor:
+        """One upright RGB frame (h, w, 3) uint8 to (3, S, S) uint8."""
+        return self.preprocessing.resize(frame)
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: Tensor, batch_size: int = BATCH) -> Tensor:
+        """Pictures (N, 3, h, w) uint8 to (N, C) unit rows, ``batch_size`` at a time.
+
+        Raises InputError for another shape or type.
+        """
+        if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.dtype != torch.uint8:
+            raise InputError(f"pixels must be (N, 3, h, w) uint8, got {tuple(pixels.shape)} {pixels.dtype}.")
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}, expected at least 1.")
+        rows = torch.empty(len(pixels), self.width)
+        for first in range(0, len(pixels), batch_size):
+            batch = pixels[first : first + batch_size].to(self.model.device)
+            if batch.shape[-2:] != (self.image_size, self.image_size):
+                batch = self.preprocessing.resize_pixels(batch)
+            normalised = self.preprocessing.normalise(batch).to(self.model.dtype)
+            found = _pooled(self.model.get_image_features(pixel_values=normalised))
+            rows[first : first + batch_size] = normalize(found.float(), dim=-1).cpu()
+        return rows
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Sentences to (Q, C) unit rows. Words past what the tower reads are left out, with a ModelWarning."""
+        if not texts:
+            return torch.empty(0, self.width)
+        ended = [text + self._end for text in texts]
+        self._warn_of_long(ended)
+        options: dict[str, Any] = {"padding": "max_length"} if self.is_siglip else {"padding": True}
+        batch = self.tokenizer(
+            ended, return_tensors="pt", truncation=True, max_length=self.most_tokens, **options
+        )
+        batch = {name: value.to(self.model.device) for name, value in batch.items()}
+        found = _pooled(self.model.get_text_features(**batch))
+        return normalize(found.float(), dim=-1).cpu()
+
+    def _warn_of_long(self, texts: Sequence[str]) -> None:
+        lengths = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
+        longest = max(range(len(texts)), key=lengths.__getitem__)
+        if lengths[longest] > self.most_tokens:
+            warnings.warn(
+                f"{self.name} reads the first {self.most_tokens} tokens of a sentence, and {texts[longest][:40]!r}... "
+                f"has {lengths[longest]}: the rest is left out.",
+                ModelWarning,
+                stacklevel=3,
+            )
+
+
+def load_tower(
+    name: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> ImageTextTower:
+    """The tower of a model folder or hub id; no code of the model's runs, and only safetensors are read.
+
+    ``dtype``: float32 on a CPU and float16 elsewhere unless given. ``config`` where it was read already. Raises
+    CheckpointError for a model of another kind or an incomplete one, DependencyError for an OpenCLIP checkpoint
+    without open_clip.
+    """
+    fields = hub.read_config(name) if config is None else config
+    kind = fields.get("model_type")
+    where = torch.device(device)
+    dtype = dtype or (torch.float32 if where.type == "cpu" else torch.float16)
+    if kind == "open_clip":
+        from .open_clip_tower import load_open_clip
+
+        return load_open_clip(name, where, dtype)
+    if kind == "siglip2":
+        raise CheckpointError(
+            f"{name} is a SigLIP 2 of variable resolution (NaFlex), which is not supported; use one of a fixed size, "
+            "such as google/siglip2-base-patch16-256."
+        )
+    if kind not in FAMILIES:
+        raise CheckpointError(
+            f"{name} is a model of type {kind!r}, which does not embed pictures and sentences in one space; use a CLIP "
+            "or SigLIP (`videoexpert models` lists some)."
+        )
+    folder = hub.files(name)
+    model, tokenizer = _load(name, folder, dtype)
+    preprocessing = _preprocessing(folder, str(kind), int(model.config.vision_config.image_size))
+    return TransformersTower(
+        model.to(where),
+        tokenizer,
+        preprocessing,
+        name=str(name),
+        revision=hub.weights_digest(folder),
+    )
+
+
+def _load(name: str | Path, folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        with _quietly():
+            found: Any = AutoModel.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, ImportError, AttributeError, KeyError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise CheckpointError(f"{name} cannot be loaded ({reason}); download it again.") from error
+    model, report = found
+    missing = sorted(key for key in report["missing_keys"] if not key.endswith(".position_ids"))
+    if missing:
+        raise CheckpointError(
+            f"{name} lacks {len(missing)} of its weights ({missing[0]} first); download it again."
+        )
+    return model, tokenizer
+
+
+def _preprocessing(folder: Path, kind: str, image_size: int) -> Preprocessor:
+    """What the folder says of its pictures, else the family's own."""
+    for file in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / file).is_file():
+            return Preprocessor.from_file(folder / file)
+    if kind == "siglip":
+        return Preprocessor(image_size, mean=_HALF, std=_HALF, crop=False)
+    return Preprocessor(image_size)
+
+
+def _pooled(found: Any) -> Tensor:
+    """transformers 5 gives an object where 4 gave the rows."""
+    rows: Tensor = found if isinstance(found, Tensor) else found.pooler_output
+    return rows
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """No table of keys and no bar: what is missing is said in one sentence, and unknown keys are no one's concern."""
+    from transformers.utils import logging as theirs
+
+    logger = logging.getLogger("transformers.modeling_utils")
+    bars = theirs.is_progress_bar_enabled()
+
+    def hide(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    logger.addFilter(hide)
+    theirs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.removeFilter(hide)
+        if bars:
+            theirs.enable_progress_bar()
+
+
+__all__ = ["BATCH", "FAMILIES", "ImageTextTower", "TransformersTower", "load_tower"]
