@@ -1,0 +1,310 @@
+"""A chat model's answer -> moments, by one strict order of rules, and which rule read it.
+
+1. ``<think>`` is cut, of ``<answer>`` the content is kept.
+2. JSON, fenced or bare: ``pairs`` are lists of [start, end], ``json`` are objects; times may be strings.
+3. ``mm:ss``: pairs of [HH:]MM:SS[.ff].
+4. ``range``: a - b, a to b, "starts at a ... ends at b".
+5. ``tags``: <t>a</t><t>b</t>.
+6. ``numbers``: the first two numbers, whatever stands between.
+
+Then reversed ends are swapped, times clamped to the video, empty moments dropped, touching ones merged. An
+explicitly empty list is ``empty``: the model says that there is nothing. ``outside`` and ``failed`` are failures:
+they give no moments and are counted; a failure never becomes the whole video.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import literals
+
+PARSER = "strict-1"  # stands in result files; changes whenever the same answer would be read otherwise
+FAILURES = frozenset({"failed", "outside"})
+LONGEST = 50_000  # characters looked at; a server may send anything
+
+_STARTS = ("start", "start_time", "starttime", "start_s", "start_sec", "begin", "from", "start_timestamp")
+_ENDS = ("end", "end_time", "endtime", "end_s", "end_sec", "stop", "to", "until", "end_timestamp")
+_TEXTS = ("description", "caption", "event", "text", "sentence", "label", "action", "content", "summary")
+_DECODER = json.JSONDecoder(parse_int=float)  # int() refuses thousands of digits, float() makes them infinite
+_FENCE = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)```", re.DOTALL)
+_START_WORD = re.compile(r"\b(?:start|begin|commenc|from)\w*\b\D{0,60}$", re.IGNORECASE)
+_END_WORD = re.compile(r"\b(?:end|finish|stop|conclud|until|to)\w*\b\D{0,60}$", re.IGNORECASE)
+_CHOICE = re.compile(
+    r"(?:(?:the )?(?:best |correct )?(?:answer|option|choice)(?: is)?[\s:]*)?[\s(\[\"'*]*([A-Z])(?![\w'])",
+    re.IGNORECASE,
+)
+_NO_TIMES = ("bbox", "box", "point", "coord")  # keys of places in the picture, not in time
+_SEPARATORS = " \t\"'*`:,–—-"
+_DECORATION = " \t\"'*`"
+
+
+@dataclass(frozen=True)
+class Span:
+    """One moment as read: seconds, start < end, inside the video; ``text`` for captions."""
+
+    start: float
+    end: float
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an answer says, and ``how`` it was read: the rule's name, "empty", "outside" or "failed"."""
+
+    spans: tuple[Span, ...]
+    how: str
+
+    @property
+    def failed(self) -> bool:
+        """True where no moment could be read although the answer does not say that there is none."""
+        return self.how in FAILURES
+
+
+def read_moments(answer: str, duration: float) -> Reading:
+    """Moments inside ``[0, duration]``, ordered by time; touching ones are merged. Never raises."""
+    raw, how = _read(spoken(answer))
+    return _finish(merge(tidy(raw, duration)), raw, how)
+
+
+def read_captions(answer: str, duration: float) -> Reading:
+    """Moments with their sentences, ordered by time; none are merged. Never raises."""
+    text = spoken(answer)
+    raw = [span for span in _json_spans(text)[0] if span.text]
+    how = "json"
+    if not raw:
+        raw, how = _caption_lines(text)
+    spans = tidy(raw, duration)
+    return _finish(spans, raw, how if raw or how == "empty" else "failed")
+
+
+def read_choice(answer: str, choices: Sequence[str]) -> int | None:
+    """The choice that an answer names: by its letter, or by its text where it names one alone."""
+    text = spoken(answer).strip()
+    match = _CHOICE.match(text)
+    # "a man runs" begins with an article, not with choice A
+    if match and (match[1].isupper() or len(text) <= 3):
+        index = ord(match[1].upper()) - ord("A")
+        if index < len(choices):
+            return index
+    named = [i for i, choice in enumerate(choices) if choice.strip().lower().rstrip(".") in text.lower()]
+    return named[0] if len(named) == 1 else None
+
+
+def spoken(answer: str) -> str:
+    """The answer without its thoughts: what follows ``</think>``, what stands in ``<answer>``."""
+    text = answer[:LONGEST]
+    lower = text.lower()
+    # a chat template may have opened the thought in the prompt: then only its end stands in the answer
+    closed = lower.rfind("</think>")
+    if closed >= 0:
+        text = text[closed + len("</think>") :]
+    elif "<think>" in lower:
+        text = text[: lower.index("<think>")]  # cut short while it was thinking
+    found = re.findall(r"<answer>(.*?)(?:</answer>|$)", text, re.DOTALL | re.IGNORECASE)
+    return found[-1] if found else text
+
+
+def tidy(spans: Sequence[Span], duration: float) -> list[Span]:
+    """Swapped if reversed, clamped to ``[0, duration]``, without empty ones, ordered by time."""
+    kept = []
+    for span in spans:
+        low, high = sorted((span.start, span.end))
+        low, high = max(0.0, low), min(duration, high)
+        if low < high:
+            kept.append(Span(low, high, span.text))
+    return sorted(kept, key=lambda span: (span.start, span.end))
+
+
+def merge(spans: Sequence[Span]) -> list[Span]:
+    """Touching and overlapping spans as one. ``spans`` are ordered by time and have no text."""
+    merged: list[Span] = []
+    for span in spans:
+        if merged and span.start <= merged[-1].end:
+            merged[-1] = Span(merged[-1].start, max(merged[-1].end, span.end))
+        else:
+            merged.append(Span(span.start, span.end))
+    return merged
+
+
+def _finish(spans: Sequence[Span], raw: Sequence[Span], how: str) -> Reading:
+    return Reading(tuple(spans), "outside" if raw and not spans else how)
+
+
+def _read(text: str) -> tuple[list[Span], str]:
+    """Spans as written, and the rule that found them."""
+    spans, json_how = _json_spans(text)
+    if spans or json_how == "empty":
+        return spans, json_how
+    times = literals.find(text)
+    clocks = [time for time in times if time.clock]
+    if not clocks and (pairs := literals.bracketed(text, times)):
+        return _spans(pairs), "pairs"
+    pairs = literals.joined(text, clocks, comma=True) or ([(clocks[0], clocks[1])] if len(clocks) > 1 else [])
+    if pairs:
+        return _spans(pairs), "mm:ss"
+    pairs = literals.joined(text, times) or _start_and_end(text, times)
+    if pairs:
+        return _spans(pairs), "range"
+    tagged = [
+        time
+        for match in re.finditer(r"<t>([^<]{0,40})</t>", text, re.IGNORECASE)
+        for time in literals.find(match[1])[:1]
+    ]
+    if len(tagged) > 1:
+        return _spans(list(zip(tagged[::2], tagged[1::2], strict=False))), "tags"
+    # numbers of an object that names no times are something else: boxes, counts, scores
+    if len(times) > 1 and json_how != "object":
+        return _spans([(times[0], times[1])]), "numbers"
+    return [], "failed"
+
+
+def _spans(pairs: Sequence[tuple[literals.Literal, literals.Literal]]) -> list[Span]:
+    return [Span(a.seconds, b.seconds) for a, b in pairs]
+
+
+def _start_and_end(
+    text: str, times: Sequence[literals.Literal]
+) -> list[tuple[literals.Literal, literals.Literal]]:
+    """ "starts at 3.2 s and ends at 7": times behind a word of beginning, then behind one of ending."""
+    pairs = []
+    begun: literals.Literal | None = None
+    last = 0
+    for time in times:
+        before = text[last : time.start]
+        last = time.end
+        if begun is not None and _END_WORD.search(before):
+            pairs.append((begun, time))
+            begun = None
+        elif _START_WORD.search(before):
+            begun = time
+    return pairs
+
+
+def _json_spans(text: str) -> tuple[list[Span], str]:
+    """Spans of all JSON values of the text; without any: "empty", "object" (one without times) or "none"."""
+    other = "none"
+    for block in (*reversed(_FENCE.findall(text)), text):
+        spans: list[Span] = []
+        how, empty = "pairs", False
+        for value in _json_values(block):
+            found, is_object = _from_json(value)
+            spans += found
+            how = "json" if is_object and found else how
+            empty = empty or _says_nothing(value)
+            other = "object" if isinstance(value, dict) else other
+        if spans:
+            return spans, how
+        if empty:
+            return [], "empty"
+    return [], other
+
+
+def _json_values(text: str) -> Iterator[Any]:
+    """Each list and object of the text in order; of one that is cut short, the whole ones inside."""
+    place = 0
+    while True:
+        opening = re.compile(r"[\[{]").search(text, place)
+        if opening is None:
+            return
+        try:
+            value, place = _DECODER.raw_decode(text, opening.start())
+        except (ValueError, RecursionError):
+            place = opening.start() + 1
+            continue
+        yield value
+
+
+def _from_json(value: Any) -> tuple[list[Span], bool]:
+    """Spans of a parsed value, and whether an object told them."""
+    if isinstance(value, dict):
+        return _from_object(value), True
+    if not isinstance(value, list):
+        return [], False
+    flat = [time for item in value if (time := _time(item)) is not None]
+    if len(flat) == len(value) and (len(value) == 2 or (len(value) % 2 == 0 and flat == sorted(flat))):
+        return [Span(a, b) for a, b in zip(flat[::2], flat[1::2], strict=True)], False
+    if len(value) == 3 and len(flat) == 2 and isinstance(value[2], str) and _time(value[2]) is None:
+        return [Span(flat[0], flat[1], value[2].strip())], False
+    found = [
+        _from_json(item) if isinstance(item, (list, dict)) else (_from_text(item), True) for item in value
+    ]
+    return [span for spans, _ in found for span in spans], any(is_object for _, is_object in found)
+
+
+def _from_object(value: dict[str, Any]) -> list[Span]:
+    keys = {key.lower().replace(" ", "_"): item for key, item in value.items()}
+    text = next((str(keys[key]).strip() for key in _TEXTS if isinstance(keys.get(key), str)), None)
+    start = next((t for key in _STARTS if (t := _time(keys.get(key))) is not None), None)
+    end = next((t for key in _ENDS if (t := _time(keys.get(key))) is not None), None)
+    if start is not None and end is not None:
+        return [Span(start, end, text)]
+    found = []
+    for key, item in keys.items():
+        if key.startswith(_NO_TIMES):
+            continue
+        if isinstance(item, str) and (told := _from_text(key.replace("_", " "))):
+            found += [Span(span.start, span.end, item.strip()) for span in told]
+            continue
+        inner = _from_json(item)[0] if isinstance(item, (list, dict)) else []
+        inner = inner or (_from_text(item) if key not in _TEXTS else [])
+        found += [Span(span.start, span.end, span.text or text) for span in inner]
+    return found
+
+
+def _from_text(value: Any) -> list[Span]:
+    """A moment written as one string: "00:05 - 00:09"."""
+    if not isinstance(value, str):
+        return []
+    return _spans(literals.joined(value, literals.find(value), comma=True))
+
+
+def _time(value: Any) -> float | None:
+    """Seconds of a JSON value: a number, or a string that is one time and nothing else."""
+    if isinstance(value, float):  # whole numbers too: the decoder reads them as floats
+        return value if math.isfinite(value) else None
+    if isinstance(value, str):
+        stripped = value.strip(" \t\n<>[]().")
+        times = literals.find(stripped)
+        if len(times) == 1 and times[0].start == 0 and times[0].end == len(stripped):
+            return times[0].seconds
+    return None
+
+
+def _says_nothing(value: Any) -> bool:
+    """True for ``[]``, and for an object whose lists are empty."""
+    if isinstance(value, list):
+        return not value or all(_says_nothing(item) for item in value)
+    return isinstance(value, dict) and any(item == [] for item in value.values())
+
+
+def _caption_lines(text: str) -> tuple[list[Span], str]:
+    """Lines that name a moment and say something: "0.0 - 3.5: A man runs.", in any of the rules' forms."""
+    if _json_spans(text)[1] == "empty":
+        return [], "empty"
+    spans: list[Span] = []
+    how = "failed"
+    for line in text.splitlines():
+        times = literals.find(line)
+        clocks = [time for time in times if time.clock]
+        pairs = literals.joined(line, clocks, comma=True) or literals.joined(line, times, comma=True)
+        if not pairs:
+            continue
+        (a, b), said = pairs[0], _without(line, pairs[0])
+        if said:
+            spans.append(Span(a.seconds, b.seconds, said))
+            how = "mm:ss" if a.clock else "range"
+    return spans, how
+
+
+def _without(line: str, pair: tuple[literals.Literal, literals.Literal]) -> str:
+    """What a line says beside its moment; list marks, brackets and separators around it go too."""
+    before, after = line[: pair[0].start], line[pair[1].end :]
+    before = re.sub(r"^\s*(?:[-*•]|\d+[.)])\s*", "", before).rstrip(_SEPARATORS + "[({<")
+    before = re.sub(r"\b(?:from|at|between)$", "", before, flags=re.IGNORECASE).rstrip(_SEPARATORS)
+    after = after.lstrip(_SEPARATORS + "])}>.")
+    return " ".join(f"{before} {after}".split()).strip(_DECORATION)

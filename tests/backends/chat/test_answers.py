@@ -1,0 +1,276 @@
+"""The parser of chat models' answers: a table of answers, and what holds for any text."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videoexpert.backends.chat.answers import (
+    FAILURES,
+    Span,
+    merge,
+    read_captions,
+    read_choice,
+    read_moments,
+    tidy,
+)
+
+DURATION = 30.0
+# (answer, rule, moments) for a video of 30 s
+MOMENTS = [
+    # JSON lists
+    ("[[0, 3.5], [10, 12]]", "pairs", [(0, 3.5), (10, 12)]),
+    ("[[3, 7]]", "pairs", [(3, 7)]),
+    ("[3, 7]", "pairs", [(3, 7)]),
+    ('[["3.0", "7.5"]]', "pairs", [(3, 7.5)]),
+    ('[["3.0s", "7.5 seconds"]]', "pairs", [(3, 7.5)]),
+    ('[["00:03", "00:07.5"]]', "pairs", [(3, 7.5)]),
+    ("```json\n[[1.5, 2.5]]\n```", "pairs", [(1.5, 2.5)]),
+    ("```\n[[1.5, 2.5]]\n```", "pairs", [(1.5, 2.5)]),
+    ("The spans are [[1, 2], [4, 5]].", "pairs", [(1, 2), (4, 5)]),
+    ("[[0, 3.5], [10, 12], [2", "pairs", [(0, 3.5), (10, 12)]),
+    ("[0, 3, 5, 8]", "pairs", [(0, 3), (5, 8)]),
+    ("[[1, 2]]\n[[5, 6]]", "pairs", [(1, 2), (5, 6)]),
+    ("[(0, 3.5), (10, 12)]", "pairs", [(0, 3.5), (10, 12)]),
+    ("(4.0, 9.0)", "pairs", [(4, 9)]),
+    ("[4.0s, 9.0s]", "pairs", [(4, 9)]),
+    ("<answer>[[2, 4]]</answer>", "pairs", [(2, 4)]),
+    ("[[2e0, 4]]", "pairs", [(2, 4)]),
+    # JSON objects
+    ('{"start": 1, "end": 2}', "json", [(1, 2)]),
+    ('{"start_time": "1.0", "end_time": "2.0"}', "json", [(1, 2)]),
+    ('[{"start": 1.25, "end": 2}, {"start": 8, "end": 9}]', "json", [(1.25, 2), (8, 9)]),
+    ('{"start": 1, "end": 2}\n{"start": 8, "end": 9}', "json", [(1, 2), (8, 9)]),
+    ('{"timestamp": [4, 6]}', "json", [(4, 6)]),
+    ('{"timestamp": "00:04 - 00:06"}', "json", [(4, 6)]),
+    ('{"timestamps": ["4 - 6", "8s to 9s"]}', "json", [(4, 6), (8, 9)]),
+    ('{"relevant_windows": [[4, 6], [8, 9]]}', "json", [(4, 6), (8, 9)]),
+    ('{"query": "a man runs", "relevant_windows": [[4, 6]]}', "json", [(4, 6)]),
+    ('{"answer": {"spans": [{"from": 4, "to": 6}]}}', "json", [(4, 6)]),
+    ('{"Start": 4, "End": 6, "confidence": 0.9}', "json", [(4, 6)]),
+    ('Sure!\n```json\n{"events": [{"start": "0:04", "end": "0:06"}]}\n```\nDone.', "json", [(4, 6)]),
+    ('```json\n[{"start": 4, "end": 6}, {"start": 8,', "json", [(4, 6)]),
+    ('{"start": 4, "end": 6, "bbox_2d": [10, 20, 30, 40]}', "json", [(4, 6)]),
+    # clocks
+    ("00:05 - 00:09", "mm:ss", [(5, 9)]),
+    ("00:05-00:09", "mm:ss", [(5, 9)]),
+    ("From 0:05 to 0:09.", "mm:ss", [(5, 9)]),
+    ("[00:05, 00:09]", "mm:ss", [(5, 9)]),
+    ("00:05.50 to 00:09.25", "mm:ss", [(5.5, 9.25)]),
+    ("00:00:05 - 00:00:09", "mm:ss", [(5, 9)]),
+    ("00:00:05,000 --> 00:00:09,500", "mm:ss", [(5, 9.5)]),
+    ("00:05 – 00:09 and 00:12 – 00:15", "mm:ss", [(5, 9), (12, 15)]),
+    ("1. 00:01 - 00:02\n2. 00:04 - 00:06", "mm:ss", [(1, 2), (4, 6)]),
+    ("It begins at 00:05 and it is over at 00:09.", "mm:ss", [(5, 9)]),
+    ("1m 5s to 1m 20s", "outside", []),
+    ("0m 5s to 0m 9s", "mm:ss", [(5, 9)]),
+    # ranges
+    ("3.2 - 7.9", "range", [(3.2, 7.9)]),
+    ("3.2-7.9", "range", [(3.2, 7.9)]),
+    ("3.2 – 7.9", "range", [(3.2, 7.9)]),
+    ("3.2 — 7.9 s", "range", [(3.2, 7.9)]),
+    ("3.2s - 7.9s", "range", [(3.2, 7.9)]),
+    ("3 to 7 sec", "range", [(3, 7)]),
+    ("3 seconds to 7 seconds", "range", [(3, 7)]),
+    ("The event happens in 3.2 - 7.9 seconds.", "range", [(3.2, 7.9)]),
+    ("From <3.2 seconds> to <7.9 seconds>", "range", [(3.2, 7.9)]),
+    ("between 3 and 7", "range", [(3, 7)]),
+    ("between 3 s and about 7 s", "range", [(3, 7)]),
+    ("from 3 until 7", "range", [(3, 7)]),
+    ("0 - 3.5 and 10 - 12", "range", [(0, 3.5), (10, 12)]),
+    ("1. 3 - 5\n2. 8 - 9", "range", [(3, 5), (8, 9)]),
+    ("It starts at 3.2 seconds and ends at 7 s.", "range", [(3.2, 7)]),
+    ("start: 5, end: 9", "range", [(5, 9)]),
+    ("{start: 5, end: 9}", "range", [(5, 9)]),
+    ("from 0 to 0.25 minutes", "range", [(0, 15)]),
+    ("`12.0` → `15.5`", "range", [(12, 15.5)]),
+    ("**3.0** - **7.0**", "range", [(3, 7)]),
+    # tags
+    ("<t>3.5</t><t>7</t>", "tags", [(3.5, 7)]),
+    ("<t>3.5</t> to <t>7</t>", "tags", [(3.5, 7)]),
+    ("<t>1</t> <t>2</t>, then <t>4</t> <t>6</t>", "tags", [(1, 2), (4, 6)]),
+    # any two numbers
+    ("5 9", "numbers", [(5, 9)]),
+    ("At 5, and over at 9.", "numbers", [(5, 9)]),
+    ("second 5, second 9, of 30", "numbers", [(5, 9)]),
+    ("at 5 with 50% of 9 frames, over at 12", "numbers", [(5, 12)]),
+    # thoughts and answers
+    ("<think>maybe 1 - 2</think>3 - 4", "range", [(3, 4)]),
+    ("maybe 1 - 2</think>\n\n3 - 4", "range", [(3, 4)]),
+    ("<think>1 - 2</think><answer>5 to 6</answer>", "range", [(5, 6)]),
+    ("<answer>1 to 2</answer> No. <answer>5 to 6", "range", [(5, 6)]),
+    ("<think>it is at 3 - 4, I think, or", "failed", []),
+    # swapped, clamped, dropped, merged
+    ("[[7, 3]]", "pairs", [(3, 7)]),
+    ("00:09 - 00:05", "mm:ss", [(5, 9)]),
+    ("[[25, 99]]", "pairs", [(25, 30)]),
+    ("[[-4, 2]]", "pairs", [(0, 2)]),
+    ("[[1, 1], [2, 3]]", "pairs", [(2, 3)]),
+    ("[[1, 2], [2, 3]]", "pairs", [(1, 3)]),
+    ("[[5, 9], [1, 6]]", "pairs", [(1, 9)]),
+    ("[[8, 9], [1, 2]]", "pairs", [(1, 2), (8, 9)]),
+    ("[[1, 9], [2, 3]]", "pairs", [(1, 9)]),
+    # nothing there, said so
+    ("[]", "empty", []),
+    ("[[]]", "empty", []),
+    ("```json\n[]\n```", "empty", []),
+    ('{"relevant_windows": []}', "empty", []),
+    ("There is no such event: []", "empty", []),
+    # read, but not in the video
+    ("[[40, 50]]", "outside", []),
+    ("[[5, 5]]", "outside", []),
+    ("from 1 to 2 minutes", "outside", []),
+    # failures
+    ("", "failed", []),
+    ("The event does not happen in this video.", "failed", []),
+    ("At 5 seconds.", "failed", []),
+    ("50% - 60%", "failed", []),
+    ("v1.2.3", "failed", []),
+    ("the 2nd man and 3D glasses", "failed", []),
+    ('{"start": 5}', "failed", []),
+    ('{"bbox_2d": [1, 2, 3, 4], "label": "man"}', "failed", []),
+    ("[[NaN, 3]]", "failed", []),
+    ("[" * 3000, "failed", []),
+    ("[[" + "9" * 5000 + ", 3", "failed", []),
+]
+
+
+def test_the_table_is_long():
+    assert len(MOMENTS) == len({answer for answer, _, _ in MOMENTS}) >= 80
+
+
+@pytest.mark.parametrize(("answer", "how", "moments"), MOMENTS, ids=[a[:40] for a, _, _ in MOMENTS])
+def test_moments_of_an_answer(answer, how, moments):
+    reading = read_moments(answer, DURATION)
+    assert (reading.how, [(s.start, s.end) for s in reading.spans]) == (how, moments)
+    assert reading.failed == (how in FAILURES)
+    assert not (reading.failed and moments)
+
+
+CAPTIONS = [
+    (
+        '[{"start": 0, "end": 3.5, "description": "A man runs."}, {"start": 3.5, "end": 6, "caption": "He falls."}]',
+        "json",
+        [(0, 3.5, "A man runs."), (3.5, 6, "He falls.")],
+    ),
+    ('{"events": [{"timestamp": [1, 2], "event": "A"}]}', "json", [(1, 2, "A")]),
+    ('[{"start": "00:01.50", "end": "00:02.00", "description": "A"}]', "json", [(1.5, 2, "A")]),
+    ('[{"time": "0.0 - 2.0", "description": "A"}]', "json", [(0, 2, "A")]),
+    ('[[0, 2, "A"], [2, 4, "B"]]', "json", [(0, 2, "A"), (2, 4, "B")]),
+    ('{"0 - 2": "A", "2 - 4": "B"}', "json", [(0, 2, "A"), (2, 4, "B")]),
+    ('[{"start": 0, "end": 2, "description": "A"}, {"start": 2, "en', "json", [(0, 2, "A")]),
+    ("0.0 - 3.5: A man runs.\n4 - 6: He falls.", "range", [(0, 3.5, "A man runs."), (4, 6, "He falls.")]),
+    ("- [4, 6] He falls.", "range", [(4, 6, "He falls.")]),
+    ("1. From 7s to 9s, he gets up.", "range", [(7, 9, "he gets up.")]),
+    ("**0.0–2.5 seconds**: A man.", "range", [(0, 2.5, "A man.")]),
+    (
+        "[00:01 - 00:05] A man runs.\n\n[00:05 - 00:09] He falls.",
+        "mm:ss",
+        [(1, 5, "A man runs."), (5, 9, "He falls.")],
+    ),
+    ("The man runs (0.0 - 2.0).", "range", [(0, 2, "The man runs")]),
+    ("4 - 6: second\n1 - 2: first", "range", [(1, 2, "first"), (4, 6, "second")]),
+    ("[]", "empty", []),
+    ("40 - 50: after the end", "outside", []),
+    ("A man runs, then he falls.", "failed", []),
+    ("0.0 - 3.5", "failed", []),
+    ("", "failed", []),
+]
+
+
+@pytest.mark.parametrize(("answer", "how", "captions"), CAPTIONS, ids=[a[:40] for a, _, _ in CAPTIONS])
+def test_captions_of_an_answer(answer, how, captions):
+    reading = read_captions(answer, DURATION)
+    assert (reading.how, [(s.start, s.end, s.text) for s in reading.spans]) == (how, captions)
+
+
+@pytest.mark.parametrize(
+    ("answer", "choice"),
+    [
+        ("B", 1),
+        ("b", 1),
+        ("(B)", 1),
+        ("B. he jumps", 1),
+        ("B: he jumps", 1),
+        ("**C**", 2),
+        ("The answer is B.", 1),
+        ("Answer: C", 2),
+        ("<think>A or B</think>C", 2),
+        ("He jumps.", 1),
+        ("I think that he jumps over it", 1),
+        ("a man", None),
+        ("E", None),
+        ("he runs or he jumps", None),
+        ("", None),
+    ],
+)
+def test_the_choice_of_an_answer(answer, choice):
+    assert read_choice(answer, ["he runs", "he jumps", "he sleeps"]) == choice
+
+
+times = st.floats(-100, 200, allow_nan=False)
+pieces = st.one_of(
+    st.text(max_size=12),
+    times.map(str),
+    st.sampled_from(
+        [" - ", " to ", "[", "]", "{", "}", ",", ":", '"start"', '"end"', "<t>", "</t>", "<think>"]
+    ),
+    st.sampled_from(
+        ["```json", "```", "00:05", "1:02:03.5", "minutes", "</answer>", "<answer>", "between", " s"]
+    ),
+)
+answers = st.one_of(st.text(), st.lists(pieces, max_size=20).map("".join))
+
+
+@given(answers, st.floats(0.01, 1e5))
+def test_no_text_raises_or_leaves_the_video(answer, duration):
+    for read in (read_moments, read_captions):
+        reading = read(answer, duration)
+        assert all(0 <= s.start < s.end <= duration for s in reading.spans)
+        assert [s.start for s in reading.spans] == sorted(s.start for s in reading.spans)
+        assert not (reading.spans and reading.how in {"failed", "outside", "empty"})
+    read_choice(answer, ["a man", "b"])
+
+
+@given(answers)
+def test_what_was_read_is_read_again_the_same(answer):
+    spans = read_moments(answer, DURATION).spans
+    again = read_moments(json.dumps([[s.start, s.end] for s in spans]), DURATION)
+    assert again.spans == spans
+    assert again.how == ("pairs" if spans else "empty")
+
+
+@given(st.lists(st.tuples(times, times)))
+def test_tidying_and_merging_twice_changes_nothing(pairs):
+    once = merge(tidy([Span(a, b) for a, b in pairs], DURATION))
+    assert merge(tidy(once, DURATION)) == once
+    assert all(a.end < b.start for a, b in pairwise(once))
+    inside = sum(1 for a, b in pairs if max(a, b) > 0 and min(a, b) < DURATION and a != b)
+    assert bool(once) == bool(inside)
+
+
+@given(st.lists(st.tuples(times, times), min_size=1))
+def test_all_forms_of_the_same_moments_are_read_alike(pairs):
+    pairs = [(round(abs(a), 2), round(abs(b), 2)) for a, b in pairs]
+    forms = [
+        json.dumps([list(pair) for pair in pairs]),
+        json.dumps([{"start": a, "end": b} for a, b in pairs]),
+        json.dumps({"relevant_windows": [[str(a), str(b)] for a, b in pairs]}),
+        "\n".join(f"{a} - {b}" for a, b in pairs),
+        "; ".join(f"from {a:.2f}s to {b:.2f}s" for a, b in pairs),
+        " ".join(f"<t>{a}</t><t>{b}</t>" for a, b in pairs),
+        ", ".join(f"{_clock(a)} - {_clock(b)}" for a, b in pairs),
+    ]
+    expected = [(s.start, s.end) for s in read_moments(forms[0], DURATION).spans]
+    for form in forms[1:]:
+        got = [(s.start, s.end) for s in read_moments(form, DURATION).spans]
+        assert got == [pytest.approx(pair, abs=0.006) for pair in expected]
+
+
+def _clock(seconds):
+    hundredths = round(seconds * 100)
+    return f"{hundredths // 6000:02d}:{hundredths // 100 % 60:02d}.{hundredths % 100:02d}"
