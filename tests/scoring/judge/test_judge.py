@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from chat_server import Server, completion
 
 from videoexpert.errors import DataError, InputError
-from videoexpert.scoring.judge import endpoint as judge_endpoint
 from videoexpert.scoring.judge.endpoint import Endpoint
 from videoexpert.scoring.judge.judge import (
     DIMENSIONS,
@@ -19,49 +17,6 @@ from videoexpert.scoring.judge.judge import (
     parse_score,
     read_judge_items,
 )
-
-
-def completion(content):
-    usage = {"prompt_tokens": 100, "completion_tokens": 7}
-    return 200, {"choices": [{"message": {"content": content}}], "usage": usage}
-
-
-class Server:
-    """Answers by ``answer(number of the request for this item, body)``: (status, JSON or text)."""
-
-    def __init__(self):
-        self.answer = lambda number, body: completion('{"score": 4}')
-        self.requests, self.headers, self.reply_headers = [], [], {}
-        self._lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with outer._lock:
-                    question = body["messages"][1]["content"]
-                    number = sum(r["messages"][1]["content"] == question for r in outer.requests)
-                    outer.requests.append(body)
-                    outer.headers.append((self.path, self.headers))
-                status, content = outer.answer(number, body)
-                data = (content if isinstance(content, str) else json.dumps(content)).encode()
-                self.send_response(status)
-                for name, value in outer.reply_headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @pytest.fixture
@@ -130,7 +85,7 @@ def test_a_busy_server_is_asked_again(server, tmp_path, status):
 
 def test_the_wait_the_server_asks_for_is_kept_and_waits_grow(server, tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr(judge_endpoint.time, "sleep", waits.append)
+    monkeypatch.setattr("videoexpert.http_client.time.sleep", waits.append)
     server.answer = lambda number, _: (429, "busy") if number < 3 else completion('{"score": 3}')
     judge({"context": items(1)}, endpoint(server, attempts=4, backoff_s=1.0), tmp_path / "a.jsonl")
     assert waits == [1.0, 2.0, 4.0]
