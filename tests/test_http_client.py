@@ -6,8 +6,8 @@ import json
 import time
 
 import pytest
-from chat_server import Server, completion
 
+from chat_server import Server, completion
 from videoexpert import http_client
 from videoexpert.errors import InputError
 from videoexpert.http_client import ChatServer, Refused, chat

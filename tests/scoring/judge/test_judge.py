@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from chat_server import Server, completion
 
+from chat_server import Server, completion
 from videoexpert.errors import DataError, InputError
 from videoexpert.scoring.judge.endpoint import Endpoint
 from videoexpert.scoring.judge.judge import (
