@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from transformers import AutoTokenizer
 
-from ..assets import SHIPPED_CLIP
+from ..assets import SHIPPED_CLIP, SHIPPED_MODEL
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..evaluation.runner import StoredModel, evaluate
@@ -63,7 +63,7 @@ class WorldBench:
 
     def __init__(self, recipe: AblationRecipe, out: Path, log: Callable[[str], None] = print) -> None:
         self.recipe, self.out, self.log = recipe, out, log
-        self.tokenizer = AutoTokenizer.from_pretrained(SHIPPED_CLIP)
+        self.tokenizer = AutoTokenizer.from_pretrained(SHIPPED_MODEL)
         self.vision = checkpoint.load_vision(SHIPPED_CLIP)
         self.config: dict[str, Any] = self.model_config({}).to_dict()
         self.about: dict[str, Any] = {
