@@ -115,7 +115,12 @@ def test_both_folders_of_the_package_are_of_one_run():
 def test_the_text_tower_of_the_package_reads_a_text_to_its_end():
     """Both ways in which transformers' CLIP looks for the end find it, and every word before it counts."""
     tokenizer, clip = AutoTokenizer.from_pretrained(SHIPPED_CLIP), CLIPModel.from_pretrained(SHIPPED_CLIP)
-    texts = ["a red circle moves left", "a blue circle moves left", "a red square moves left", "a red circle"]
+    texts = [
+        "a red circle moves left",
+        "a blue circle moves left",
+        "a red square moves left",
+        "a red circle top left",
+    ]
     batch = tokenizer(texts, return_tensors="pt", padding=True)
     ends = (batch.input_ids == clip.config.text_config.eos_token_id).int()
     assert torch.equal(ends.sum(1), torch.ones(len(texts)))
