@@ -15,6 +15,7 @@ STAGES = ("video", "vision", "language", "grounding")
 # Rooms from the ground up. A room imports itself and rooms of lower rows; BESIDE lists the few steps within a row.
 LAYERS = (
     ("errors", "assets"),
+    ("limits",),
     ("types", "windows", "files", "hub", "runtime", "http_client"),
     ("config",),
     ("video", "vision", "language", "grounding", "export"),

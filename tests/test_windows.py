@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +72,34 @@ def test_both_ious_agree_and_are_symmetric(p: np.ndarray, g: np.ndarray) -> None
     if p[1] - p[0] > 1e-3 and g[1] - g[0] > 1e-3:
         assert hull == pytest.approx(union, abs=1e-9)
     assert hull == intervals.clean(intervals.hull_iou(g, p), g, p)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "shared", "iou"),
+    [
+        ((0, 10), (0, 10), 10, 1),
+        ((0, 10), (5, 15), 5, 1 / 3),
+        ((0, 10), (20, 30), 0, 0),
+        ((5, 5), (5, 5), 0, 1),
+        ((5, 5), (6, 6), 0, 0),
+        ((5, 5), (0, 10), 0, 0),
+    ],
+)
+def test_plain_numbers_by_hand(a: tuple, b: tuple, shared: float, iou: float) -> None:
+    assert intervals.shared_s(a, b) == shared
+    assert intervals.iou(a, b) == pytest.approx(iou)
+
+
+@given(WINDOWS, WINDOWS)
+def test_arrays_and_plain_numbers_and_tensors_agree(a: np.ndarray, b: np.ndarray) -> None:
+    assert float(intervals.ious(a, b)) == intervals.iou(a.tolist(), b.tolist())
+    assert float(intervals.hull(a, b)) == max(a[1], b[1]) - min(a[0], b[0])
+    tensors = torch.from_numpy(a), torch.from_numpy(b)
+    for measure in (intervals.intersection, intervals.hull):
+        assert float(measure(*tensors)) == float(measure(a, b))
+
+
+def test_plain_numbers_need_no_numpy() -> None:
+    code = "import sys; from videoexpert import windows; windows.iou((0, 1), (0, 2)); print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -37,6 +37,7 @@ _HOMES = {
     "VideoError": "errors",
     "CheckpointError": "errors",
     "DataError": "errors",
+    "WriteError": "errors",
     "DependencyError": "errors",
 }
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604  # the keys are strings

@@ -6,6 +6,7 @@ VideoExpertError                 anything this package raises on purpose
 ├── VideoError                   a file that does not give frames; exit code 1
 ├── CheckpointError              a model folder that cannot be loaded, converted or saved; exit code 1
 ├── DataError                    an annotation or prediction file that cannot be read; exit code 1
+├── WriteError                   a file or folder that cannot be written; exit code 1
 ├── TrainingError                a stage that ended short of what the next one needs; exit code 1
 └── DependencyError              an optional package or program is missing; exit code 1
 """
@@ -41,6 +42,10 @@ class CheckpointError(VideoExpertError):
 
 class DataError(VideoExpertError):
     """An annotation, prediction or recipe file is missing or malformed."""
+
+
+class WriteError(VideoExpertError):
+    """A file or folder cannot be written: no space, no permission, a broken disk."""
 
 
 class TrainingError(VideoExpertError):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from . import files
 from .annotations.readers import BENCHMARKS
 from .config import PRESETS, VideoExpertConfig
 from .errors import DataError, InputError
@@ -146,9 +147,7 @@ def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) 
 
 def save_recipe(recipe: BaseModel, file: Path) -> None:
     """The resolved recipe, every default written out; ``load_recipe`` reads it back."""
-    part = file.with_name(f".{file.name}.part")
-    part.write_text(yaml.safe_dump(recipe.model_dump(), sort_keys=False), encoding="utf-8")
-    part.replace(file)
+    files.write_text(file, yaml.safe_dump(recipe.model_dump(), sort_keys=False))
 
 
 def claim(recipe: BaseModel, out: Path) -> None:

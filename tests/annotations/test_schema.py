@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from videoexpert.annotations.readers import read
 from videoexpert.annotations.samples import Sample
 from videoexpert.annotations.schema import read_samples, record_faults, to_record, to_sample, write_samples
-from videoexpert.errors import DataError
+from videoexpert.errors import DataError, WriteError
 
 # One record of every form, as write_samples writes them.
 CANONICAL = """\
@@ -132,7 +132,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         write_samples([Sample("1", "v", "grounding", query="x")], out)
     assert out.read_text() == "old\n"
     assert [file.name for file in tmp_path.iterdir()] == ["own.jsonl"]

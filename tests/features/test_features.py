@@ -204,7 +204,8 @@ from videoexpert.testing import tiny_model
 
 def kill(): os.kill(os.getpid(), signal.SIGKILL)
 
-def in_the_shard(save, publish, write):
+def in_the_shard():
+    save = features.save_file
     def half(tensors, part, metadata):
         save(tensors, part, metadata)
         if "00000-00001" in part.name:
@@ -212,26 +213,26 @@ def in_the_shard(save, publish, write):
             kill()
     features.save_file = half
 
-def before_the_index(save, publish, write):
-    def then(part, target):
-        publish(part, target)
-        if target.name == "00000-00001.safetensors": kill()
-    features._publish = then
+def before_the_index():
+    write = features.files.write_json
+    def never(file, value):
+        if file.name == "00000-00001.json": kill()
+        write(file, value)
+    features.files.write_json = never
 
-def in_the_index(save, publish, write):
-    def half(file, value, part):
-        if file.name == "00000-00001.json":
-            part.write_text('{"videos": [{"ke')
-            kill()
-        write(file, value, part)
-    features._write_json = half
+def in_the_index():
+    replace = os.replace
+    def never(part, file):
+        if file.name == "00000-00001.json": kill()
+        replace(part, file)
+    os.replace = never
 
 videos, out, threads = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 for point in (in_the_shard, before_the_index, in_the_index):
     child = os.fork()
     if child == 0:
         torch.set_num_threads(threads)
-        point(features.save_file, features._publish, features._write_json)
+        point()
         encode.encode_to_store(encode.clips_of(videos), tiny_model(), out / point.__name__,
                                batch_size=12, workers=2, shard_videos=2)
         os._exit(0)
@@ -293,12 +294,15 @@ def test_processes_share_the_work_and_their_shards_meet_on_opening(videos, encod
             torch.testing.assert_close(store[name].spatial, one[name].spatial, atol=2e-3, rtol=2e-3)
     assert {n[:5] for n in contents(out) if n != STORE} == {"00000", "00001"}
     # Started again as one process: nothing to do, and what ranks that are no more left goes.
-    for stray in (".00001-00007.part", "00001-00007.safetensors", ".00000-store.part"):
+    elsewhere = (
+        ".{}-00007.safetensors.elsewhere.1-0.part"  # of a machine whose processes are not to be seen here
+    )
+    for stray in (elsewhere.format("00001"), elsewhere.format("00000"), "00001-00007.safetensors"):
         (out / stray).write_bytes(b"half")
     store = FeatureStore.open(out)
     ShardWriter(store, rank=0, world_size=2)
-    assert (out / ".00001-00007.part").exists()  # rank 1 may be at it
-    assert not (out / ".00000-store.part").exists()
+    assert (out / elsewhere.format("00001")).exists()  # rank 1 may be at it
+    assert not (out / elsewhere.format("00000")).exists()
     assert run(videos, encoder, out).encoded == 0
     assert not [n for n in contents(out) if n.startswith(".") or "00007" in n]
     assert sorted(FeatureStore.open(out)) == list(NAMES)

@@ -10,17 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videoexpert import windows
 from videoexpert.errors import InputError, VideoExpertError
-from videoexpert.grounding.decoding import decode_moments, interval_iou, nms, saliency
+from videoexpert.grounding.decoding import decode_moments, nms, saliency
 from videoexpert.grounding.targets import frame_centres, make_targets
 
 NO_OFFSETS = torch.zeros(10, 2)
-
-
-def test_iou_by_hand() -> None:
-    starts, ends = [0, 0, 0, 5, 5], [10, 10, 10, 5, 5]
-    others = [0, 5, 20, 5, 6], [10, 15, 30, 5, 6]
-    assert interval_iou(starts, ends, *others).tolist() == pytest.approx([1, 1 / 3, 0, 1, 0])
 
 
 def test_nms_by_hand() -> None:
@@ -131,7 +126,7 @@ def test_sorted_bounded_and_never_empty(
         assert 3.0 <= moment.start <= moment.end <= 3.0 + duration + 1e-9
     for i, one in enumerate(moments):
         for other in moments[i + 1 :]:
-            assert interval_iou(one.start, one.end, other.start, other.end) <= iou + 1e-9
+            assert windows.iou((one.start, one.end), (other.start, other.end)) <= iou + 1e-9
             if source == "run":
                 assert min(one.end, other.end) - max(one.start, other.start) <= 1e-6 * duration
 

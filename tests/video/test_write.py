@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from videoexpert.errors import InputError, VideoError
+from videoexpert.errors import InputError, WriteError
 from videoexpert.video import probe, read_frames, write_video
 
 TICK = 1 / 90_000
@@ -120,8 +120,9 @@ def test_pictures_must_fit(media: SimpleNamespace, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there(media: SimpleNamespace, tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match="cannot be written"):
+def test_a_file_where_a_folder_is_expected(media: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "no").touch()
+    with pytest.raises(WriteError, match=r"a\.mp4 cannot be written: a file is in the way"):
         write_video(tmp_path / "no" / "a.mp4", [media.numbered_picture(0)], [0.0], duration_s=1.0)
 
 

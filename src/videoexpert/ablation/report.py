@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import files
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -131,10 +131,8 @@ def write_report(result: dict[str, Any], out: Path) -> dict[str, Any]:
     There is no picture where no metric is known of all rows.
     """
     summary = summarise(result)
-    for suffix, text in ((".json", json.dumps(summary, indent=1) + "\n"), (".md", to_markdown(summary))):
-        part = out / f".{summary['table']}{suffix}.part"
-        part.write_text(text, encoding="utf-8")
-        part.replace(out / f"{summary['table']}{suffix}")
+    files.write_json(out / f"{summary['table']}.json", summary)
+    files.write_text(out / f"{summary['table']}.md", to_markdown(summary))
     draw(summary, out / f"{summary['table']}.png")
     return summary
 
@@ -170,7 +168,8 @@ def draw(summary: dict[str, Any], out: Path) -> Path | None:
             if label not in labels:
                 handles, labels = [*handles, handle], [*labels, label]
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    figure.savefig(out, dpi=120, format="png")
+    with files.whole_file(out) as part:
+        figure.savefig(part, dpi=120, format="png")
     return out
 
 

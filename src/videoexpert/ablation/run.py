@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from .. import __version__
+from .. import __version__, files
 from ..errors import InputError
 from ..evaluation.runner import Outcome
 from ..recipes import claim
@@ -241,9 +241,7 @@ def run(bench: Bench, variant: Variant, seed: int, folder: Path) -> Scores:
         return dict(json.loads(file.read_text()))
     folder.mkdir(parents=True, exist_ok=True)
     scores = bench.score(bench.train(variant.fields, seed, folder), folder)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(scores, indent=1) + "\n")
-    part.replace(file)
+    files.write_json(file, scores)
     return scores
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..errors import DataError
 from ..files import lines, parse_json
 from .samples import Sample, Turn, clip_count
@@ -66,18 +66,7 @@ def write_samples(samples: Iterable[Sample], path: Path) -> int:
         json.dumps(to_record(sample, line), ensure_ascii=False) + "\n"
         for line, sample in enumerate(samples, 1)
     ]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error}); choose another place.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_text(path, "".join(text))
     return len(text)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..config import VideoExpertConfig
 from ..errors import InputError
 from ..grounding.calibration import Calibration
-from ..grounding.decoding import decode_moments, interval_iou, saliency
+from ..grounding.decoding import decode_moments, saliency
 from ..grounding.head import HeadOutput
 from ..language import prompt
 from ..language.prompter import Prompter
@@ -30,6 +30,7 @@ from ..language.time_text import read_captions, read_times, without_times, write
 from ..model import Prefix, VideoExpertModel
 from ..types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from ..video.decode import read_frames
+from ..windows import iou
 
 GREY = 112  # of every pixel of a blank video
 TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
@@ -297,7 +298,7 @@ def _evidence(seen: Moments, guessed: Moments) -> Evidence:
     a, b = (found[0] if found else None for found in (seen, guessed))
     overlap, shift = 0.0, None
     if a is not None and b is not None:
-        overlap = float(interval_iou(a.start, a.end, b.start, b.end))
+        overlap = iou((a.start, a.end), (b.start, b.end))
         shift = (abs(a.start - b.start) + abs(a.end - b.end)) / 2
     return Evidence(seen.query, a, b, seen.presence, guessed.presence, overlap, shift)
 

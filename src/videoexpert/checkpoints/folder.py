@@ -11,13 +11,10 @@ path, or a hub id.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
-import shutil
 import sys
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +26,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from .. import files
 from ..config import VideoExpertConfig
 from ..errors import CheckpointError
 from ..language.vocabulary import add_loc_token
@@ -123,7 +121,7 @@ def save(
         keep = set(model.trained_names()) if adapter_only else None
         tensors = {k: v for k, v in model.state_dict().items() if keep is None or k in keep}
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    with written_whole(out) as part:
+    with files.whole_folder(out) as part:
         stored = config.to_dict() | {"weights": "adapter" if adapter_only else "full"}
         for part_of in ("vision_config", "language_config"):  # where a base lay is nobody else's business
             stored[part_of] = {k: v for k, v in stored[part_of].items() if k != "_name_or_path"}
@@ -134,27 +132,6 @@ def save(
         tokenizer.save_pretrained(part)
         (part / PREPROCESSOR).write_text(json.dumps(model.vision.preprocessor.to_dict(), indent=2) + "\n")
     return out
-
-
-@contextmanager
-def written_whole(out: Path) -> Iterator[Path]:
-    """A folder to fill; it takes the place of ``out`` when the block ends well, and is gone otherwise.
-
-    With the access rights that a new folder gets here: temporary folders, and safetensors' files, are for
-    their owner alone.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
-    part.mkdir()
-    try:
-        yield part
-        rights = part.stat().st_mode & 0o666
-        for file in part.rglob("*"):
-            if file.is_file():
-                file.chmod(rights)
-        _swap(part, out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def load(
@@ -201,11 +178,7 @@ def load(
 
 def digest(folder: str | Path) -> str:
     """First 16 hexadecimal digits of the SHA-256 of a model folder's weights file."""
-    found = hashlib.sha256()
-    with (_local(folder) / WEIGHTS).open("rb") as stream:
-        while block := stream.read(1 << 20):
-            found.update(block)
-    return found.hexdigest()[:16]
+    return files.digest(_local(folder) / WEIGHTS)[:16]
 
 
 def read_config(folder: Path) -> VideoExpertConfig:
@@ -335,14 +308,4 @@ def _portable(name: str, out: Path) -> str:
     return place.relative_to(beside).as_posix() if place.is_relative_to(beside) else str(place)
 
 
-def _swap(part: Path, out: Path) -> None:
-    """Put ``part`` in place of ``out``; the old folder goes only when the new one stands."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    part.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-__all__ = ["assemble", "load", "load_language", "load_vision", "read_config", "save", "written_whole"]
+__all__ = ["assemble", "load", "load_language", "load_vision", "read_config", "save"]

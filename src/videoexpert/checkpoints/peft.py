@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .. import files
 from ..errors import CheckpointError, InputError
 from ..language.experts import ExpertLinear, expert_layers
 from ..model import VideoExpertModel
-from .folder import written_whole
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 EXPERTS = ("temporal", "spatial")
@@ -62,7 +62,7 @@ def export_peft(model: VideoExpertModel, folder: str | Path, expert: str = "spat
         "bias": "none",
         "inference_mode": True,
     }
-    with written_whole(out) as part:
+    with files.whole_folder(out) as part:
         (part / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         save_file(tensors, part / WEIGHTS, metadata={"format": "pt"})
     return out

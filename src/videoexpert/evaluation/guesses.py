@@ -12,6 +12,7 @@ import numpy as np
 
 from ..annotations.samples import Sample, clip_count
 from ..errors import InputError
+from ..windows import ious
 from .runner import ModelSystem, Row
 
 GRID = 40  # the constant window is found on a grid of fortieths of the duration
@@ -105,10 +106,8 @@ def best_constant(spans: np.ndarray) -> tuple[float, float]:
     edges = np.arange(GRID + 1) / GRID
     starts, ends = np.meshgrid(edges, edges, indexing="ij")
     starts, ends = starts[starts < ends], ends[starts < ends]
-    low = np.minimum(ends[:, None], spans[None, :, 1]) - np.maximum(starts[:, None], spans[None, :, 0])
-    both = np.maximum(low, 0.0)
-    union = (ends - starts)[:, None] + (spans[:, 1] - spans[:, 0])[None] - both
-    best = int((both / np.maximum(union, 1e-9)).mean(axis=1).argmax())
+    made = np.stack([starts, ends], axis=-1)
+    best = int(ious(made[:, None], spans[None]).mean(axis=1).argmax())
     return float(starts[best]), float(ends[best])
 
 

@@ -16,7 +16,6 @@ from ..annotations.readers import read
 from ..annotations.samples import CLIP_S, Sample, clip_count
 from ..annotations.videos import VideoFolder
 from ..errors import DataError, InputError
-from ..grounding.decoding import interval_iou
 from ..plot.comparison import Item, Voice
 from ..scoring.captions.files import CaptionedSegment, match_ids, read_caption_predictions
 from ..scoring.captions.scoring import tasks_in
@@ -27,6 +26,7 @@ from ..scoring.outcome import Rules
 from ..scoring.predictions import Prediction, read_predictions
 from ..scoring.score import annotation_file
 from ..types import Moment
+from ..windows import iou
 from .runner import ANSWERED
 
 Window = tuple[float, float]
@@ -287,7 +287,7 @@ def _overlap(moments: Sequence[Moment], sample: Sample) -> float | None:
     if not moments or not truth:
         return None
     best = moments[0]
-    return max(float(interval_iou(best.start, best.end, m.start, m.end)) for m in truth)
+    return max(iou((best.start, best.end), (m.start, m.end)) for m in truth)
 
 
 def _scaled(scores: Sequence[float], sample: Sample) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+from .. import files
 from ..annotations.readers import read
 from ..annotations.samples import CLIP_S, Dataset, Sample, sentences_as_queries
 from ..annotations.videos import VideoFolder
@@ -99,7 +100,7 @@ def evaluate(
     result["run"] = {**result["run"], **run, "failed_videos": failed}
     if benchmark == "qvhighlights":
         write_submission(predictions, folder / SUBMISSION)
-    _write_json(folder / RESULT, result)
+    files.write_json(folder / RESULT, result)
     return Outcome(result, failed)
 
 
@@ -128,7 +129,7 @@ def _begin(file: Path, run: dict[str, Any]) -> None:
             f"{file.parent} holds a run with another model, data or version; "
             "choose another --out, or delete it."
         )
-    file.write_text(text)
+    files.write_text(file, text)
 
 
 def _finished(predictions: Path) -> set[str]:
@@ -138,7 +139,7 @@ def _finished(predictions: Path) -> set[str]:
     lines = predictions.read_text(encoding="utf-8").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     if len(whole) < len(lines):
-        predictions.write_text("".join(whole), encoding="utf-8")
+        files.write_text(predictions, "".join(whole))
     return {json.loads(line)["id"] for line in whole}
 
 
@@ -178,9 +179,7 @@ def _in_order(predictions: Path, samples: list[Sample]) -> None:
     place = {sample.id: i for i, sample in enumerate(samples)}
     rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
     rows.sort(key=lambda row: place.get(row["id"], len(place)))
-    part = predictions.with_suffix(".part")
-    part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    part.replace(predictions)
+    files.write_text(predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_submission(predictions: Path, out: Path) -> None:
@@ -198,11 +197,9 @@ def write_submission(predictions: Path, out: Path) -> None:
             }
         )
     text = "\n".join(json.dumps(row) for row in rows)
-    part = out.with_suffix(".part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+    with files.whole_file(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("hl_val_submission.jsonl", "hl_test_submission.jsonl"):
             archive.writestr(zipfile.ZipInfo(name), text)  # no time stamp: same answers, same bytes
-    part.replace(out)
 
 
 class ModelSystem:
@@ -297,9 +294,3 @@ def clip_scores(curve: tuple[float, ...], duration_s: float) -> list[float]:
 def _moment(moment: Any, offset: float) -> dict[str, float]:
     """Times as annotated: from the start of the input, which may be a part of the file."""
     return {"start": moment.start - offset, "end": moment.end - offset, "score": moment.score}
-
-
-def _write_json(path: Path, content: Any) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)

@@ -189,7 +189,7 @@ def encode_to_store(
     """
     encoder = TokenEncoder.of(model)
     check_keys(clips)
-    store = FeatureStore.create(folder, encoder.id, rank)
+    store = FeatureStore.create(folder, encoder.id)
     share = clips[rank::world_size]  # of all clips, not of those still to do: others may be adding some now
     there = [clip for clip in share if clip.key in store.entries]
     pending = [clip for clip in share if clip.key not in store.entries]

@@ -24,6 +24,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .. import files
 from ..config import VideoExpertConfig
 from ..errors import DataError, InputError
 from ..types import VisualTokens
@@ -44,7 +45,7 @@ TOWER_FIELDS = (
     *("patch_size", "num_channels", "projection_dim", "hidden_act", "layer_norm_eps"),
 )
 _FILE = re.compile(r"(\d{5})-(\d{5})\.(safetensors|json)")
-_PART = re.compile(r"\.(\d{5})-.*\.part")
+_PART = re.compile(r"\.(\d{5})-\d{5}\.(safetensors|json)\..+\.part")
 
 
 class MissingVideoError(DataError, KeyError):
@@ -127,7 +128,7 @@ class FeatureStore(Mapping[str, VisualTokens]):
         self._handles: dict[str, Any] = {}
 
     @classmethod
-    def create(cls, folder: str | os.PathLike[str], encoder: EncoderId, rank: int = 0) -> FeatureStore:
+    def create(cls, folder: str | os.PathLike[str], encoder: EncoderId) -> FeatureStore:
         """A new store, or the one that is there if the same encoder made it. Every rank may call it at once.
 
         Raises InputError for a folder that holds something else, or a store made by another encoder.
@@ -143,7 +144,7 @@ class FeatureStore(Mapping[str, VisualTokens]):
             )
         if not (path / STORE).exists():
             stored = {"format": FORMAT, "encoder_hash": encoder.digest, "encoder": dict(encoder.fields)}
-            _write_json(path / STORE, stored, path / f".{rank:05d}-store.part")
+            files.write_json(path / STORE, stored)
         return cls.open(path, encoder)
 
     @classmethod
@@ -288,11 +289,10 @@ class ShardWriter:
         videos, temporal, spatial = zip(*self._waiting, strict=True)
         shard = f"{self.rank:05d}-{self._number:05d}"
         index = {"shard": shard, "encoder_hash": self.store.encoder.digest, "videos": list(videos)}
-        part = self.store.folder / f".{shard}.part"
         tensors = {"temporal": torch.stack(temporal), "spatial": torch.stack(spatial)}
-        save_file(tensors, part, metadata={"index": _digest(index)})
-        _publish(part, self.store.folder / f"{shard}.safetensors")
-        _write_json(self.store.folder / f"{shard}.json", index, part)
+        with files.whole_file(self.store.folder / f"{shard}.safetensors") as part:
+            save_file(tensors, part, metadata={"index": _digest(index)})
+        files.write_json(self.store.folder / f"{shard}.json", index)
         self.store._take(shard, index)
         self._waiting, self._number = [], self._number + 1
 
@@ -362,7 +362,7 @@ def _spellings(key: str) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name == STORE or bool(_FILE.fullmatch(name) or _PART.fullmatch(name))
+    return name == STORE or bool(_FILE.fullmatch(name)) or files.is_unfinished(name)
 
 
 def _digest(value: Any) -> str:
@@ -383,15 +383,3 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{file} holds no JSON object; run `videoexpert encode` anew.")
     return value
-
-
-def _write_json(file: Path, value: Mapping[str, Any], part: Path) -> None:
-    part.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    _publish(part, file)
-
-
-def _publish(part: Path, target: Path) -> None:
-    """Rename, after the bytes are on the disk: not even a power cut leaves half a file under its name."""
-    with open(part, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, target)

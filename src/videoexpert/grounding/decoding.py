@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from .. import windows
 from ..errors import InputError, VideoExpertError
 from ..types import Moment
 
@@ -64,22 +65,13 @@ def nms(starts: ArrayLike, ends: ArrayLike, scores: ArrayLike, iou: float) -> ND
     starts, ends, scores = (np.asarray(values, dtype=np.float64) for values in (starts, ends, scores))
     order = np.argsort(-scores, kind="stable")
     starts, ends = starts[order], ends[order]
-    overlaps = interval_iou(starts[:, None], ends[:, None], starts, ends) > iou
+    spans = np.stack([starts, ends], axis=-1)
+    overlaps = windows.ious(spans[:, None], spans) > iou
     alive = np.ones(len(order), dtype=bool)
     for i in range(len(order)):
         if alive[i]:
             alive[i + 1 :] &= ~overlaps[i, i + 1 :]
     return order[alive]
-
-
-def interval_iou(
-    starts: ArrayLike, ends: ArrayLike, other_starts: ArrayLike, other_ends: ArrayLike
-) -> Floats:
-    """Intersection over union of intervals with start <= end, broadcast; the same point twice counts as 1."""
-    a, b, c, d = (np.asarray(edge, dtype=np.float64) for edge in (starts, ends, other_starts, other_ends))
-    overlap = np.clip(np.minimum(b, d) - np.maximum(a, c), 0.0, None)
-    union = (b - a) + (d - c) - overlap
-    return np.where(union > 0, overlap / np.where(union > 0, union, 1.0), (a == c).astype(np.float64))
 
 
 def runs(scores: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:

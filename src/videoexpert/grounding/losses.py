@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .. import windows
+
 LOGIT_LIMIT = 100.0
 ALIGNMENT_SCALE = 10.0  # logits per unit of cosine
 ALIGNMENT_MIDDLE = 0.5  # the cosine that counts as neither inside nor outside
@@ -93,11 +95,12 @@ def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     IoU minus the share of the hull that neither covers, so that disjoint intervals still attract each other.
     Two intervals without length have IoU 1 if they are the same point, else -1 (the limit of short ones).
     """
-    overlap = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp(min=0)
-    union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - overlap
-    hull = torch.maximum(a[..., 1], b[..., 1]) - torch.minimum(a[..., 0], b[..., 0])
+    overlap = windows.intersection(a, b).clamp(min=0)
+    union = windows.length(a) + windows.length(b) - overlap
+    hull = windows.hull(a, b)
     # A zero denominator is replaced before the division: afterwards the gradient would already be NaN.
     same_point = hull <= 0
     iou = torch.where(same_point, 1.0, overlap / torch.where(union > 0, union, 1.0))
     empty_share = (hull - union) / torch.where(same_point, 1.0, hull)
-    return iou - empty_share
+    found: Tensor = iou - empty_share
+    return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import files
 from .panels import BLUE, DPI, GREEN, GREY, INK, ORANGE
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def plot_bias(reports: Sequence[Report], names: Sequence[str], out: str | os.Pat
     title = reports[0]["benchmark"] + (": where the best windows lie" if len(shown) > 1 else "")
     figure.text(LEFT / width, 1 - 0.32 / height, title, fontsize=12, weight="bold", color=INK)
     _legend(figure, width, height)
-    figure.savefig(out, dpi=DPI, format="png")
+    with files.whole_file(out) as part:
+        figure.savefig(part, dpi=DPI, format="png")
     return Path(out)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import files
 from ..types import Moment, Moments, worth_showing
 from ..video.decode import read_frames
 
@@ -77,7 +78,8 @@ def compose(
     above = 1 - 0.3 / height
     figure.text(left / WIDTH, above, name, fontsize=11, weight="bold", color=INK, parse_math=False)
     figure.text(1 - RIGHT / WIDTH, above, note, fontsize=8, color=INK, ha="right")
-    figure.savefig(out, dpi=DPI, format="png")
+    with files.whole_file(out) as part:
+        figure.savefig(part, dpi=DPI, format="png")
     return out
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from .. import files
 from ..annotations.samples import Sample, without_choices
 from ..language.prompter import Prompter
 from ..language.sequence import IGNORED
@@ -34,6 +35,7 @@ from ..synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_s
 from ..training.batches import collate, make_example
 from ..types import TokenRole, VisualTokens
 from ..video.sampling import bin_centres
+from ..windows import iou
 from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
 from .towers import COLOUR_INDEX, SHAPE_INDEX
 
@@ -304,8 +306,8 @@ def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any
         "optimisers": [o.state_dict() for o in optimisers],
         "step": step,
     }
-    torch.save(saved, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
+    with files.whole_file(path) as part:
+        torch.save(saved, part)
 
 
 def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
@@ -326,7 +328,7 @@ def quick_scores(
     model: VideoExpertModel, prompter: Prompter, source: VideoSource, videos: int = 60
 ) -> dict[str, float]:
     """Grounding of true queries: R1@0.5, R1@0.7 and mIoU (fractions) by both ways of reading a moment."""
-    from ..grounding.decoding import decode_moments, interval_iou
+    from ..grounding.decoding import decode_moments
     from ..synthetic.samples import true_queries
 
     model.eval()
@@ -342,7 +344,7 @@ def quick_scores(
                 best = decode_moments(
                     head.indicator[i], head.offsets[i], centres, script.duration, moment_from=way, top_k=1
                 )[0]
-                ious_found.append(max(float(interval_iou(best.start, best.end, *w)) for w in windows))
+                ious_found.append(max(iou((best.start, best.end), w) for w in windows))
     scores = {}
     for way, values in found.items():
         ious = np.array(values)

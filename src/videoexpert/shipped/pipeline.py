@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, LlamaConfig
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..grounding.calibration import even_odds_threshold, fit
-from ..grounding.decoding import decode_moments, interval_iou
+from ..grounding.decoding import decode_moments
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..language.vocabulary import add_loc_token
@@ -28,6 +28,7 @@ from ..synthetic.samples import true_queries
 from ..types import VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
+from ..windows import iou
 from .base import STATE_DIMS, BaseRecipe, StateSource, VideoSource, quick_scores, train_base
 from .rendered import RenderedSource, RenderRecipe, build
 from .tokenizer import train_tokenizer
@@ -197,7 +198,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
                 top_k=1,
             )[0]
             peaks.append(head.indicator_logits[i].max())
-            right.append(any(float(interval_iou(best.start, best.end, *w)) >= 0.5 for w in windows))
+            right.append(any(iou((best.start, best.end), w) >= 0.5 for w in windows))
             present.append(bool(windows))
     logits = torch.stack(peaks)
     moment, presence = fit(logits, _flags(right)), fit(logits, _flags(present))

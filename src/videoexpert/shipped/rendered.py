@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from .. import files
 from ..checkpoints.folder import load_vision
 from ..config import VideoExpertConfig
 from ..model import visual_tokens
@@ -106,9 +107,8 @@ def _build_shard(clip_folder: str, fields: dict, recipe: RenderRecipe, folder: s
         "temporal": torch.stack([t.temporal for t in tokens]).half(),
         "spatial": torch.stack([t.spatial for t in tokens]).half(),
     }
-    part = path.with_suffix(".part")
-    save_file(stacked, part)
-    part.replace(path)
+    with files.whole_file(path) as part:
+        save_file(stacked, part)
 
 
 def encode_script(

@@ -7,7 +7,6 @@ read-out of every thing's state from the class token, and a label for every patc
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedTokenizerFast
 
+from .. import files
 from ..errors import TrainingError
 from ..runtime import clean_start
 from ..synthetic.language import frame_caption
@@ -283,10 +283,10 @@ def train_tower(
                 "optimisers": [o.state_dict() for o in optimisers],
                 "step": at + 1,
             }
-            torch.save(saved, state_file.with_suffix(".tmp"))
-            state_file.with_suffix(".tmp").replace(state_file)
+            with files.whole_file(state_file) as part:
+                torch.save(saved, part)
     probes = probe(model, recipe)
-    (folder / "probe.json").write_text(json.dumps(probes, indent=1) + "\n")
+    files.write_json(folder / "probe.json", probes)
     check_probes(recipe, probes)
     model.clip.save_pretrained(folder / "clip")
     tokenizer.save_pretrained(folder / "clip")  # a text tower means nothing without the ids it was trained on

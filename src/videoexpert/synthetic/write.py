@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import write_text
 from ..runtime import clean_start
+from ..windows import shared_s
 from .language import ABSENT_QUERIES, WORDINGS, Wording, absent_query, caption_of, questions_of
 from .render import render
 from .samples import true_queries
@@ -103,7 +105,7 @@ def write_world(
         raise InputError(f"{out} holds another synthetic world; choose an empty folder or the same options.")
     (out / "videos").mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        _write_text(out / name, text)
+        write_text(out / name, text)
     missing = [s for s in scripts if not (out / "videos" / f"{s.id}.mp4").exists()]
     workers = workers or os.cpu_count() or 1
     if workers == 1 or len(missing) < 4:
@@ -247,7 +249,7 @@ def _saliency(duration: float, windows: Any, rng: random.Random) -> tuple[list[i
     inside = []
     for clip in range(int(duration) // CLIP_S):
         start, end = clip * CLIP_S, (clip + 1) * CLIP_S
-        inside.append(max(0.0, *(min(end, b) - max(start, a) for a, b in windows)) / CLIP_S)
+        inside.append(max(0.0, *(shared_s((start, end), window) for window in windows)) / CLIP_S)
     fullest = max(inside)
     clips = [c for c, share in enumerate(inside) if share >= 0.5] or [inside.index(fullest)]
     scores = []
@@ -310,13 +312,6 @@ def _csv(rows: list[Any], line_end: str = "\n") -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator=line_end).writerows(rows)
     return out.getvalue()
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="")
-    part.replace(path)
 
 
 def _one_thread() -> None:

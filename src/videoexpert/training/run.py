@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, set_seed
 
+from .. import files
 from ..checkpoints import folder as checkpoint
 from ..errors import InputError
 from ..features.store import FeatureStore
@@ -190,9 +190,7 @@ def finish(trainer: VideoExpertTrainer, out: Path) -> Path:
     tensors = trainer.tensors(trainer.trained if adapter_only else None)
     if trainer.args.should_save:
         checkpoint.save(model, trainer.tokenizer, out / MODEL, adapter_only=adapter_only, tensors=tensors)
-        part = out / f".{LOG}.part"
-        part.write_text(json.dumps(trainer.state.log_history, indent=1) + "\n", encoding="utf-8")
-        part.replace(out / LOG)
+        files.write_json(out / LOG, trainer.state.log_history)
     trainer.accelerator.wait_for_everyone()
     return out / MODEL
 

@@ -20,12 +20,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 
+from .. import files
 from ..checkpoints import folder as checkpoint
 from ..errors import CheckpointError, DependencyError, InputError
 from ..grounding.decoding import decode_moments
 from ..model import VideoExpertModel
 from ..recipes import Recipe, TrainingRecipe
 from ..runtime import clean_start
+from ..windows import iou
 from .mixture import MicroBatches
 from .sharded import check_plugin, gathered_state, gathered_weights, load_state, spread
 
@@ -177,7 +179,7 @@ class VideoExpertTrainer(Trainer):
                 top_k=1,
                 moment_from=self.bare.config.moment_from,
             )[0]
-            found.append(max(_iou((best.start, best.end), window) for window in windows))
+            found.append(max(iou((best.start, best.end), window) for window in windows))
         return found
 
     # ------------------------------------------------------------------ checkpoints
@@ -235,9 +237,7 @@ class VideoExpertTrainer(Trainer):
             self.state.best_model_checkpoint = str(run / f"checkpoint-{self.state.best_global_step}")
         if self.args.should_save:
             self.state.save_to_json(str(run / UNFINISHED / name / "trainer_state.json"))
-            if (run / name).exists():  # a resumed run went past it
-                _discard(run / name)
-            (run / UNFINISHED / name).rename(run / name)
+            files.publish(run / UNFINISHED / name, run / name)
             self._rotate(run)
             shutil.rmtree(run / UNFINISHED, ignore_errors=True)
         self.accelerator.wait_for_everyone()
@@ -340,8 +340,8 @@ def checkpoint_steps(run: Path) -> list[int]:
 
 def clean(run: Path) -> None:
     """Remove what a killed process left half-written."""
-    for pattern in (UNFINISHED, ".model-*", ".model.old", ".recipe.yaml.part", ".log.json.part"):
-        for stray in run.glob(pattern):
+    for stray in run.iterdir() if run.is_dir() else ():
+        if stray.name == UNFINISHED or files.is_unfinished(stray.name):
             shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
 
 
@@ -384,12 +384,6 @@ def _discard(folder: Path) -> None:
 def _only(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     (item,) = items
     return item
-
-
-def _iou(a: tuple[float, float], b: tuple[float, float]) -> float:
-    overlap = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
-    union = (a[1] - a[0]) + (b[1] - b[0]) - overlap
-    return overlap / union if union > 0 else float(a == b)
 
 
 __all__ = [

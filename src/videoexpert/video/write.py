@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from .. import files
 from ..errors import InputError, VideoError
 
 _CLOCK = 90_000  # ticks a second; holds the times of 24, 25, 30, 50 and 60 pictures a second exactly
@@ -37,7 +38,7 @@ def write_video(
 
     Raises:
         InputError: times that do not ascend or pass ``duration_s``, pictures that are too few, too many, or
-        odd in size. VideoError: the file cannot be written.
+        odd in size. WriteError: the file cannot be written. VideoError: FFmpeg cannot encode it.
     """
     ticks = [round(time * _CLOCK) for time in times_s]
     bounds = [*ticks, round(duration_s * _CLOCK)]
@@ -47,18 +48,15 @@ def write_video(
             f"duration, "
             f"at least 1/{_CLOCK} s apart."
         )
-    target = Path(path)
-    # Same folder, so that the rename is atomic; the process id keeps parallel writers apart.
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        _encode(part, _checked(frames, len(ticks)), bounds, crf)
-        os.replace(part, target)
-    except (av.FFmpegError, OSError) as error:
-        raise VideoError(
-            f"{str(target)!r} cannot be written ({error}): check the folder and its space."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with files.whole_file(path) as part:
+        try:
+            _encode(part, _checked(frames, len(ticks)), bounds, crf)
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):  # of the disk
+                raise
+            raise VideoError(
+                f"{str(path)!r} cannot be encoded ({error}): check PyAV's H.264 encoder."
+            ) from error
 
 
 def _checked(frames: Iterable[np.ndarray], expected: int) -> Iterator[np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ... import files
 from ...errors import InputError, VideoExpertError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def panels(
         "rule": selection.rule,
         "videos": rows,
     }
-    (out / "panels.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    files.write_json(out / "panels.json", document)
     print(f"{selection.rule}.", file=sys.stderr)
     if failed:
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ... import files
 from ...errors import InputError
 
 if TYPE_CHECKING:
@@ -132,8 +133,8 @@ def _write(reports: list[Report], out: Path) -> None:
     from ...evaluation.bias.report import JSON, PICTURE, TABLE, names, render, to_json
     from ...plot.bias import plot_bias
 
-    (out / JSON).write_text(to_json(reports[0]) + "\n", encoding="utf-8")
-    (out / TABLE).write_text(f"{render(reports, 'markdown')}\n\n![windows]({PICTURE})\n", encoding="utf-8")
+    files.write_text(out / JSON, to_json(reports[0]) + "\n")
+    files.write_text(out / TABLE, f"{render(reports, 'markdown')}\n\n![windows]({PICTURE})\n")
     plot_bias(reports, names(reports), out / PICTURE)
 
 

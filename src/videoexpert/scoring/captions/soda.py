@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import windows
+
 #: Added to the union by every dense-captioning scorer in use: an IoU of exactly 0.5 lands just below 0.5.
 UNION_EPSILON = 1e-8
 
@@ -38,12 +40,9 @@ def iou_matrix(predicted: Sequence[Span], reference: Sequence[Span]) -> NDArray[
     """
     p_P2 = np.asarray(predicted, dtype=np.float64).reshape(-1, 1, 2)
     g_G2 = np.asarray(reference, dtype=np.float64).reshape(1, -1, 2)
-    first_end = np.minimum(p_P2[..., 1], g_G2[..., 1])
-    last_start = np.maximum(p_P2[..., 0], g_G2[..., 0])
-    intersection_PG = np.maximum(0.0, first_end - last_start)
-    hull = np.maximum(p_P2[..., 1], g_G2[..., 1]) - np.minimum(p_P2[..., 0], g_G2[..., 0])
-    lengths = (p_P2[..., 1] - p_P2[..., 0]) + (g_G2[..., 1] - g_G2[..., 0])
-    union_PG = np.minimum(hull, lengths) + UNION_EPSILON
+    intersection_PG = np.maximum(0.0, windows.intersection(p_P2, g_G2))
+    lengths = windows.length(p_P2) + windows.length(g_G2)
+    union_PG = np.minimum(windows.hull(p_P2, g_G2), lengths) + UNION_EPSILON
     iou_PG: NDArray[np.float64] = np.divide(
         intersection_PG, union_PG, out=np.zeros_like(intersection_PG), where=intersection_PG > 0
     )

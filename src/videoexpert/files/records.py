@@ -1,70 +1,18 @@
-"""Annotation files as text, JSON, JSON lines and CSV: gzip or not, every fault with its file and line."""
+"""Benchmark files by their names, rows of CSV, and fields of records; every fault names file and line."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import math
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from .errors import DataError
-
-
-def read_text(path: Path) -> str:
-    """The file as text, UTF-8 with or without byte-order mark; gzip is told by its first bytes, not its name.
-
-    Raises DataError where it cannot be read.
-    """
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8.") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}); check the path, or download it again.") from error
-
-
-def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(1-based number, text without line end) of every line that is not blank."""
-    # not splitlines(): it also cuts at U+2028 and form feeds, which occur inside sentences
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if line.strip():
-            yield number, line.rstrip("\r")
-
-
-def parse_json(text: str, where: str) -> Any:
-    """Parsed JSON; NaN and Infinity are refused. Raises DataError that begins with ``where``."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        line = f", line {error.lineno}" if error.lineno > 1 else ""
-        raise DataError(f"{where}{line}: not valid JSON ({error.msg}, column {error.colno}).") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not valid JSON ({error}).") from error
-
-
-def load_json(path: Path) -> Any:
-    return parse_json(read_text(path), str(path))
-
-
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each JSON line. Raises DataError for a line that is no object."""
-    for number, line in lines(path):
-        record = parse_json(line, f"{path}, line {number}")
-        if not isinstance(record, dict):
-            raise DataError(
-                f"{path}, line {number}: expected one JSON object a line, got {type(record).__name__}."
-            )
-        yield number, record
+from ..errors import DataError
+from .read import read_text
 
 
 def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -170,7 +118,3 @@ def pair(value: Any, where: str) -> tuple[float, float]:
 def _show(value: Any) -> str:
     text = "missing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")

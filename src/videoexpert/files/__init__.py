@@ -1,0 +1,48 @@
+"""Files: written whole or not at all, read as text (gzip or not), digested.
+
+write.py    a file or folder under its name only once it is complete and on the disk
+read.py     text, JSON, JSON lines, YAML; digests; limits on size
+records.py  the files of a benchmark by name, rows of CSV, fields of records
+"""
+
+from .read import digest, json_lines, lines, load_json, parse_json, parse_yaml, read_text
+from .records import (
+    csv_rows,
+    duration,
+    existing,
+    id_field,
+    list_field,
+    locate,
+    number,
+    pair,
+    split_in_name,
+    text_field,
+)
+from .write import is_unfinished, publish, whole_file, whole_folder, write_bytes, write_json, write_text
+
+__all__ = [
+    "csv_rows",
+    "digest",
+    "duration",
+    "existing",
+    "id_field",
+    "is_unfinished",
+    "json_lines",
+    "lines",
+    "list_field",
+    "load_json",
+    "locate",
+    "number",
+    "pair",
+    "parse_json",
+    "parse_yaml",
+    "publish",
+    "read_text",
+    "split_in_name",
+    "text_field",
+    "whole_file",
+    "whole_folder",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]

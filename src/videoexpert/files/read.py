@@ -1,0 +1,124 @@
+"""Text, JSON and YAML from files, gzip or not; every fault names the file and, where there is one, the line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from ..errors import DataError
+from ..limits import limits
+
+_BLOCK = 2**20
+_NODES = 1_000_000  # of a YAML document with its aliases written out
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's bytes, 64 hexadecimal digits. Raises OSError."""
+    found = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The file as text, UTF-8 with or without byte-order mark; gzip is told by its first bytes, not its name.
+
+    Raises DataError where it cannot be read, is no UTF-8, or is larger than ``limits`` allow.
+    """
+    try:
+        data = _read_bytes(path)
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8.") from error
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read ({error}); check the path, or download it again.") from error
+
+
+def _read_bytes(path: str | os.PathLike[str]) -> bytes:
+    bounds = limits()
+    with open(path, "rb") as stream:
+        data = _at_most(stream, bounds.text_bytes + 1)
+    bounds.check("text_bytes", len(data), f"{path} is too large", DataError)
+    if data[:2] != b"\x1f\x8b":
+        return data
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+        plain = _at_most(packed, bounds.decompressed_bytes + 1)
+    bounds.check("decompressed_bytes", len(plain), f"{path} is too large once unpacked", DataError)
+    return plain
+
+
+def _at_most(stream: IO[bytes] | gzip.GzipFile, most: int) -> bytes:
+    """The first ``most`` bytes. In blocks: a read of that many would take the memory for all of them at once."""
+    found = bytearray()
+    while len(found) < most and (block := stream.read(min(_BLOCK, most - len(found)))):
+        found += block
+    return bytes(found)
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(1-based number, text without line end) of every line that is not blank."""
+    # not splitlines(): it also cuts at U+2028 and form feeds, which occur inside sentences
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Parsed JSON; NaN and Infinity are refused. Raises DataError that begins with ``where``."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        line = f", line {error.lineno}" if error.lineno > 1 else ""
+        raise DataError(f"{where}{line}: not valid JSON ({error.msg}, column {error.colno}).") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON ({error}).") from error
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Parsed YAML, plain types only. Raises DataError that begins with ``where``."""
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{where}: not valid YAML ({said}).") from error
+    waiting, nodes = [value], 0
+    while waiting:
+        node = waiting.pop()
+        nodes += 1
+        if nodes > _NODES:  # aliases of aliases: a few lines that stand for billions
+            raise DataError(
+                f"{where}: the YAML aliases stand for more than {_NODES:,} values; write them out."
+            )
+        waiting += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return value
+
+
+def load_json(path: Path) -> Any:
+    """The JSON value of a file, gzip or not. Raises DataError."""
+    return parse_json(read_text(path), str(path))
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each JSON line. Raises DataError for a line that is no object."""
+    for number, line in lines(path):
+        record = parse_json(line, f"{path}, line {number}")
+        if not isinstance(record, dict):
+            raise DataError(
+                f"{path}, line {number}: expected one JSON object a line, got {type(record).__name__}."
+            )
+        yield number, record
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")

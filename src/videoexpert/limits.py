@@ -1,0 +1,67 @@
+"""Every limit on what is read in one piece, in one place; each has an environment variable that moves it.
+
+A limit keeps one hostile or mistaken input from taking the machine. ``VIDEOEXPERT_MAX_`` and the field's name in
+capitals overrides it, and each error that a limit causes names that variable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .errors import InputError, VideoExpertError
+
+PREFIX = "VIDEOEXPERT_MAX_"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits in force; ``limits()`` reads them with what the environment sets."""
+
+    text_bytes: int = 512 * 2**20
+    """Bytes of one annotation, prediction or recipe file."""
+
+    decompressed_bytes: int = 512 * 2**20
+    """Bytes that one gzip file may grow to."""
+
+    query_characters: int = 2_000
+    """Characters of one query, question or choice."""
+
+    choices: int = 64
+    """Choices of one question."""
+
+    queries: int = 10_000
+    """Queries in one call."""
+
+    picture_pixels: int = 16384 * 16384
+    """Pixels of one picture of a video, or of a picture file."""
+
+    def check(self, name: str, value: float, what: str, error: type[VideoExpertError] = InputError) -> None:
+        """Raises ``error`` where ``value`` is above the limit ``name``; ``what`` begins the sentence."""
+        most = getattr(self, name)
+        if value > most:
+            raise error(f"{what}, at most {most:,} are allowed; set {variable(name)} to allow more.")
+
+
+def variable(name: str) -> str:
+    """The environment variable of a limit."""
+    return PREFIX + name.upper()
+
+
+def limits() -> Limits:
+    """The limits in force now. Raises InputError where a variable does not hold a whole number above 0."""
+    found: dict[str, Any] = {}
+    for field in fields(Limits):
+        text = os.environ.get(variable(field.name))
+        if text is None:
+            continue
+        plain = text.strip().replace("_", "")
+        if not re.fullmatch(r"0*[1-9]\d{0,17}", plain, re.ASCII):
+            raise InputError(f"{variable(field.name)} is {text!r}, expected a whole number above 0.")
+        found[field.name] = int(plain)
+    return Limits(**found)
+
+
+__all__ = ["Limits", "limits", "variable"]
