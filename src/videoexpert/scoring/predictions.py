@@ -6,22 +6,20 @@ form.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..errors import DataError
-
-GZIP_MAGIC = b"\x1f\x8b"
+from ..files import read_text
 
 
 def digest(file: Path) -> str:
     """First 16 hexadecimal digits of a file's SHA-256: tells in a result which file it is about."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return files.digest(file)[:16]
 
 
 @dataclass(
@@ -48,19 +46,6 @@ class Prediction:
     truth: Any = None
     log_answer: str | None = None
     log_iou: float | None = None
-
-
-def read_text(path: Path) -> str:
-    """Text of a plain or gzip file (told by its first bytes, not its name). Raises DataError."""
-    try:
-        data = Path(path).read_bytes()
-        if data[:2] == GZIP_MAGIC:
-            data = gzip.decompress(data)
-        return data.decode("utf-8-sig")
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read ({error}); expected an existing text or gzip file.") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text; expected JSON, JSON lines, CSV or plain text.") from None
 
 
 def read_json(path: Path) -> Any:
