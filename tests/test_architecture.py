@@ -34,7 +34,6 @@ LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
 # Imports that still run upward; the list only gets shorter.
 KNOWN = {
     "evaluation/panels.py imports plot.comparison",
-    "features/encode.py imports session",
     "recipes.py imports ablation.world",
     "recipes.py imports shipped.pipeline",
     "training/dryrun.py imports ablation.run",

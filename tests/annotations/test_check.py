@@ -13,9 +13,11 @@ import pytest
 from videoexpert.annotations.check import PUBLISHED, check
 from videoexpert.annotations.dirty import RULES
 from videoexpert.annotations.readers import BENCHMARKS
-from videoexpert.annotations.videos import VideoFolder
+from videoexpert.annotations.videos import VideoFolder, is_video
 from videoexpert.apps.cli import main
+from videoexpert.apps.inputs import split_arguments
 from videoexpert.errors import DataError
+from videoexpert.features.encode import clips_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -188,3 +190,24 @@ def test_the_examples_of_the_own_data_page_are_valid(tmp_path: Path) -> None:
         file = tmp_path / "own.jsonl"
         file.write_text(block)
         assert len(check("jsonl", file).dataset) == len(block.strip().split("\n"))
+
+
+def test_which_files_of_a_folder_are_videos(tmp_path: Path) -> None:
+    """One rule for lookup, `encode`, `--control shuffled` and folders on the command line."""
+    binary, text = b"\x1aE\xdf\xa3\x00\x01" * 900, "Ünïcode text, ".encode() * 900
+    inside = {"a.mp4": b"", "b.webm": text, "c.unknown": binary, "d": binary, "e.xyz": b""}
+    beside = {
+        ".DS_Store": binary,
+        "Thumbs.db": binary,
+        "notes.docx": binary,
+        "README": text,
+        "odd.name": text,
+    }
+    for name, data in {**inside, **beside}.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "LICENSE").symlink_to(tmp_path / "README")
+    assert {file.name for file in VideoFolder(tmp_path).paths} == set(inside)
+    assert [file.name for file in sorted(tmp_path.iterdir()) if is_video(file)] == sorted(inside)
+    assert split_arguments([str(tmp_path)]).videos == tuple(str(tmp_path / name) for name in sorted(inside))
+    assert {clip.path.name for clip in clips_of(tmp_path) if clip.path} == set(inside)

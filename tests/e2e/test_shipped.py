@@ -15,7 +15,8 @@ import pytest
 import videoexpert
 from videoexpert.apps.cli import main
 from videoexpert.assets import SHIPPED_MODEL, SHIPPED_QUERIES, SHIPPED_VIDEO
-from videoexpert.evaluation.runner import ModelSystem, evaluate
+from videoexpert.evaluation.runner import evaluate
+from videoexpert.evaluation.systems import BackendSystem
 from videoexpert.synthetic.write import WorldRecipe, write_world
 
 BENCHMARKS = {
@@ -75,7 +76,7 @@ def test_every_answer_is_repeatable(expert):
 )
 def test_interrupted_and_resumed_gives_the_result_of_one_go(benchmark, world, tmp_path, expert):
     annotations, split = BENCHMARKS[benchmark]
-    arguments = (benchmark, ModelSystem(expert), world / annotations, world / "videos")
+    arguments = (benchmark, BackendSystem(expert), world / annotations, world / "videos")
     whole = evaluate(*arguments, tmp_path / "whole", split=split)
     assert whole.failed == {}
 

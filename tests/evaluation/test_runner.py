@@ -13,7 +13,8 @@ import pytest
 from videoexpert.annotations.samples import Sample
 from videoexpert.errors import InputError
 from videoexpert.evaluation.guesses import ConstantGuess, RandomGuess, best_constant
-from videoexpert.evaluation.runner import Row, evaluate
+from videoexpert.evaluation.runner import evaluate
+from videoexpert.evaluation.systems import Row
 from videoexpert.synthetic.write import WorldRecipe, annotation_files
 
 SPLITS = {

@@ -13,9 +13,9 @@ from transformers import AutoTokenizer, CLIPModel
 
 import videoexpert
 from videoexpert.assets import SHIPPED_CLIP, SHIPPED_MODEL
+from videoexpert.backends.contrastive import Contrastive
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import TrainingError
-from videoexpert.evaluation.guesses import ClipSimilarity
 from videoexpert.language.prompter import Prompter
 from videoexpert.model import VideoExpertModel
 from videoexpert.recipes import load_recipe
@@ -92,7 +92,7 @@ def test_stages_give_a_model_folder_that_answers(trained, tmp_path):
 
 
 def test_the_towers_folder_reads_texts_with_the_ids_of_its_training(trained):
-    baseline = ClipSimilarity(trained / "tower" / "clip", num_frames=4)
+    baseline = Contrastive(trained / "tower" / "clip", num_frames=4)
     words = AutoTokenizer.from_pretrained(trained / "tokenizer").get_vocab()
     assert baseline.tokenizer.get_vocab() == words
     shipped = AutoTokenizer.from_pretrained(SHIPPED_CLIP).get_vocab()

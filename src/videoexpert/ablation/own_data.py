@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import folder as checkpoint
+from ..backends.stored import StoredExpert
 from ..config import PRESETS, VideoExpertConfig
 from ..errors import InputError
-from ..evaluation.runner import StoredModel, evaluate
+from ..evaluation.runner import evaluate
+from ..evaluation.systems import BackendSystem
 from ..features.store import STORE, TOKEN_FIELDS, FeatureStore
 from ..recipes import Recipe, from_mapping
-from ..runtime import pick_device
-from ..session import Expert
+from ..session import load_expert
 from ..training.run import train
 from .run import Scores, Variant, scores_of
 
@@ -79,15 +79,15 @@ class DataBench:
 
     def score(self, model: Path, folder: Path) -> Scores:
         """Every benchmark of ``evaluation`` from its store."""
-        loaded, tokenizer = checkpoint.load(model, device=pick_device("auto"))
-        expert = Expert(loaded, tokenizer, folder.parent.name, checkpoint.digest(model))
-        name = tokens_name(loaded.config.to_dict())
+        expert = load_expert(model)
+        expert.name = folder.parent.name
+        name = tokens_name(expert.config.to_dict())
         scores: Scores = {}
         for part in self.recipe.evaluation:
-            store = FeatureStore.open(part.features.replace("{tokens}", name), loaded.config)
+            store = FeatureStore.open(part.features.replace("{tokens}", name), expert.config)
             outcome = evaluate(
                 part.benchmark,
-                StoredModel(expert, store),
+                BackendSystem(StoredExpert(expert, store)),
                 part.annotations,
                 None,
                 folder / part.benchmark,

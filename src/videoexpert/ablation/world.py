@@ -16,14 +16,16 @@ from pydantic import BaseModel, ConfigDict
 from transformers import AutoTokenizer
 
 from ..assets import SHIPPED_CLIP, SHIPPED_MODEL
+from ..backends.stored import StoredExpert
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
-from ..evaluation.runner import StoredModel, evaluate
+from ..evaluation.runner import evaluate
+from ..evaluation.systems import BackendSystem
 from ..features.encode import TokenEncoder, clips_of, encode_to_store
 from ..features.store import FeatureStore
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
-from ..session import Expert
+from ..session import load_expert
 from ..shipped.base import BaseRecipe, StateSource, train_base
 from ..shipped.pipeline import calibrate, make_config, swap_adapter
 from ..shipped.rendered import RenderedSource, RenderRecipe, build
@@ -148,14 +150,13 @@ class WorldBench:
 
     def score(self, model: Path, folder: Path) -> Scores:
         """Every benchmark of the test world, from a store of its mp4 files."""
-        loaded, tokenizer = checkpoint.load(model)
-        encoder = self.encoder(loaded.config)
+        encoder = self.encoder(checkpoint.read_config(model))
         store = self.out / "features" / encoder.id.digest[:12]
         world = self.out / "world"
         encode_to_store(clips_of(world / "videos"), encoder, store)
-        system = StoredModel(
-            Expert(loaded, tokenizer, folder.parent.name, checkpoint.digest(model)), FeatureStore.open(store)
-        )
+        expert = load_expert(model, device="cpu")
+        expert.name = folder.parent.name
+        system = BackendSystem(StoredExpert(expert, FeatureStore.open(store)))
         scores: Scores = {}
         for benchmark, (file, split) in BENCHMARKS.items():
             outcome = evaluate(benchmark, system, world / file, None, folder / benchmark, split=split)

@@ -1,4 +1,4 @@
-"""Where the video of an annotation lies: looked up by id, whatever the extension and subfolder."""
+"""Which files of a folder are videos, and which of them an annotation means: by id, whatever the extension."""
 
 from __future__ import annotations
 
@@ -6,11 +6,45 @@ from pathlib import Path
 
 from ..errors import DataError
 
-# What lies beside videos. Not a list of video extensions, because those always miss some.
-_TEXT = "txt md json jsonl csv tsv yaml yml vtt srt ass log py html xml"
-_ARRAYS = "npy npz pt pth safetensors h5 hdf5 pkl lmdb gz zip tar part ytdl tmp"
-_MEDIA = "wav mp3 m4a flac ogg jpg jpeg png webp"
+# What is found beside videos. A list of video extensions alone would not do, because it always misses some.
+_TEXT = "txt md json jsonl csv tsv yaml yml vtt srt ass log py sh html xml ini doc docx pdf rtf xls xlsx"
+_ARRAYS = (
+    "npy npz pt pth bin safetensors h5 hdf5 pkl lmdb db sqlite gz bz2 xz zip tar rar 7z part ytdl tmp bak"
+)
+_MEDIA = "wav mp3 m4a aac flac ogg opus jpg jpeg png webp bmp tif tiff svg psd"
 OTHER = frozenset(f".{name}" for name in f"{_TEXT} {_ARRAYS} {_MEDIA}".split())
+VIDEO_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("3g2", "3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
+        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
+    )
+)
+_SAMPLED = 4096  # bytes that are looked at where the extension says nothing
+
+
+def is_video(file: Path) -> bool:
+    """Whether a file of a folder is taken for a video: the one rule of every command that is given a folder.
+
+    Not what is hidden, has the extension of something else, or, with an extension that is not known, is text.
+    """
+    suffix = file.suffix.lower()
+    if file.name.startswith(".") or suffix in OTHER or not file.is_file():
+        return False
+    return suffix in VIDEO_SUFFIXES or not _is_text(file)
+
+
+def _is_text(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_SAMPLED)
+    except OSError:
+        return False  # whoever opens it says why it cannot be read
+    try:
+        data[: max(len(data) - 3, 1)].decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start >= len(data) - 6 and b"\0" not in data  # the sample ends inside a character
+    return bool(data) and b"\0" not in data
 
 
 class VideoFolder:
@@ -28,7 +62,7 @@ class VideoFolder:
         self.folder = folder
         self._files: dict[str, Path] = {}
         for file in sorted(folder.rglob("*")):
-            if file.suffix.lower() not in OTHER and not file.name.startswith(".") and file.is_file():
+            if is_video(file):
                 self._files.setdefault(file.name, file)
                 self._files.setdefault(file.stem, file)
 

@@ -8,16 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..annotations.videos import VIDEO_SUFFIXES, is_video
 from ..errors import InputError, VideoError
-
-# Only which files of a folder are taken; a file that is named is opened whatever its ending.
-VIDEO_SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
-        *("3g2", "3gp", "asf", "avi", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts"),
-        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -69,11 +61,7 @@ def _looks_like_a_file(text: str) -> bool:
 
 
 def _in_folder(folder: str) -> list[str]:
-    found = [
-        str(file)
-        for file in sorted(Path(folder).iterdir())
-        if file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".") and file.is_file()
-    ]
+    found = [str(file) for file in sorted(Path(folder).iterdir()) if is_video(file)]
     if not found:
         raise VideoError(
             f"the folder {folder!r} holds no video, expected files with an ending such as .mp4, .mkv, .webm "

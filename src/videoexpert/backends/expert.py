@@ -26,18 +26,20 @@ from ..grounding.head import HeadOutput
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..language.sequence import Segment
-from ..language.time_text import read_captions, read_times, without_times, write_times
 from ..model import Prefix, VideoExpertModel
 from ..types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from ..video.decode import read_frames
 from ..windows import iou
+from .base import TASKS
+from .blank import GREY
 
-GREY = 112  # of every pixel of a blank video
 TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
 
 
 class Expert:
-    """A loaded model with its tokenizer; ``open`` gives videos to ask about."""
+    """A loaded model with its tokenizer; ``open`` gives videos to ask about. A Backend (backends/base.py)."""
+
+    can = TASKS
 
     def __init__(
         self, model: VideoExpertModel, tokenizer: Any, name: str = "model", digest: str = "unsaved"
@@ -93,6 +95,23 @@ class Expert:
         """A video whose visual tokens come from a feature store."""
         return Video(self, tokens, path)
 
+    def describe(self) -> dict[str, Any]:
+        """Name, config without its two towers, digest of the weights, and the prompts."""
+        config = self.config
+        found = prompt.grounding_question("{query}", config)
+        fields = {k: v for k, v in config.to_dict().items() if k not in ("vision_config", "language_config")}
+        return {
+            "model": self.name,
+            "preset": config.preset,
+            "config": fields,
+            "weights": self.digest,
+            "prompts": {
+                "grounding": f"{found} -> {prompt.grounding_answer(config)}",
+                "captions": prompt.caption_question(config),
+                "grounded_qa": prompt.question_with_choices("{question}", ["a", "b"], config, grounded=True),
+            },
+        }
+
     def open_blank(self, duration_s: float, start_s: float = 0.0, num_frames: int | None = None) -> Video:
         """A video of grey pictures: what is answered without evidence. Raises ValueError for no length."""
         count, size = num_frames or self.config.num_frames, self.model.vision.image_size
@@ -142,11 +161,7 @@ class Video:
         for query in asked:
             if not query.strip():
                 raise InputError("the query is empty, expected a sentence that describes what to find.")
-        if self.expert.config.times == "text":
-            found = [self._told_moments(query, top_k) for query in asked]
-        else:
-            head = self._locate([self.expert.prompter.grounding(query) for query in asked])
-            found = [self._moments(query, head, i, top_k) for i, query in enumerate(asked)]
+        found = self._ground(asked, top_k)
         return found[0] if isinstance(queries, str) else found
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
@@ -158,13 +173,10 @@ class Video:
         return Highlights(query, times, scores, moments.items, clip_s, moments.presence, moments.absent)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
-        """Sentences, each with its moment, in the order in which the model tells them."""
+        """Sentences, each with its moment, in the order in which the model gives them."""
         config = self.expert.config
         question = self.expert.prompter.segment(prompt.caption_question(config))
         ids, head = self._answer(question, max_new_tokens)
-        if config.times == "text":
-            told = read_captions(self.expert.prompter.decode(ids))
-            return [self._told_moment(span, text) for span, text in told]
         if head is None:
             return []
         sentences = prompt.parse_captions(self.expert.prompter.decode(ids), config)
@@ -184,28 +196,10 @@ class Video:
             raise InputError("the question is empty, expected a sentence.")
         if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
             raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
-        config, prompter = self.expert.config, self.expert.prompter
-        asked = prompt.question_with_choices(question, choices or (), config, grounded=True)
+        asked = prompt.question_with_choices(question, choices or (), self.expert.config, grounded=True)
         if choices:
-            answers = [prompt.choice_answer(i, True, config, choices) for i in range(len(choices))]
-            told: list[Moment] = []
-            if config.times == "text":  # the moment is told first, then the choices are compared behind it
-                spans = self._told_spans(prompter.segment(asked))
-                told = [self._told_moment(span) for span in spans]
-                answers = [write_times(answer, [spans], config) for answer in answers]
-            segments = [prompter.segment(asked, answer) for answer in answers]
-            scores = self.expert.model.likelihoods(self.prefix, segments).softmax(-1)
-            best = int(scores.argmax())
-            if config.times == "head":
-                told = list(self._moments(question, self._locate([segments[best]]), 0, 3).items)
-            return Answer(question, choices[best], best, tuple(told), tuple(scores.tolist()))
-        ids, head = self._answer(prompter.segment(asked), max_new_tokens)
-        if config.times == "text":
-            answer = prompter.decode(ids)
-            told = [self._told_moment(span) for span in read_times(answer)]
-            return Answer(question, _sentence(without_times(answer)), None, tuple(told))
-        text = _without_times(prompter.decode(ids), config)
-        return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
+            return self._choose(question, asked, choices)
+        return self._tell(question, self.expert.prompter.segment(asked), max_new_tokens)
 
     def blank(self) -> Video:
         """The video of the same length, and as many frames, of grey pictures; made at the first call."""
@@ -229,6 +223,26 @@ class Video:
         found = [_evidence(seen, guessed) for seen, guessed in pairs]
         return found[0] if isinstance(queries, str) else found
 
+    def _ground(self, queries: Sequence[str], top_k: int | None) -> list[Moments]:
+        head = self._locate([self.expert.prompter.grounding(query) for query in queries])
+        return [self._moments(query, head, i, top_k) for i, query in enumerate(queries)]
+
+    def _choose(self, question: str, asked: str, choices: Sequence[str]) -> Answer:
+        """The likeliest of the choices, and the moments at its ``<LOC>``."""
+        config, prompter = self.expert.config, self.expert.prompter
+        answers = [prompt.choice_answer(i, True, config, choices) for i in range(len(choices))]
+        segments = [prompter.segment(asked, answer) for answer in answers]
+        scores = self.expert.model.likelihoods(self.prefix, segments).softmax(-1)
+        best = int(scores.argmax())
+        moments = self._moments(question, self._locate([segments[best]]), 0, 3).items
+        return Answer(question, choices[best], best, moments, tuple(scores.tolist()))
+
+    def _tell(self, question: str, asked: Segment, max_new_tokens: int) -> Answer:
+        """A generated answer, and the moments at its first ``<LOC>``."""
+        ids, head = self._answer(asked, max_new_tokens)
+        text = _without_times(self.expert.prompter.decode(ids), self.expert.config)
+        return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
+
     def _answer(self, question: Segment, max_new_tokens: int) -> tuple[list[int], HeadOutput | None]:
         """Generated ids, and the head's output at their ``<LOC>`` by the route of training."""
         eos = int(self.expert.tokenizer.eos_token_id)
@@ -237,28 +251,6 @@ class Video:
         )
         answered = self.expert.prompter.answered(question, ids)
         return ids, self._locate([answered]) if answered.loc_positions else None
-
-    def _told_spans(self, question: Segment, max_new_tokens: int = 32) -> list[tuple[float, float]]:
-        """Spans (fractions of the duration) that the model writes as text; empty where it says absent."""
-        eos = int(self.expert.tokenizer.eos_token_id)
-        ids = self.expert.model.generate(
-            self.prefix, question, eos_token_id=eos, max_new_tokens=max_new_tokens
-        )
-        return read_times(self.expert.prompter.decode(ids))
-
-    def _told_moments(self, query: str, top_k: int | None) -> Moments:
-        """The moments of a query in the order told. Text has no scores: they are 1, and the curve is 0 or 1."""
-        asked = prompt.grounding_question(query, self.expert.config)
-        spans = self._told_spans(self.expert.prompter.segment(asked))
-        count = len(self.tokens.temporal)
-        centres = [(i + 0.5) / count for i in range(count)]
-        curve = tuple(float(any(a <= t <= b for a, b in spans)) for t in centres)
-        items = tuple(self._told_moment(span) for span in spans[:top_k])
-        return Moments(query, items, float(bool(spans)), not spans, curve)
-
-    def _told_moment(self, span: tuple[float, float], text: str | None = None) -> Moment:
-        start, end = (self.start + edge * self.duration for edge in span)
-        return Moment(start, end, text=text)
 
     def _locate(self, segments: Sequence[Segment]) -> HeadOutput:
         """Every ``<LOC>`` of the segments, in passes of bounded length."""
@@ -307,10 +299,10 @@ def _without_times(text: str, config: VideoExpertConfig) -> str:
     """A generated answer without its ``During <LOC>.``, however the tokenizer spaces it."""
     loc = re.escape(config.loc_text)
     opening = rf"(?:\b{re.escape(config.moment_prefix)})?\s*{loc}(?:\s*,\s*{loc})*\s*[.,]?"
-    return _sentence(re.sub(opening, " ", text, flags=re.IGNORECASE))
+    return one_sentence(re.sub(opening, " ", text, flags=re.IGNORECASE))
 
 
-def _sentence(text: str) -> str:
+def one_sentence(text: str) -> str:
     """Single spaces and one full stop; '' of nothing."""
     plain = " ".join(text.split()).strip(" .,")
     return f"{plain}." if plain else ""

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from .. import files
+from .. import assets, files
 from ..config import VideoExpertConfig
 from ..errors import CheckpointError
 from ..language.vocabulary import add_loc_token
@@ -176,6 +176,16 @@ def load(
     return placed.to(device).eval(), tokenizer
 
 
+def shipped() -> Path:
+    """The model folder in the package; raises CheckpointError where the package carries none."""
+    if not assets.SHIPPED_MODEL.is_dir():
+        raise CheckpointError(
+            "this installation carries no model; reinstall videoexpert, or name a model folder or hub id "
+            "(--model on the command line)."
+        )
+    return assets.SHIPPED_MODEL
+
+
 def digest(folder: str | Path) -> str:
     """First 16 hexadecimal digits of the SHA-256 of a model folder's weights file."""
     return files.digest(_local(folder) / WEIGHTS)[:16]
@@ -308,4 +318,4 @@ def _portable(name: str, out: Path) -> str:
     return place.relative_to(beside).as_posix() if place.is_relative_to(beside) else str(place)
 
 
-__all__ = ["assemble", "load", "load_language", "load_vision", "read_config", "save"]
+__all__ = ["assemble", "load", "load_language", "load_vision", "read_config", "save", "shipped"]

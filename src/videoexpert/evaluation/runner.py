@@ -10,38 +10,23 @@ from __future__ import annotations
 import json
 import platform
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .. import files
 from ..annotations.readers import read
-from ..annotations.samples import CLIP_S, Dataset, Sample, sentences_as_queries
+from ..annotations.samples import Dataset, Sample, sentences_as_queries
 from ..annotations.videos import VideoFolder
-from ..errors import DataError, InputError, VideoError, VideoExpertError
-from ..features.store import FeatureStore, video_key
+from ..errors import DataError, InputError, VideoError
 from ..scoring.predictions import digest
 from ..scoring.score import score
+from .systems import System
 
 ANSWERED = ("charades-sta", "activitynet-captions", "qvhighlights", "youcook2", "nextqa", "nextgqa")
 PREDICTIONS, RESULT, SUBMISSION = "predictions.jsonl", "result.json", "submission.zip"
-Row = dict[str, Any]
-
-
-class System(Protocol):
-    """Anything that answers samples about one video: our model, or a baseline."""
-
-    name: str
-
-    def describe(self) -> dict[str, Any]:
-        """What the result file says of it."""
-        ...
-
-    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
-        """One row a sample, in order."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ def evaluate(
     """Answer every sample of a benchmark and score the answers; ``progress`` hears (done, all) samples.
 
     annotations  the benchmark's original file or folder
-    videos       folder with the videos, named by id; None for a system that opens no files (``StoredModel``)
+    videos       folder with the videos, named by id; None for a system that opens no files (features from a store)
     out          folder for predictions.jsonl, result.json and, for QVHighlights, submission.zip
     limit        only the first so many samples; the result then says so and counts no other as missing
     sentences    activitynet-captions: its sentences are queries to find, not captions to give
@@ -200,97 +185,3 @@ def write_submission(predictions: Path, out: Path) -> None:
     with files.whole_file(out) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("hl_val_submission.jsonl", "hl_test_submission.jsonl"):
             archive.writestr(zipfile.ZipInfo(name), text)  # no time stamp: same answers, same bytes
-
-
-class ModelSystem:
-    """Our model, through the session that every user has."""
-
-    def __init__(self, expert: Any, top_k: int = 10) -> None:
-        self.expert, self.top_k, self.name = expert, top_k, expert.name
-
-    def describe(self) -> dict[str, Any]:
-        from ..language import prompt
-
-        config = self.expert.model.config
-        return {
-            "model": self.name,
-            "preset": config.preset,
-            "config": {
-                k: v for k, v in config.to_dict().items() if k not in ("vision_config", "language_config")
-            },
-            "weights": self.expert.digest,
-            "prompts": {
-                "grounding": prompt.grounding_question("{query}", config)
-                + " -> "
-                + prompt.grounding_answer(config),
-                "captions": prompt.caption_question(config),
-                "grounded_qa": prompt.question_with_choices("{question}", ["a", "b"], config, grounded=True),
-            },
-        }
-
-    def open(self, path: Path, clip: tuple[float, float] | None, samples: list[Sample]) -> Any:
-        """The video the samples are about; controls show another one."""
-        start, end = clip or (None, None)
-        return self.expert.open(path, start=start, end=end)
-
-    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
-        video = self.open(path, samples[0].clip, samples)
-        offset = video.start
-        grounding = [s for s in samples if s.task in ("grounding", "highlight")]
-        found = (
-            dict(
-                zip(
-                    (s.id for s in grounding),
-                    video.ground([s.query or "" for s in grounding], self.top_k),
-                    strict=True,
-                )
-            )
-            if grounding
-            else {}
-        )
-        for sample in samples:
-            row: Row = {"id": sample.id, "video": sample.video}
-            if sample.id in found:
-                moments = found[sample.id]
-                row |= {"query": sample.query, "moments": [_moment(m, offset) for m in moments]}
-                row["presence"] = moments.presence
-                if sample.task == "highlight":
-                    row["saliency"] = clip_scores(moments.curve, video.duration)
-            elif sample.task == "caption":
-                row["moments"] = [{**_moment(m, offset), "text": m.text} for m in video.caption()]
-            elif sample.task in ("qa", "grounded_qa"):
-                answer = video.ask(sample.query or "", list(sample.choices) or None)
-                row |= {"query": sample.query, "answer": answer.text, "choice": answer.choice}
-                row["moments"] = [_moment(m, offset) for m in answer.moments]
-            else:
-                raise VideoExpertError(f"sample {sample.id} is a {sample.task}, which eval does not answer.")
-            yield row
-
-
-class StoredModel(ModelSystem):
-    """Our model on visual tokens from a feature store: no video is decoded, and scoring a variant costs seconds."""
-
-    def __init__(self, expert: Any, store: FeatureStore, top_k: int = 10) -> None:
-        super().__init__(expert, top_k)
-        self.store = store
-
-    def describe(self) -> dict[str, Any]:
-        return {**super().describe(), "features": self.store.encoder.digest}
-
-    def open(self, path: Path, clip: tuple[float, float] | None, samples: list[Sample]) -> Any:
-        """Raises MissingVideoError, a DataError, for a video that the store lacks."""
-        return self.expert.open_tokens(self.store[video_key(samples[0].video, clip)], str(path))
-
-
-def clip_scores(curve: tuple[float, ...], duration_s: float) -> list[float]:
-    """Saliency of QVHighlights' clips from the indicator curve."""
-    import torch
-
-    from ..grounding.decoding import saliency
-
-    return list(saliency(torch.tensor(curve), duration_s, CLIP_S)[1])
-
-
-def _moment(moment: Any, offset: float) -> dict[str, float]:
-    """Times as annotated: from the start of the input, which may be a part of the file."""
-    return {"start": moment.start - offset, "end": moment.end - offset, "score": moment.score}

@@ -19,12 +19,12 @@ from typing import Any
 import torch
 
 from ..annotations.readers import read
-from ..annotations.videos import OTHER, VideoFolder
+from ..annotations.videos import VideoFolder, is_video
+from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..errors import InputError, VideoError
 from ..model import VideoExpertModel, visual_tokens
 from ..runtime import pick_device
-from ..session import load
 from ..types import Frames, VisualTokens
 from ..video.decode import read_frames
 from ..vision.encoder import VisionEncoder
@@ -237,7 +237,8 @@ def load_encoder(
     if vision is not None:
         encoder = TokenEncoder.from_vision(vision, preset or "paper").to(pick_device(device))
     else:
-        encoder = TokenEncoder.of(load(model, device=device).model)
+        folder = checkpoint.shipped() if model is None else model
+        encoder = TokenEncoder.of(checkpoint.load(folder, device=pick_device(device))[0])
     return encoder.with_fields(**fields) if fields else encoder
 
 
@@ -262,7 +263,7 @@ def clips_of(
     if annotations is None or benchmark is None:
         files = [root]
         if root.is_dir():
-            files = [f for f in sorted(root.rglob("*")) if _is_video(f)]
+            files = [f for f in sorted(root.rglob("*")) if is_video(f)]
         if not files:
             raise VideoError(f"the folder {str(root)!r} holds no video, expected some: check the path.")
         return [Clip(file.stem, file) for file in files]
@@ -377,8 +378,3 @@ def _changed(clips: Sequence[Clip], store: FeatureStore, workers: int) -> list[C
 
     with ThreadPoolExecutor(workers) as pool:
         return [clip for clip, wrong in zip(clips, pool.map(differs, clips), strict=True) if wrong]
-
-
-def _is_video(file: Path) -> bool:
-    """Not by a list of endings: see videos.py."""
-    return file.suffix.lower() not in OTHER and not file.name.startswith(".") and file.is_file()

@@ -9,6 +9,7 @@ from typing import Any
 from ..config import VideoExpertConfig
 from . import prompt
 from .sequence import Segment
+from .time_text import Span, write_times
 
 
 class Prompter:
@@ -19,6 +20,7 @@ class Prompter:
 
     def __init__(self, config: VideoExpertConfig, tokenizer: Any) -> None:
         self.config, self.tokenizer = config, tokenizer
+        self.has_head = config.times == "head"
         self.prefix_ids: list[int] = self._ids((prompt.Turn("video"),)).before_video.tolist()
 
     def segment(self, question: str, answer: str | None = None) -> Segment:
@@ -37,6 +39,15 @@ class Prompter:
         return self.segment(
             prompt.grounding_question(query, self.config), prompt.grounding_answer(self.config)
         )
+
+    def with_times(self, answer: str, groups: Sequence[Sequence[Span]]) -> tuple[str, bool]:
+        """An answer with the spans of each ``<LOC>`` as this model learns it, and whether its ``<LOC>`` stay.
+
+        A model with a head keeps them and is given the spans as targets; one without writes the spans as text.
+        """
+        if self.has_head:
+            return answer, True
+        return write_times(answer, groups, self.config), False
 
     def answered(self, question: Segment, answer_ids: list[int]) -> Segment:
         """A question with the ids that the model answered, for reading its ``<LOC>``."""

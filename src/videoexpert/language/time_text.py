@@ -69,4 +69,4 @@ def without_times(text: str) -> str:
     return _GROUP.sub(" ", text).replace(ABSENT, " ")
 
 
-__all__ = ["ABSENT", "percent", "read_captions", "read_times", "without_times", "write_times"]
+__all__ = ["ABSENT", "Span", "percent", "read_captions", "read_times", "without_times", "write_times"]

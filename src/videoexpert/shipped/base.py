@@ -162,7 +162,6 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
         per_epoch = len(self.source) // self.recipe.videos
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.source))
-        as_text = self.prompter.config.times == "text"
         videos, examples, dense, asked = [], [], [], []
         for index in order[place * self.recipe.videos : (place + 1) * self.recipe.videos]:
             script, tokens = self.source[int(index)]
@@ -176,7 +175,8 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
             dense.append(dense_labels(script, len(tokens.temporal)))
             for sample in samples:
                 labels = asked_labels(script, sample)
-                if as_text and len(labels) != 1:  # one place a question; captions ask for no single event
+                # without a head one place a question; captions ask for no single event
+                if not self.prompter.has_head and len(labels) != 1:
                     labels = [NOTHING_ASKED]
                 asked += labels if self.recipe.tasks != CONTENT or self.recipe.read_questions else []
         batch = collate(videos, examples, self.prompter.prefix_ids, self.prompter.config)

@@ -177,7 +177,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
     Times written as text have no scores to calibrate.
     """
     config = model.config
-    if config.times == "text":
+    if model.head is None:
         return
     scores = quick_scores(model, prompter, held, videos=len(held))
     config.moment_from = "offsets" if scores["offsets/mIoU"] >= scores["run/mIoU"] else "run"

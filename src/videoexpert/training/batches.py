@@ -16,7 +16,6 @@ from ..grounding.targets import make_targets
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..language.sequence import Segment, build_sequence
-from ..language.time_text import write_times
 from ..types import VisualTokens
 
 
@@ -55,10 +54,9 @@ def make_example(prompter: Prompter, sample: Sample, rng: random.Random | None =
         windows = (sample.windows,) if grounded else ()
     else:
         raise DataError(f"sample {sample.id} is a {sample.task}, which has no training template.")
-    if config.times == "text":
-        spans = [[(a / sample.duration_s, b / sample.duration_s) for a, b in group] for group in windows]
-        answer, windows = write_times(answer, spans, config), ()
-    return Example(prompter.segment(question, answer), windows, sample.duration_s)
+    spans = [[(a / sample.duration_s, b / sample.duration_s) for a, b in group] for group in windows]
+    answer, located = prompter.with_times(answer, spans)
+    return Example(prompter.segment(question, answer), windows if located else (), sample.duration_s)
 
 
 def collate(

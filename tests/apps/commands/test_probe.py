@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from videoexpert.checkpoints import folder as checkpoint
-from videoexpert.evaluation.guesses import Blank, Shuffled
-from videoexpert.evaluation.runner import ModelSystem
+from videoexpert.evaluation.systems import BackendSystem, Blank, Shuffled
 from videoexpert.session import Expert
 from videoexpert.testing import tiny_video
 
@@ -81,7 +80,7 @@ def test_a_killed_run_resumes(call, asked, tmp_path, monkeypatch):
         patch.setattr(Blank, "answer", killed)
         assert call(*asked).code != 0
     assert (tmp_path / "out" / "another" / "result.json").exists()
-    for system in (ModelSystem, Shuffled):
+    for system in (BackendSystem, Shuffled):
         monkeypatch.setattr(system, "open", killed, raising=False)  # what is answered is not asked again
     assert call(*asked, "--format", "json").json == whole
 
@@ -215,7 +214,5 @@ def test_the_controls_share_the_session_s_grey_video(model, monkeypatch, world):
     monkeypatch.setattr(Expert, "open_blank", lambda self, *a, **k: opened.append((a, k)))
     from videoexpert.annotations.samples import Sample
 
-    Blank(expert).open(
-        world / "videos" / "aaa.mp4", None, [Sample("a", "aaa", "grounding", 8.0, "q", ((0, 1),))]
-    )
+    Blank(expert).open(world / "videos" / "aaa.mp4", Sample("a", "aaa", "grounding", 8.0, "q", ((0, 1),)))
     assert opened == [((8.0,), {})]

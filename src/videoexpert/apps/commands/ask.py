@@ -202,7 +202,7 @@ def _run(request: Request, job: Job) -> None:
         Waiting("looking", len(request.inputs.videos) if several else None) as waiting,
         output.plain_warnings(),
     ):
-        expert = load(request.model, device=request.device)
+        expert: Any = load(request.model, device=request.device)
         for number, path in enumerate(request.inputs.videos, 1):
             try:
                 video = expert.open(path, start=request.start, end=request.end, num_frames=request.frames)

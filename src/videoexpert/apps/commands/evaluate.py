@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...evaluation.runner import System
+    from ...evaluation.systems import System
 
 
 class Baseline(str, Enum):
@@ -139,28 +139,28 @@ def _system(
         from ...annotations.readers import read
 
         return baselines.ConstantGuess(read(benchmark, train or "", split=_train_split(benchmark)).samples)
+    from ...evaluation.systems import BackendSystem, Blank, Shuffled
+    from ...session import Expert, load, load_expert
+
     if baseline is Baseline.clip:
-        from ...assets import SHIPPED_CLIP
-
-        return baselines.ClipSimilarity(clip or SHIPPED_CLIP)
-    from ...evaluation.runner import ModelSystem, StoredModel
-    from ...session import load
-
-    expert = load(model, device=device)
-    expert.batch_size = batch_size
+        return BackendSystem(load(f"contrastive:{clip or ''}", device=device))
     if features is not None:
+        from ...backends.stored import StoredExpert
         from ...features.store import FeatureStore
 
-        return StoredModel(expert, FeatureStore.open(features, expert.config))
+        expert = load_expert(model, device=device)
+        return BackendSystem(StoredExpert(expert, FeatureStore.open(features, expert.config)))
+    backend = load(model, device=device)
+    if isinstance(backend, Expert):
+        backend.batch_size = batch_size
     assert videos is not None
     if control is Control.blank:
-        return baselines.Blank(expert)
+        return Blank(backend)
     if control is Control.shuffled:
-        from ...annotations.videos import OTHER
+        from ...annotations.videos import VideoFolder
 
-        files = [f for f in sorted(videos.rglob("*")) if f.is_file() and f.suffix.lower() not in OTHER]
-        return baselines.Shuffled(expert, files)
-    return ModelSystem(expert)
+        return Shuffled(backend, VideoFolder(videos).paths)
+    return BackendSystem(backend)
 
 
 def _train_split(benchmark: str) -> str:

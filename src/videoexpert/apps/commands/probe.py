@@ -12,8 +12,8 @@ from ... import files
 from ...errors import InputError
 
 if TYPE_CHECKING:
+    from ...backends.base import Backend
     from ...evaluation.bias.probe import Report
-    from ...session import Expert
 
 probe = typer.Typer(
     name="probe", help="Look into how a system answers, beside how well.", no_args_is_help=True
@@ -92,8 +92,8 @@ def bias(
     weights = None
     if not files:
         assert videos is not None
-        files, failed, expert = _answer(benchmark, annotations, videos, out, model, device, split, limit)
-        name, weights = name or expert.name, expert.digest
+        files, failed, backend = _answer(benchmark, annotations, videos, out, model, device, split, limit)
+        name, weights = name or backend.name, backend.describe().get("weights")
     report = bias_probe.report(
         asked, name or files["true"].stem, files, weights=weights, answered_only=limit is not None
     )
@@ -114,18 +114,18 @@ def _answer(
     device: str,
     split: str | None,
     limit: int | None,
-) -> tuple[dict[str, Path], dict[str, str], Expert]:
+) -> tuple[dict[str, Path], dict[str, str], Backend]:
     """Prediction files by condition, videos that failed, and the model."""
     from ...evaluation.bias.probe import answer
     from ...session import load
     from .evaluate import progress_bar
 
-    expert = load(model, device=device)
+    backend = load(model, device=device)
     with progress_bar(benchmark) as progress:
         found = answer(
-            benchmark, expert, annotations, videos, out, split=split, limit=limit, progress=progress
+            benchmark, backend, annotations, videos, out, split=split, limit=limit, progress=progress
         )
-    return (*found, expert)
+    return (*found, backend)
 
 
 def _write(reports: list[Report], out: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ... import __version__
+from ...backends.base import Backend
 from ...errors import DataError, InputError
 from ...scoring.grounding import (
     Query,
@@ -37,7 +38,7 @@ Report = dict[str, Any]
 
 def answer(
     benchmark: str,
-    expert: Any,
+    backend: Backend,
     annotations: Path,
     videos: Path,
     out: Path,
@@ -46,16 +47,16 @@ def answer(
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Path], dict[str, str]]:
-    """Prediction files of a model by condition, each in a folder of ``out``, and the videos that failed.
+    """Prediction files of a backend by condition, each in a folder of ``out``, and the videos that failed.
 
     Resumable as ``evaluate`` is, whose errors it raises; ``progress`` hears (done, all) queries of all three.
     """
     from ...annotations.videos import VideoFolder
-    from ..guesses import Blank, Shuffled
-    from ..runner import PREDICTIONS, ModelSystem, evaluate
+    from ..runner import PREDICTIONS, evaluate
+    from ..systems import BackendSystem, Blank, Shuffled
 
     check_benchmark(benchmark)
-    systems = (ModelSystem(expert), Shuffled(expert, VideoFolder(videos).paths), Blank(expert))
+    systems = (BackendSystem(backend), Shuffled(backend, VideoFolder(videos).paths), Blank(backend))
     files: dict[str, Path] = {}
     failed: dict[str, str] = {}
     for number, (condition, system) in enumerate(zip(CONDITIONS, systems, strict=True)):

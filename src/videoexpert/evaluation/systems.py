@@ -1,0 +1,154 @@
+"""Systems that a benchmark is put to: any backend, and the same backend shown another video or a blank one.
+
+A system answers samples about one video. What stands behind a backend is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..annotations.samples import CLIP_S, Sample
+from ..backends.base import Backend, OpenVideo
+from ..backends.blank import open_blank
+from ..errors import InputError, UnsupportedError, VideoExpertError
+from ..types import Moment, Moments
+
+Row = dict[str, Any]
+NEEDS = {
+    "grounding": "ground",
+    "highlight": "ground",
+    "caption": "caption",
+    "qa": "ask",
+    "grounded_qa": "ask",
+}
+
+
+class System(Protocol):
+    """Anything that answers samples about one video: a backend, or a guess that opens none."""
+
+    name: str
+
+    def describe(self) -> dict[str, Any]:
+        """What the result file says of it."""
+        ...
+
+    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
+        """One row a sample, in order."""
+        ...
+
+
+class BackendSystem:
+    """A backend, asked what every sample asks."""
+
+    def __init__(self, backend: Backend, top_k: int = 10) -> None:
+        self.backend, self.top_k, self.name = backend, top_k, backend.name
+
+    def describe(self) -> dict[str, Any]:
+        return self.backend.describe()
+
+    def open(self, path: Path, sample: Sample) -> OpenVideo:
+        """The video a sample is about; controls show another one."""
+        start, end = sample.clip or (None, None)
+        return self.backend.open(path, start=start, end=end)
+
+    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
+        """One row a sample, in order; all queries of a video are asked at once.
+
+        Raises UnsupportedError for a task that the backend does not name in ``can``.
+        """
+        self._check(samples)
+        video = self.open(path, samples[0])
+        queries = [s for s in samples if NEEDS[s.task] == "ground"]
+        answered = video.ground([s.query or "" for s in queries], self.top_k) if queries else []
+        found = {s.id: moments for s, moments in zip(queries, answered, strict=True)}
+        for sample in samples:
+            row: Row = {"id": sample.id, "video": sample.video}
+            if sample.id in found:
+                row |= self._found(video, sample, found[sample.id])
+            elif sample.task == "caption":
+                row["moments"] = [{**_moment(m, video.start), "text": m.text} for m in video.caption()]
+            else:
+                answer = video.ask(sample.query or "", list(sample.choices) or None)
+                row |= {"query": sample.query, "answer": answer.text, "choice": answer.choice}
+                row["moments"] = [_moment(m, video.start) for m in answer.moments]
+            yield row
+
+    def _found(self, video: OpenVideo, sample: Sample, moments: Moments) -> Row:
+        row: Row = {"query": sample.query, "moments": [_moment(m, video.start) for m in moments]}
+        row["presence"] = moments.presence
+        if sample.task == "highlight":
+            row["saliency"] = clip_scores(video, moments)
+        return row
+
+    def _check(self, samples: Sequence[Sample]) -> None:
+        for sample in samples:
+            if sample.task not in NEEDS:
+                raise VideoExpertError(f"sample {sample.id} is a {sample.task}, which eval does not answer.")
+            if NEEDS[sample.task] not in self.backend.can:
+                raise UnsupportedError(
+                    f"{self.name} does not {NEEDS[sample.task]}, which sample {sample.id} asks; "
+                    f"it can {', '.join(sorted(self.backend.can))}: choose another benchmark or model."
+                )
+
+
+class Shuffled(BackendSystem):
+    """A backend shown another video: what it says without the evidence. Times are scaled to the length."""
+
+    def __init__(self, backend: Backend, videos: Sequence[Path]) -> None:
+        super().__init__(backend)
+        if len(videos) < 2:
+            raise InputError(f"shuffling needs at least 2 videos, got {len(videos)}.")
+        ordered = sorted(videos)
+        self.other = {path: ordered[(i + 1) % len(ordered)] for i, path in enumerate(ordered)}
+        self.name = "shuffled"
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "control": "another video"}
+
+    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
+        shown = self.other[path]
+        scale = (samples[0].duration_s or duration_of(path)) / duration_of(shown)
+        for row in super().answer(shown, [replace(s, clip=None) for s in samples]):
+            for moment in row.get("moments", ()):
+                moment["start"], moment["end"] = moment["start"] * scale, moment["end"] * scale
+            yield row
+
+
+class Blank(BackendSystem):
+    """A backend shown a grey picture for the length of the video."""
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__(backend)
+        self.name = "blank"
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "control": "blank video"}
+
+    def open(self, path: Path, sample: Sample) -> OpenVideo:
+        return open_blank(self.backend, sample.duration_s or duration_of(path))
+
+
+def clip_scores(video: OpenVideo, moments: Moments) -> list[float]:
+    """Saliency of QVHighlights' clips, from the curve that came with the moments where there is one."""
+    if not moments.curve:
+        return list(video.highlights(moments.query, clip_s=CLIP_S).scores)
+    import torch
+
+    from ..grounding.decoding import saliency
+
+    return list(saliency(torch.tensor(moments.curve), video.duration, CLIP_S)[1])
+
+
+def duration_of(path: Path) -> float:
+    """Seconds of a video file."""
+    from ..video.probe import probe
+
+    return probe(path).duration_s
+
+
+def _moment(moment: Moment, offset: float) -> dict[str, float]:
+    """Times as annotated: from the start of the input, which may be a part of the file."""
+    return {"start": moment.start - offset, "end": moment.end - offset, "score": moment.score}

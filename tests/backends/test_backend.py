@@ -1,0 +1,105 @@
+"""The seam: what every backend has, and the one door to them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from videoexpert import session
+from videoexpert.assets import SHIPPED_CLIP
+from videoexpert.backends.base import TASKS, Backend, OpenVideo
+from videoexpert.backends.blank import GREY, open_blank, write_blank
+from videoexpert.backends.contrastive import Contrastive
+from videoexpert.backends.stored import StoredExpert
+from videoexpert.backends.text_times import TextTimesExpert
+from videoexpert.checkpoints import folder as checkpoint
+from videoexpert.errors import DataError, InputError, UnsupportedError
+from videoexpert.features.encode import clips_of, encode_to_store
+from videoexpert.features.store import FeatureStore
+from videoexpert.session import Expert, load
+from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
+from videoexpert.video.decode import read_frames
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    tiny_video(folder / "a.mp4", 4.0)
+    return folder
+
+
+def expert(times: str = "head") -> Expert:
+    kind = Expert if times == "head" else TextTimesExpert
+    return kind(tiny_model(num_frames=8, times=times), tiny_tokenizer(), "tiny")
+
+
+def stored(folder, tmp_path) -> StoredExpert:
+    ours = expert()
+    encode_to_store(clips_of(folder), ours.model, tmp_path / "store", workers=1)
+    return StoredExpert(ours, FeatureStore.open(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("kind", ["head", "text", "stored", "contrastive"])
+def test_every_backend_keeps_the_protocol(kind, folder, tmp_path):
+    if kind == "contrastive":
+        backend = Contrastive(SHIPPED_CLIP, num_frames=8)
+    else:
+        backend = stored(folder, tmp_path) if kind == "stored" else expert(kind)
+    assert isinstance(backend, Backend)
+    assert backend.can <= TASKS
+    assert json.dumps(backend.describe(), allow_nan=False)
+    video = backend.open("a" if kind == "stored" else folder / "a.mp4")
+    assert isinstance(video, OpenVideo)
+    assert (video.duration, video.start) == (pytest.approx(4.0), 0.0)
+    one, many = video.ground("it falls"), video.ground(["it falls", "it runs"], 1)
+    assert [m.query for m in many] == ["it falls", "it runs"]
+    assert len(many[0]) <= 1
+    for best, alone in zip(many[0], one, strict=False):
+        assert (best.start, best.end) == pytest.approx((alone.start, alone.end), abs=1e-4)
+    assert len(video.highlights("it falls").scores) == 2
+    assert video.ask("which?", ["this", "that"]).text in ("this", "that")
+    assert all(moment.text for moment in video.caption(16))
+    with pytest.raises(InputError, match="the query is empty"):
+        video.ground(" ")
+
+
+def test_a_name_leads_to_its_backend(tmp_path):
+    ours = load(checkpoint.save(tiny_model(), tiny_tokenizer(), tmp_path / "head"), device="cpu")
+    text = load(checkpoint.save(tiny_model(times="text"), tiny_tokenizer(), tmp_path / "text"), device="cpu")
+    assert (type(ours), type(text)) == (Expert, TextTimesExpert)
+    assert type(load(f"contrastive:{SHIPPED_CLIP}", device="cpu")) is Contrastive
+    assert set(session.KINDS) >= {"contrastive"}
+
+
+def test_a_stored_video_is_the_one_that_was_encoded(folder, tmp_path):
+    backend = stored(folder, tmp_path)
+    kept, fresh = backend.open("a"), backend.expert.open(folder / "a.mp4")
+    torch.testing.assert_close(  # the store keeps half precision
+        torch.tensor(kept.ground("it falls").curve),
+        torch.tensor(fresh.ground("it falls").curve),
+        atol=5e-3,
+        rtol=0,
+    )
+    with pytest.raises(DataError):
+        backend.open("b")
+    with pytest.raises(InputError, match="name its start and its end, or neither"):
+        backend.open("a", start=1.0)
+
+
+def test_a_blank_video_comes_from_the_backend_or_from_a_file(tmp_path):
+    own = expert()
+    assert open_blank(own, 7.0).duration == 7.0
+    video = open_blank(Contrastive(SHIPPED_CLIP, num_frames=8), 7.0)
+    assert video.duration == pytest.approx(7.0)
+    curve = torch.tensor(video.ground("a red circle").curve)
+    assert curve.shape == (8,)
+    pixels = read_frames(write_blank(tmp_path / "b.mp4", 3.0), 4).pixels
+    assert (pixels.int() - GREY).abs().max() <= 2
+
+
+def test_a_contrastive_model_writes_no_answers(folder):
+    video = Contrastive(SHIPPED_CLIP, num_frames=4).open(folder / "a.mp4")
+    with pytest.raises(UnsupportedError, match="give choices, or use another model"):
+        video.ask("what happens?")
