@@ -34,6 +34,7 @@ _HOMES = {
     "InputError": "errors",
     "UnsupportedError": "errors",
     "TrainingError": "errors",
+    "ServerError": "errors",
     "VideoError": "errors",
     "CheckpointError": "errors",
     "DataError": "errors",

@@ -7,6 +7,7 @@ VideoExpertError                 anything this package raises on purpose
 ├── CheckpointError              a model folder that cannot be loaded, converted or saved; exit code 1
 ├── DataError                    an annotation or prediction file that cannot be read; exit code 1
 ├── WriteError                   a file or folder that cannot be written; exit code 1
+├── ServerError                  a server that was asked gives no answer; exit code 1
 ├── TrainingError                a stage that ended short of what the next one needs; exit code 1
 └── DependencyError              an optional package or program is missing; exit code 1
 """
@@ -46,6 +47,8 @@ class DataError(VideoExpertError):
 
 class WriteError(VideoExpertError):
     """A file or folder cannot be written: no space, no permission, a broken disk."""
+class ServerError(VideoExpertError):
+    """A server that was asked gives no answer: down, too slow, refusing, or answering garbage."""
 
 
 class TrainingError(VideoExpertError):

@@ -104,7 +104,7 @@ def chat(
         if attempt:
             time.sleep(min(wait, LONGEST_WAIT_S))
             wait *= 2
-        status, content, wait_s = _post(server, body)
+        status, content, wait_s = _send(server, "POST", "chat/completions", body)
         if status == 200:
             try:
                 return replace(_completion(content), attempts=attempt + 1)
@@ -123,18 +123,30 @@ def chat(
     raise Refused(f"{problem}, in the last of {server.attempts} attempts")
 
 
-def _post(server: ChatServer, body: Mapping[str, Any]) -> tuple[int | None, str, float]:
+def list_models(server: ChatServer) -> list[str]:
+    """Names of the models that the server offers. Raises Refused where it does not say."""
+    status, content, _ = _send(server, "GET", "models", None)
+    if status != 200:
+        raise Refused(content if status is None else f"HTTP {status}{_reason(content)}")
+    try:
+        return [str(model["id"]) for model in json.loads(content)["data"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(f"a reply that is no list of models ({type(error).__name__}: {error})") from error
+
+
+def _send(
+    server: ChatServer, method: str, path: str, body: Mapping[str, Any] | None
+) -> tuple[int | None, str, float]:
     """(status, text, seconds the server asks to wait); status None: no connection, and the text says why."""
     import httpx2
 
     headers = {"Content-Type": "application/json"}
     if server.key_variable is not None:
         headers["Authorization"] = f"Bearer {os.environ[server.key_variable]}"
-    address = f"{server.base_url.rstrip('/')}/chat/completions"
+    address = f"{server.base_url.rstrip('/')}/{path}"
+    content = None if body is None else json.dumps(body).encode()
     try:
-        with _client(server.timeout_s).stream(
-            "POST", address, content=json.dumps(body).encode(), headers=headers
-        ) as response:
+        with _client(server.timeout_s).stream(method, address, content=content, headers=headers) as response:
             parts, size = [], 0
             for part in response.iter_bytes():
                 parts.append(part)

@@ -7,7 +7,7 @@ M = U*W S-tokens, L sequence length, D language width, H head width, Q queries, 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -111,12 +111,30 @@ def worth_showing(moments: Sequence[Moment]) -> tuple[Moment, ...]:
 
 
 @dataclass(frozen=True)
+class Told:
+    """How an answer that came as text was read and scored.
+
+    text     the answer as generated
+    parsed   the rule that read it ("pairs", "json", "mm:ss", ...), "empty" where it says that there is nothing, or
+             "failed" and "outside" where no moment could be read
+    score    what the scores are: "digits", "agreement" or "none" (backends/chat/scores.py); never calibrated
+    choice   how a choice was made: "likelihood", "named" by the answer, or "failed"
+    """
+
+    text: str = field(repr=False)
+    parsed: str
+    score: str
+    choice: str | None = None
+
+
+@dataclass(frozen=True)
 class Moments(Sequence[Moment]):
     """Ranked moments of one query, best first.
 
     presence    calibrated probability that the event is in the video at all
     absent      True when ``presence`` is below the model's threshold: the moments are then its best guesses only
     curve       (N,) indicator probability of each frame, as a tuple of floats; for plots and highlights
+    told        how the text was read, of a chat model
     """
 
     query: str
@@ -124,6 +142,7 @@ class Moments(Sequence[Moment]):
     presence: float = 1.0
     absent: bool = False
     curve: tuple[float, ...] = field(default=(), repr=False)
+    told: Told | None = field(default=None, repr=False)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing here
         return self.items[index]
@@ -136,7 +155,7 @@ class Moments(Sequence[Moment]):
 class Highlights:
     """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments.
 
-    ``presence`` and ``absent`` as in Moments.
+    ``presence``, ``absent`` and ``told`` as in Moments.
     """
 
     query: str
@@ -146,6 +165,7 @@ class Highlights:
     clip_s: float = 2.0
     presence: float = 1.0
     absent: bool = False
+    told: Told | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.scores):
@@ -154,13 +174,25 @@ class Highlights:
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer text, the 0-based ``choice`` (None for open questions) and the moments that prove it."""
+    """Answer text, the 0-based ``choice`` (None for open questions) and the moments that prove it.
+
+    ``told``: how the text of the moments was read, of a chat model.
+    """
 
     question: str
     text: str
     choice: int | None = None
     moments: tuple[Moment, ...] = ()
     choice_scores: tuple[float, ...] = ()
+    told: Told | None = field(default=None, repr=False)
+
+
+class Captions(list[Moment]):
+    """Sentences with their moments, and how the text was read, of a chat model."""
+
+    def __init__(self, moments: Iterable[Moment] = (), told: Told | None = None) -> None:
+        super().__init__(moments)
+        self.told = told
 
 
 @dataclass(frozen=True)

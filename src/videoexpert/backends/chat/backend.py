@@ -1,0 +1,223 @@
+"""Chat models behind the five verbs: prompts in, strict parser out, every answer with how it was read and scored."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+import torch
+
+from ...errors import InputError
+from ...grounding.decoding import saliency
+from ...types import Answer, Captions, Frames, Highlights, Moment, Moments, Told
+from ..base import TASKS
+from .answers import PARSER, Span, read_captions, read_choice, read_moments, spoken
+from .frames import Budget, read
+from .prompts import LETTERS, Prompts, prompts_for
+from .scores import KINDS, agreement_scores, digit_scores
+from .talk import Ask, Reply, Talk, Talker
+
+GROUND_TOKENS = 256  # longest answer to a query; a model that thinks first gets THOUGHT_TOKENS more
+THOUGHT_TOKENS = 2048
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Where scores come from: "digits", or "agreement" of so many sampled answers."""
+
+    kind: str = "digits"
+    samples: int = 5
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(f"the score is {self.kind!r}, expected one of {', '.join(KINDS)}.")
+        if self.samples < 1:
+            raise InputError(f"the number of samples is {self.samples}, expected at least 1.")
+
+
+class ChatBackend:
+    """A chat model, local or behind a server."""
+
+    can = TASKS
+
+    def __init__(
+        self,
+        talker: Talker,
+        prompts: Prompts | None = None,
+        budget: Budget | None = None,
+        scoring: Scoring | None = None,
+    ) -> None:
+        self.talker = talker
+        self.prompts = prompts or prompts_for(talker.name)
+        self.budget = budget or talker.budget
+        self.scoring = scoring or Scoring()
+        self.name = talker.name
+
+    def describe(self) -> dict[str, Any]:
+        """What a number needs to be reproduced: model, prompts, budgets, parser, score."""
+        score = {"kind": self.scoring.kind}
+        if self.scoring.kind == "agreement":
+            score |= {"samples": str(self.scoring.samples)}
+        return {
+            **self.talker.describe(),
+            "prompts": self.prompts.describe(),
+            "frames": self.budget.describe(),
+            "parser": PARSER,
+            "score": score,
+        }
+
+    def open(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        num_frames: int | None = None,
+    ) -> ChatVideo:
+        """Decode a video, or its part from ``start`` to ``end`` (seconds), within the budget.
+
+        Raises VideoError for a file that gives no frames, InputError for a part outside the video.
+        """
+        frames = read(
+            path,
+            self.budget,
+            self.talker.size_for(self.budget),
+            start=start,
+            end=end,
+            count=num_frames,
+            multiple=self.talker.multiple,
+        )
+        return self.open_frames(frames, os.fspath(path))
+
+    def open_frames(self, frames: Frames, path: str = "") -> ChatVideo:
+        """A video whose frames are at hand."""
+        return ChatVideo(self, self.talker.look(frames), frames, path)
+
+
+class ChatVideo:
+    """An open video. Times are seconds from the start of the whole video."""
+
+    def __init__(self, backend: ChatBackend, talk: Talk, frames: Frames, path: str) -> None:
+        self.backend, self.talk, self.path = backend, talk, path
+        self.duration, self.start, self.frame_count = frames.duration_s, frames.start_s, len(frames)
+
+    @overload
+    def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
+    @overload
+    def ground(self, queries: Sequence[str], top_k: int | None = ...) -> list[Moments]: ...
+    def ground(self, queries: str | Sequence[str], top_k: int | None = 5) -> Moments | list[Moments]:
+        """The moments that the model names for a sentence, or for each of many, best score first.
+
+        Raises InputError for an empty query.
+        """
+        asked = [queries] if isinstance(queries, str) else list(queries)
+        for query in asked:
+            if not query.strip():
+                raise InputError("the query is empty, expected a sentence that describes what to find.")
+        found = [
+            self._moments(query, *said, top_k) for query, said in zip(asked, self._said(asked), strict=True)
+        ]
+        return found[0] if isinstance(queries, str) else found
+
+    def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
+        """Saliency of each clip of ``clip_s`` seconds: the score of the moment that the model named there, else 0."""
+        if not (math.isfinite(clip_s) and clip_s > 0):
+            raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
+        moments = self.ground(query, top_k)
+        times, scores = saliency(torch.tensor(moments.curve), self.duration, clip_s, self.start)
+        return Highlights(
+            query, times, scores, moments.items, clip_s, moments.presence, moments.absent, told=moments.told
+        )
+
+    def caption(self, max_new_tokens: int = 2048) -> Captions:
+        """Sentences, each with its moment, in the order of time; empty, and told so, where none could be read."""
+        ask = Ask(self.backend.prompts.caption, max_new_tokens)
+        (reply,) = self.talk.replies([ask])
+        reading = read_captions(reply.text, self.duration)
+        scores = digit_scores(reply, reading.spans, self.duration)
+        told = Told(reply.text, reading.how, "none" if scores is None else "digits")
+        moments = [
+            self._moment(span, 1.0 if scores is None else score)
+            for span, score in zip(reading.spans, scores or [1.0] * len(reading.spans), strict=True)
+        ]
+        return Captions(moments, told)
+
+    def ask(self, question: str, choices: Sequence[str] | None = None, max_new_tokens: int = 128) -> Answer:
+        """An answer, and the moments that the model names for question and answer together.
+
+        With ``choices`` the one whose letter is likeliest, or the one that the answer names where likelihoods are not
+        known. Raises InputError for an empty question, fewer than two choices, or more than there are letters.
+        """
+        if not question.strip():
+            raise InputError("the question is empty, expected a sentence.")
+        if choices is None:
+            (reply,) = self.talk.replies([Ask(self.backend.prompts.asking(question), max_new_tokens)])
+            text = " ".join(spoken(reply.text).split())
+            found = self.ground(f"{question.strip()} {text}".strip(), 3)
+            return Answer(question, text, None, found.items, told=found.told)
+        if not 2 <= len(choices) <= len(LETTERS) or not all(c.strip() for c in choices):
+            raise InputError(
+                f"choices are {list(choices)}, expected 2 to {len(LETTERS)} of them and none empty."
+            )
+        best, scores, made = self._chosen(question, choices, max_new_tokens)
+        if best is None:
+            return Answer(question, "", told=Told("", "failed", "none", made))
+        found = self.ground(f"{question.strip()} {choices[best]}", 3)
+        assert found.told is not None
+        return Answer(question, choices[best], best, found.items, scores, replace(found.told, choice=made))
+
+    def _chosen(
+        self, question: str, choices: Sequence[str], max_new_tokens: int
+    ) -> tuple[int | None, tuple[float, ...], str]:
+        """The choice, the probability of each, and how it was made; without likelihoods what the answer names."""
+        asked = self.backend.prompts.asking(question, choices)
+        chances = self.talk.likelihoods(asked, list(LETTERS[: len(choices)]))
+        if chances is not None:
+            scores = torch.tensor(chances, dtype=torch.float64).softmax(-1)
+            return int(scores.argmax()), tuple(scores.tolist()), "likelihood"
+        (reply,) = self.talk.replies([Ask(asked, max_new_tokens)])
+        best = read_choice(reply.text, choices)
+        return best, (), "named" if best is not None else "failed"
+
+    def _said(self, queries: Sequence[str]) -> list[tuple[Reply, list[Reply]]]:
+        """The likeliest answer to each query, and the sampled ones where scores come from agreement."""
+        prompts, scoring = self.backend.prompts, self.backend.scoring
+        length = GROUND_TOKENS + THOUGHT_TOKENS * prompts.thinks
+        seeds = [None, *(range(1, scoring.samples + 1) if scoring.kind == "agreement" else ())]
+        asks = [Ask(prompts.grounding(query), length, seed) for query in queries for seed in seeds]
+        replies = self.talk.replies(asks)
+        grouped = [replies[i : i + len(seeds)] for i in range(0, len(replies), len(seeds))]
+        return [(first, rest) for first, *rest in grouped]
+
+    def _moments(self, query: str, reply: Reply, samples: Sequence[Reply], top_k: int | None) -> Moments:
+        reading = read_moments(reply.text, self.duration)
+        kind = self.backend.scoring.kind
+        scores: list[float] | None
+        if kind == "agreement":
+            scores = agreement_scores(
+                reading.spans, [read_moments(s.text, self.duration).spans for s in samples]
+            )
+        else:
+            scores = digit_scores(reply, reading.spans, self.duration)
+        told = Told(reply.text, reading.how, "none" if scores is None else kind)
+        pairs = list(zip(reading.spans, scores or [1.0] * len(reading.spans), strict=True))
+        ranked = sorted(pairs, key=lambda pair: -round(pair[1], 4))[:top_k]  # near ties: in the order of time
+        curve = self._curve(pairs)
+        if not reading.spans:
+            # a failure to read says nothing about the video; only an empty list says that there is nothing
+            absent = reading.how == "empty"
+            return Moments(query, (), 0.0 if absent else 0.5, absent, curve, told=told)
+        items = tuple(self._moment(span, score) for span, score in ranked)
+        return Moments(query, items, max(score for _, score in pairs), False, curve, told=told)
+
+    def _curve(self, pairs: Sequence[tuple[Span, float]]) -> tuple[float, ...]:
+        """(N,) the best score of a moment at the centre of each frame's bin, 0 where the model named none."""
+        centres = ((i + 0.5) / self.frame_count * self.duration for i in range(self.frame_count))
+        return tuple(max((s for a, s in pairs if a.start <= t <= a.end), default=0.0) for t in centres)
+
+    def _moment(self, span: Span, score: float) -> Moment:
+        end = min(self.start + span.end, self.start + self.duration)
+        return Moment(self.start + span.start, end, score, span.text)
