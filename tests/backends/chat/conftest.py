@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_chat import save_llava, save_qwen
 
+from tiny_chat import save_llava, save_qwen
 from videoexpert.backends.chat.local import load_talker
 from videoexpert.testing import tiny_video
 
