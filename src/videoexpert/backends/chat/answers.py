@@ -31,6 +31,7 @@ _STARTS = ("start", "start_time", "starttime", "start_s", "start_sec", "begin", 
 _ENDS = ("end", "end_time", "endtime", "end_s", "end_sec", "stop", "to", "until", "end_timestamp")
 _TEXTS = ("description", "caption", "event", "text", "sentence", "label", "action", "content", "summary")
 _DECODER = json.JSONDecoder(parse_int=float)  # int() refuses thousands of digits, float() makes them infinite
+_OPENING = re.compile(r"[\[{](?:\s*[\[{])*")
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)```", re.DOTALL)
 _START_WORD = re.compile(r"\b(?:start|begin|commenc|from)\w*\b\D{0,60}$", re.IGNORECASE)
 _END_WORD = re.compile(r"\b(?:end|finish|stop|conclud|until|to)\w*\b\D{0,60}$", re.IGNORECASE)
@@ -208,15 +209,18 @@ def _json_values(text: str) -> Iterator[Any]:
     """Each list and object of the text in order; of one that is cut short, the whole ones inside."""
     place = 0
     while True:
-        opening = re.compile(r"[\[{]").search(text, place)
+        opening = _OPENING.search(text, place)
         if opening is None:
             return
         try:
             value, place = _DECODER.raw_decode(text, opening.start())
-        except (ValueError, RecursionError):
+        except ValueError:
             place = opening.start() + 1
-            continue
-        yield value
+        except RecursionError:
+            # nobody nests so deep: the whole run of brackets is passed over, not each of them tried
+            place = opening.end()
+        else:
+            yield value
 
 
 def _from_json(value: Any) -> tuple[list[Span], bool]:

@@ -58,9 +58,9 @@ class ChatBackend:
 
     def describe(self) -> dict[str, Any]:
         """What a number needs to be reproduced: model, prompts, budgets, parser, score."""
-        score = {"kind": self.scoring.kind}
+        score: dict[str, Any] = {"kind": self.scoring.kind}
         if self.scoring.kind == "agreement":
-            score |= {"samples": str(self.scoring.samples)}
+            score["samples"] = self.scoring.samples
         return {
             **self.talker.describe(),
             "prompts": self.prompts.describe(),

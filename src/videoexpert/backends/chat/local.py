@@ -100,9 +100,25 @@ def load_talker(
         raise CheckpointError(
             f"{name} cannot be loaded ({type(error).__name__}: {reason}); download the model again."
         ) from error
+    _check_tokenizer(str(name), model.config, processor)
     if not load_in_4bit:
         model = model.to(where)  # type: ignore[arg-type]  # its stub lacks the device
     return LocalTalker(model, processor, str(name), hub.weights_digest(folder))
+
+
+def _check_tokenizer(name: str, config: Any, processor: Any) -> None:
+    """transformers makes an empty tokenizer where a folder has none: the mark of a picture must be where it belongs."""
+    for kind in ("image", "video"):
+        mark = getattr(processor, f"{kind}_token", None)
+        wanted = getattr(config, f"{kind}_token_id", getattr(config, f"{kind}_token_index", None))
+        if mark is None or wanted is None:
+            continue
+        found = processor.tokenizer.convert_tokens_to_ids(mark)
+        if found != wanted:
+            raise CheckpointError(
+                f"the tokenizer of {name} has {mark!r} at {found}, its model at {wanted}: tokenizer files are missing "
+                "or another model's; download the model again."
+            )
 
 
 def _four_bits(where: torch.device, dtype: torch.dtype | None) -> dict[str, Any]:

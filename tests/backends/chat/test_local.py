@@ -1,0 +1,313 @@
+"""Local chat models of every family: all verbs on random weights, scripted answers exactly, one prefix for all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from tiny_chat import save_qwen, write
+from videoexpert.backends.base import TASKS, Backend, OpenVideo
+from videoexpert.backends.chat import backend as chat_backend
+from videoexpert.backends.chat.backend import ChatBackend, Scoring
+from videoexpert.backends.chat.frames import Budget
+from videoexpert.backends.chat.local import LocalTalk, is_chat_model, load_talker
+from videoexpert.backends.chat.prompts import STYLES
+from videoexpert.backends.chat.talk import Ask
+from videoexpert.errors import CheckpointError, InputError
+
+FAMILIES = ("qwen3_vl", "qwen2_5_vl", "qwen3_5", "llava")
+SMALL = Budget(fps=1.0, max_frames=8, frame_pixels=64 * 64)
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture
+def backend(talkers):
+    return lambda family, **options: ChatBackend(talkers(family), budget=SMALL, **options)
+
+
+@every_family
+def test_random_weights_answer_every_verb(backend, clip, family, monkeypatch):
+    monkeypatch.setattr(chat_backend, "GROUND_TOKENS", 12)
+    expert = backend(family)
+    assert isinstance(expert, Backend)
+    assert expert.can == TASKS
+    video = expert.open(clip)
+    assert isinstance(video, OpenVideo)
+    found = video.ground(["a bar moves", "a man"])
+    assert [m.query for m in found] == ["a bar moves", "a man"]
+    for moments in found:
+        assert moments.told.parsed in ("failed", "outside", "numbers", "range", "empty", "pairs")
+        assert not (moments.told.parsed in ("failed", "outside") and (moments or moments.absent))
+        assert len(moments.curve) == 8
+    assert len(video.highlights("a bar moves").scores) == 4
+    assert all(0 <= m.start < m.end <= 8 for m in video.caption(12))
+    assert video.ask("who?", max_new_tokens=12).choice is None
+    answer = video.ask("who?", ["he", "she", "it"])
+    assert answer.text == ["he", "she", "it"][answer.choice]
+    assert sum(answer.choice_scores) == pytest.approx(1)
+    assert answer.told.choice == "likelihood"
+    json.dumps(expert.describe())
+
+
+@every_family
+def test_a_scripted_answer_gives_exactly_its_moments(backend, clip, script, family):
+    video = backend(family).open(clip)
+    script(video.talk.talker, "[[1.5, 3.25], [6, 99]]")
+    moments = video.ground("a bar moves")
+    assert [(m.start, m.end) for m in moments] == [(1.5, 3.25), (6, 8)]
+    assert moments.told.parsed == "pairs"
+    assert moments.told.score == "digits"
+    assert moments.told.text == "[[1.5, 3.25], [6, 99]]"
+    assert [m.score for m in moments] == pytest.approx([0.9, 0.9], abs=1e-3)
+    assert moments.presence == pytest.approx(0.9, abs=1e-3)
+    assert moments.curve == pytest.approx([0, 0.9, 0.9, 0, 0, 0, 0.9, 0.9], abs=1e-3)
+
+
+def test_times_of_a_part_are_the_videos(backend, clip, script):
+    video = backend("qwen3_vl").open(clip, start=2.0, end=6.0)
+    assert (video.start, video.duration) == (2.0, 4.0)
+    script(
+        video.talk.talker, "[[0.5, 9]]", '[{"start": "00:01.00", "end": "00:02.50", "description": "A bar."}]'
+    )
+    assert [(m.start, m.end) for m in video.ground("a bar")] == [(2.5, 6.0)]
+    captions = video.caption()
+    assert [(m.start, m.end, m.text) for m in captions] == [(3.0, 4.5, "A bar.")]
+    assert (captions.told.parsed, captions.told.score) == ("json", "digits")
+
+
+def test_an_empty_list_is_absence_and_a_failure_is_not(backend, clip, script):
+    video = backend("qwen3_vl").open(clip)
+    script(video.talk.talker, "[]", "I cannot tell.", "no captions", "[[30, 40]]")
+    empty, failed = video.ground(["a", "b"])
+    assert (len(empty), empty.absent, empty.presence, empty.told.parsed) == (0, True, 0.0, "empty")
+    assert (len(failed), failed.absent, failed.presence, failed.told.parsed) == (0, False, 0.5, "failed")
+    captions = video.caption()
+    assert (captions, captions.told.parsed) == ([], "failed")
+    outside = video.ground("c")
+    assert (len(outside), outside.absent, outside.told.parsed) == (0, False, "outside")
+
+
+def test_an_answer_is_followed_by_its_proof(backend, clip, script):
+    video = backend("qwen3_vl").open(clip)
+    script(video.talk.talker, "<think>hm</think>The bar\nmoves.", "The event happens in 2.0 - 4.0 seconds.")
+    answer = video.ask("What moves?")
+    assert (answer.text, answer.choice) == ("The bar moves.", None)
+    assert [(m.start, m.end) for m in answer.moments] == [(2, 4)]
+    assert answer.told.parsed == "range"
+
+
+def test_the_best_score_comes_first(backend, clip, monkeypatch, talkers):
+    video = backend("qwen3_vl").open(clip)
+    from videoexpert.backends.chat.talk import Reply, chances_of
+
+    text = [
+        ("[[", 0),
+        ("1", -2),
+        (", ", 0),
+        ("2", -2),
+        ("], [", 0),
+        ("5", -0.1),
+        (", ", 0),
+        ("6", -0.1),
+        ("]]", 0),
+    ]
+    reply = Reply("".join(t for t, _ in text), chances_of(text))
+    monkeypatch.setattr(LocalTalk, "replies", lambda self, asks: [reply] * len(asks))
+    moments = video.ground("a", top_k=1)
+    assert [(m.start, m.end) for m in moments] == [(5, 6)]
+    assert moments[0].score == pytest.approx(0.9048, abs=1e-4)
+    assert [m.start for m in video.ground("a", top_k=None)] == [5, 1]
+
+
+def test_agreement_of_samples(backend, clip, script):
+    expert = backend("qwen3_vl", scoring=Scoring("agreement", 2))
+    video = expert.open(clip)
+    script(video.talk.talker, "[[2, 4], [6, 7]]", "[[2, 4]]", "nothing")
+    moments = video.ground("a bar")
+    assert [(m.start, m.end, m.score) for m in moments] == [(2, 4, 0.5), (6, 7, 0.0)]
+    assert moments.told.score == "agreement"
+    assert expert.describe()["score"] == {"kind": "agreement", "samples": 2}
+
+
+@every_family
+def test_questions_go_on_from_one_prefix_as_from_whole_prompts(talkers, backend, clip, family):
+    video = backend(family).open(clip)
+    talk, whole = video.talk, LocalTalk(talkers(family), video.talk.frames)
+    whole.whole = True
+    asks = [Ask("Where is a bar?", 6), Ask("And the man, über 3 s?", 6), Ask("Where is a bar?", 6)]
+    ours, theirs = talk.replies(asks), whole.replies(asks)
+    assert talk.prefix is not None
+    assert not talk.whole
+    assert whole.prefix is None
+    assert [r.text for r in ours] == [r.text for r in theirs]
+    assert ours[0].text == ours[2].text
+    for a, b in zip(ours, theirs, strict=True):
+        assert [c.logprob for c in a.chances] == pytest.approx([c.logprob for c in b.chances], abs=1e-3)
+    for answers in (["A", "B", "C"], ["yes", "no, not at all"]):
+        assert talk.likelihoods("Who?", answers) == pytest.approx(
+            whole.likelihoods("Who?", answers), abs=1e-3
+        )
+
+
+def test_likelihoods_are_what_the_model_says(talkers, backend, clip):
+    talker, video = talkers("qwen3_vl"), backend("qwen3_vl").open(clip)
+    inputs = video.talk._inputs("Who?")
+    with torch.inference_mode():
+        logits = talker.model(**inputs).logits[0, -1].log_softmax(-1)
+    letters = [talker.processor.tokenizer.encode(c)[0] for c in "AB"]
+    assert video.talk.likelihoods("Who?", ["A", "B"]) == pytest.approx(
+        [float(logits[i]) for i in letters], abs=1e-3
+    )
+
+
+def test_samples_are_the_same_for_the_same_seed(backend, clip):
+    talk = backend("qwen3_vl").open(clip).talk
+    state = torch.random.get_rng_state()
+    one, two, again = talk.replies([Ask("Where?", 8, 1), Ask("Where?", 8, 2), Ask("Where?", 8, 1)])
+    assert one == again
+    assert one.text != two.text
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_saved_settings_of_sampling_and_penalties_are_not_used(talkers, backend, clip):
+    talker = talkers("qwen3_vl")
+    assert talker.model.generation_config.repetition_penalty == 1.05
+    reply = backend("qwen3_vl").open(clip).talk.replies([Ask("Where?", 6)])[0]
+    inputs = LocalTalk(talker, backend("qwen3_vl").open(clip).talk.frames)._inputs("Where?")
+    ids = talker.model.generate(**inputs, max_new_tokens=6, do_sample=False, repetition_penalty=1.0)
+    text = talker.processor.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert reply.text == text
+
+
+def test_prompts_follow_the_models_name(folders, tmp_path):
+    asked = {}
+    for name, style in {
+        "TimeLens2-2B": "spans",
+        "TimeLens-8B": "span",
+        "Time-R1-7B": "thought",
+        "x": "spans",
+    }.items():
+        folder = tmp_path / name
+        shutil.copytree(folders("qwen3_vl"), folder)
+        expert = ChatBackend(load_talker(folder, device="cpu"))
+        assert expert.prompts is STYLES[style]
+        asked[name] = expert.prompts.grounding("a {query} runs")
+    assert asked["TimeLens2-2B"].startswith(
+        'Given the query: "a {query} runs", return ALL time spans (in seconds)'
+    )
+    assert "described by the sentence 'a {query} runs'" in asked["TimeLens-8B"]
+    assert "<think>" in asked["Time-R1-7B"]
+
+
+def test_wrong_calls_on_an_open_video(backend, clip):
+    video = backend("qwen3_vl").open(clip)
+    with pytest.raises(InputError, match="the query is empty"):
+        video.ground(["a", " "])
+    with pytest.raises(InputError, match="clip_s is 0"):
+        video.highlights("a", clip_s=0)
+    with pytest.raises(InputError, match="the question is empty"):
+        video.ask(" ")
+    for choices in (["a"], ["a", " "], ["a"] * 27):
+        with pytest.raises(InputError, match="expected 2 to 26"):
+            video.ask("who?", choices)
+    assert video.ground([]) == []
+
+
+def test_wrong_options():
+    with pytest.raises(InputError, match="the score is 'best', expected one of digits, agreement"):
+        Scoring("best")
+    with pytest.raises(InputError, match="number of samples is 0"):
+        Scoring("agreement", 0)
+    with pytest.raises(InputError, match="fps is 0, expected a positive number"):
+        Budget(fps=0)
+
+
+def test_a_prompt_that_is_too_long_says_so(talkers, clip, monkeypatch):
+    talker = talkers("qwen3_vl")
+    monkeypatch.setattr(talker.model.config.get_text_config(), "max_position_embeddings", 50)
+    video = ChatBackend(talker, budget=SMALL).open(clip)
+    with pytest.raises(
+        InputError, match=r"8 frames make a prompt of \d+ tokens, .* takes 50: lower max_frames"
+    ):
+        video.ground("a")
+
+
+def test_precision_is_said(folders, clip):
+    talker = load_talker(folders("llava"), device="cpu", dtype=torch.bfloat16)
+    assert talker.describe()["dtype"] == "bfloat16"
+    video = ChatBackend(talker, budget=SMALL).open(clip)
+    assert len(video.talk.replies([Ask("Where?", 2)])) == 1
+
+
+def test_four_bits_need_a_gpu(folders):
+    with pytest.raises(InputError, match="4-bit weights need an NVIDIA GPU, the device is cpu"):
+        load_talker(folders("llava"), device="cpu", load_in_4bit=True)
+
+
+def broken(folders, tmp_path, family="qwen3_vl"):
+    folder = tmp_path / "model"
+    shutil.copytree(folders(family), folder)
+    return folder
+
+
+def test_models_that_are_none(folders, tmp_path):
+    folder = broken(folders, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    assert is_chat_model(config)
+    for kind in ("llama", "detr"):
+        write(folder / "config.json", {**config, "model_type": kind})
+        with pytest.raises(
+            CheckpointError, match=f"is a {kind}, which does not take pictures and write text"
+        ):
+            load_talker(folder, device="cpu")
+
+
+def test_a_model_that_brings_code_is_refused(folders, tmp_path):
+    folder = broken(folders, tmp_path)
+    config = json.loads((folder / "preprocessor_config.json").read_text())
+    write(folder / "preprocessor_config.json", {**config, "auto_map": {"AutoProcessor": "evil.Processor"}})
+    (folder / "evil.py").write_text("raise SystemExit('executed')")
+    with pytest.raises(
+        CheckpointError, match=r"code of its own \(evil.Processor\), which videoexpert never runs"
+    ):
+        load_talker(folder, device="cpu")
+
+
+def test_a_base_model_without_chat_template(folders, tmp_path):
+    folder = broken(folders, tmp_path)
+    (folder / "chat_template.json").unlink()
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    write(folder / "tokenizer_config.json", {k: v for k, v in config.items() if k != "chat_template"})
+    with pytest.raises(CheckpointError, match="has no chat template"):
+        load_talker(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [("model.safetensors", "half a download"), ("preprocessor_config.json", "not readable JSON")],
+)
+def test_half_a_download(folders, tmp_path, file, reason):
+    folder = broken(folders, tmp_path)
+    (folder / file).write_bytes((folder / file).read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=reason):
+        load_talker(folder, device="cpu")
+
+
+def test_a_missing_tokenizer(folders, tmp_path):
+    folder = broken(folders, tmp_path)
+    for file in ("tokenizer.json", "vocab.json", "merges.txt"):
+        (folder / file).unlink()
+    with pytest.raises(CheckpointError, match="tokenizer files are missing"):
+        load_talker(folder, device="cpu")
+
+
+def test_weights_of_another_shape(folders, tmp_path):
+    folder = save_qwen(tmp_path / "m", "qwen3_vl")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = 48
+    write(folder / "config.json", config)
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load_talker(folder, device="cpu")
