@@ -47,6 +47,8 @@ class DataError(VideoExpertError):
 
 class WriteError(VideoExpertError):
     """A file or folder cannot be written: no space, no permission, a broken disk."""
+
+
 class ServerError(VideoExpertError):
     """A server that was asked gives no answer: down, too slow, refusing, or answering garbage."""
 
