@@ -94,7 +94,7 @@ class WorldBench:
         prompter, config = Prompter(model.config, self.tokenizer), model.config
         spatial = (config.groups, config.tokens_per_group)
         states = StateSource(
-            1_000_000, self.recipe.level, config.num_frames, spatial, config.vision_width, self.recipe.seed
+            1_000_000, (self.recipe.level,), config.num_frames, spatial, config.vision_width, self.recipe.seed
         )
         train_base(model, prompter, states, self.recipe.warm_start, self.out / "warm_start.pt", log=self.log)
         source = self.tokens(model.config, self.recipe.videos, 1)
@@ -140,7 +140,7 @@ class WorldBench:
     def tokens(self, config: VideoExpertConfig, count: int, seed: int) -> RenderedSource:
         """Rendered and encoded once for each kind of S-tokens."""
         recipe = RenderRecipe(
-            count, self.recipe.level, 1000 * self.recipe.seed + seed, self.recipe.render_size
+            count, (self.recipe.level,), 1000 * self.recipe.seed + seed, self.recipe.render_size
         )
         folder = self.out / "tokens" / self.encoder(config).id.digest[:12] / f"{seed}"
         return build(SHIPPED_CLIP, config, recipe, folder, log=self.log)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,17 +29,19 @@ from ..language.prompter import Prompter
 from ..language.sequence import IGNORED
 from ..model import VideoExpertModel
 from ..runtime import clean_start
+from ..synthetic.actions import ACTION_INDEX, ACTIONS
 from ..synthetic.language import meaning
 from ..synthetic.samples import TRUE_OR_NOT, YES_NO, content_samples, samples_of
-from ..synthetic.world import ACTIONS, COLOURS, SHAPES, Script, States, sample_script, states_at
+from ..synthetic.things import COLOUR_INDEX, COLOURS, GLYPH_INDEX, SHAPE_INDEX, SHAPES, SYMMETRY, States
+from ..synthetic.world import Script, sample_script, states_at
 from ..training.batches import collate, make_example
 from ..types import TokenRole, VisualTokens
 from ..video.sampling import bin_centres
 from ..windows import iou
 from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
-from .towers import COLOUR_INDEX, SHAPE_INDEX
 
-SLOT_WIDTH = 4 + len(SHAPES)  # a thing in the state vector: presence, x, y, size, shape
+# A thing in the state vector: presence, x, y, size, cosine and sine of its angle, shape.
+SLOT_WIDTH = 6 + len(SHAPES)
 STATE_DIMS = len(COLOURS) * SLOT_WIDTH
 
 OPEN_SHARE = 0.2  # of the questions are asked without their choices, so that open ones are answered too
@@ -65,6 +67,7 @@ class BaseRecipe:
     dense_weight: float = 2.0
     tasks: tuple[str, ...] = ("grounding", "caption", "grounded_qa")
     train_language: bool = True  # off: only the paper's parts, on a frozen language model
+    frames: tuple[int, ...] = ()  # of a batch's videos, one of these by lot; () for all that the source gives
     read_questions: bool = False  # content: what a sentence says is read out at its end, too
     train_experts: bool = False  # with the language model also the LoRAs; without it they always train
     seed: int = 1
@@ -74,9 +77,15 @@ class StateSource:
     """Perfect vision, for a warm start that costs no rendering: state vectors in place of class tokens."""
 
     def __init__(
-        self, count: int, level: int, num_frames: int, spatial: tuple[int, int], width: int, seed: int
+        self,
+        count: int,
+        levels: tuple[int, ...],
+        num_frames: int,
+        spatial: tuple[int, int],
+        width: int,
+        seed: int,
     ) -> None:
-        self.count, self.level, self.num_frames = count, level, num_frames
+        self.count, self.levels, self.num_frames = count, levels, num_frames
         self.groups, self.per_group = spatial
         self.width, self.seed = width, seed
 
@@ -84,22 +93,25 @@ class StateSource:
         return self.count
 
     def __getitem__(self, index: int) -> tuple[Script, VisualTokens]:
-        script = sample_script(random.Random(f"{self.seed}-script-{index}"), self.level, f"v{index}")
+        drawn = random.Random(f"{self.seed}-script-{index}")
+        script = sample_script(drawn, drawn.choice(self.levels), f"v{index}")
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + index)
         times = bin_centres(self.num_frames, 0.0, script.duration)
         temporal = torch.zeros(self.num_frames, self.width)
         temporal[:, :STATE_DIMS] = state_vectors(script, times)
         spatial = torch.zeros(self.groups, self.per_group, self.width)
         idr = np.linspace(0, self.num_frames - 1, self.groups).round().astype(int)
-        for i in range(len(script.objects)):
+        for i, thing in enumerate(script.objects):
             spatial[:, i, :STATE_DIMS] = state_vectors(script, times[idr], only=i)
+            if thing.glyph:  # a detail is told by patches alone
+                spatial[:, i, STATE_DIMS + GLYPH_INDEX[thing.glyph]] = 1.0
         for tokens in (temporal, spatial):
             tokens += 0.02 * torch.randn(tokens.shape, generator=rng)
         return script, VisualTokens(temporal, spatial.flatten(0, 1), script.duration)
 
 
 def state_vectors(script: Script, times_s: np.ndarray, only: int | None = None) -> Tensor:
-    """(K, STATE_DIMS): per colour presence, x, y, size (centred) and shape; zeros for what is not there."""
+    """(K, STATE_DIMS): per colour that is shown presence, x, y, size (centred), angle and shape; zeros for none."""
     states: States = states_at(script, times_s)
     rows = torch.zeros(len(times_s), len(COLOURS), SLOT_WIDTH)
     for i, thing in enumerate(script.objects):
@@ -110,8 +122,12 @@ def state_vectors(script: Script, times_s: np.ndarray, only: int | None = None) 
         slot[:, 1] = torch.from_numpy(states.x[:, i]) * 4 - 2
         slot[:, 2] = torch.from_numpy(states.y[:, i]) * 4 - 2
         slot[:, 3] = torch.from_numpy(states.size[:, i]) * 16 - 2
-        slot[:, 4 + SHAPE_INDEX[thing.shape]] = 1.0
-        rows[:, COLOUR_INDEX[thing.colour]] += slot * torch.from_numpy(states.alpha[:, i]).float()[:, None]
+        if thing.shape in SYMMETRY:
+            angle = torch.from_numpy(states.angle[:, i]) * SYMMETRY[thing.shape]
+            slot[:, 4], slot[:, 5] = angle.cos(), angle.sin()
+        slot[:, 6 + SHAPE_INDEX[thing.shape]] = 1.0
+        share = torch.from_numpy(states.alpha[:, i, None] * states.shown[:, i]).float()  # of each colour
+        rows += share[:, :, None] * slot[:, None, :]
     return rows.flatten(1)
 
 
@@ -121,29 +137,31 @@ def dense_labels(script: Script, num_frames: int) -> Tensor:
     labels = torch.zeros(num_frames, len(COLOURS), len(ACTIONS))
     for event in script.events:
         active = torch.from_numpy((times >= event.start) & (times <= event.end)).float()
-        colour = COLOUR_INDEX[script.objects[event.object].colour]
-        labels[:, colour, ACTIONS.index(event.action)] += active
+        colour = COLOUR_INDEX[script.doer(event).colour]
+        labels[:, colour, ACTION_INDEX[event.action]] += active
     return labels.flatten(1).clamp_(max=1)
 
 
 def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
     """For each ``<LOC>`` of a sample (colours * actions,): the thing and the action it stands for."""
-    by_window = {(e.start, e.end): (script.objects[e.object].colour, e.action) for e in script.events}
+    by_window = {(e.start, e.end): (script.doer(e).colour, e.action) for e in script.events}
+    found: list[tuple[str, str] | None]
     if sample.task == "qa":  # content; one place a question
-        said = meaning((sample.query or "").removeprefix(TRUE_OR_NOT)) if sample.choices == YES_NO else None
-        return [one_label(said) if said else NOTHING_ASKED]
-    if sample.task == "caption":
-        found: list[tuple[str, str] | None] = [by_window[w] for w in sample.windows]
+        said = (sample.query or "").removeprefix(TRUE_OR_NOT)
+        found = [meaning(said) if sample.choices == YES_NO else None]
+    elif sample.task == "caption":
+        found = [by_window[w] for w in sample.windows]
     else:
         found = [by_window[sample.windows[0]] if sample.windows else meaning(sample.query or "")]
     return [one_label(pair) for pair in found]
 
 
 def one_label(pair: tuple[str, str] | None) -> Tensor:
-    """(colours * actions,) one at the thing and action, if there is one."""
+    """(colours * actions,) one at the thing and action; a label that is left out where no single one is meant."""
+    if pair is None:
+        return NOTHING_ASKED
     label = torch.zeros(len(COLOURS), len(ACTIONS))
-    if pair is not None:
-        label[COLOUR_INDEX[pair[0]], ACTIONS.index(pair[1])] = 1.0
+    label[COLOUR_INDEX[pair[0]], ACTION_INDEX[pair[1]]] = 1.0
     return label.flatten()
 
 
@@ -163,8 +181,10 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
         epoch, place = divmod(step, per_epoch)
         order = np.random.default_rng((self.recipe.seed, epoch)).permutation(len(self.source))
         videos, examples, dense, asked = [], [], [], []
+        frames = rng.choice(self.recipe.frames) if self.recipe.frames else None
         for index in order[place * self.recipe.videos : (place + 1) * self.recipe.videos]:
             script, tokens = self.source[int(index)]
+            tokens = tokens if frames is None else fewer_frames(tokens, frames, rng)
             samples = self._samples(script, rng)
             if len(samples) > self.recipe.questions:
                 samples = rng.sample(samples, self.recipe.questions)
@@ -189,6 +209,18 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
             return content_samples(script, rng)
         wanted = [s for s in samples_of(script, rng) if s.task in self.recipe.tasks]
         return [without_choices(s) if s.choices and rng.random() < OPEN_SHARE else s for s in wanted]
+
+
+def fewer_frames(tokens: VisualTokens, frames: int, rng: random.Random) -> VisualTokens:
+    """A video as if fewer frames had been taken: of each run of them one, the earlier or the later middle one by lot.
+
+    The number of frames there are has to be a multiple of ``frames``.
+    """
+    step = len(tokens.temporal) // frames
+    if step == 1:
+        return tokens
+    first = rng.choice(((step - 1) // 2, step // 2))
+    return replace(tokens, temporal=tokens.temporal[first::step])
 
 
 class ReadOut(nn.Module):

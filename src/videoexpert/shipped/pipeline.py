@@ -12,25 +12,26 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
-from transformers import AutoTokenizer, LlamaConfig
+from transformers import AutoTokenizer, CLIPModel, LlamaConfig
 
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
-from ..grounding.calibration import even_odds_threshold, fit
+from ..grounding.calibration import fit
 from ..grounding.decoding import decode_moments
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
 from ..recipes import claim
-from ..synthetic.language import ABSENT_QUERIES, absent_query
-from ..synthetic.samples import true_queries
+from ..synthetic.language import ABSENT_QUERIES
+from ..synthetic.samples import false_queries, true_queries
 from ..types import VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
 from ..windows import iou
 from .base import STATE_DIMS, BaseRecipe, StateSource, VideoSource, quick_scores, train_base
 from .rendered import RenderedSource, RenderRecipe, build
+from .text import TextRecipe, train_text
 from .tokenizer import train_tokenizer
 from .towers import TowerRecipe, train_tower
 
@@ -44,8 +45,9 @@ class ShippedRecipe(BaseModel):
 
     kind: str
     seed: int
-    level: int
+    levels: list[int]  # of the training videos, drawn evenly; a level may stand more than once
     tower: TowerRecipe
+    text: TextRecipe
     model: dict[str, Any]
     language: dict[str, Any]
     warm_start: list[BaseRecipe]
@@ -57,43 +59,49 @@ class ShippedRecipe(BaseModel):
 
 
 def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
-    """Run (or resume) every stage in ``out``; the finished model folder is ``out/model``.
+    """Run (or resume) every stage in ``out``; the finished model folder is ``out/model``, its CLIP ``out/clip``.
 
     Raises InputError for an ``out`` that another recipe began.
     """
     claim(recipe, out)
     tokenizer = _tokenizer(out / "tokenizer")
-    clip_folder = out / "tower" / "clip"
-    if not clip_folder.exists():
-        log("stage 1 of 5: vision and text towers")
-        train_tower(recipe.tower, tokenizer, out / "tower", log=log)
-    vision = checkpoint.load_vision(clip_folder)
+    tower = out / "tower" / "vision"
+    if not tower.exists():
+        log("stage 1 of 6: vision tower")
+        train_tower(recipe.tower, out / "tower", log=log)
+    vision = checkpoint.load_vision(tower)
     config = make_config(recipe.model, recipe.language, tokenizer, vision)
     prompter = Prompter(config, tokenizer)
 
-    log("stage 2 of 5: small language model, perfect vision")
+    log("stage 2 of 6: small language model, perfect vision")
     torch.manual_seed(recipe.seed)
     model = VideoExpertModel(config, vision=vision)
     sizes = (config.num_frames, (config.groups, config.tokens_per_group), config.vision_width)
-    states = StateSource(1_000_000, recipe.level, *sizes, seed=1)
-    check = _checker(prompter, StateSource(60, recipe.level, *sizes, seed=2))
+    levels = tuple(recipe.levels)
+    states = StateSource(1_000_000, levels, *sizes, seed=1)
+    check = _checker(prompter, StateSource(60, levels, *sizes, seed=2))
     for number, stage in enumerate(recipe.warm_start, start=1):
         train_base(model, prompter, states, stage, out / f"warm_start_{number}.pt", log=log, check=check)
 
-    log("stage 3 of 5: render and encode")
-    source = build(clip_folder, config, _render(recipe, recipe.videos, 1), out / "tokens", log=log)
-    held = build(clip_folder, config, _render(recipe, recipe.calibration_videos, 2), out / "held", log=log)
+    log("stage 3 of 6: render and encode")
+    source = build(tower, config, _render(recipe, recipe.videos, 1), out / "tokens", log=log)
+    held = build(tower, config, _render(recipe, recipe.calibration_videos, 2), out / "held", log=log)
 
-    log("stage 4 of 5: joint training on pixels")
+    log("stage 4 of 6: joint training on pixels")
     swap_adapter(model, source)
     check = _checker(prompter, held)
     train_base(model, prompter, source, recipe.joint, out / "joint.pt", log=log, check=check)
 
-    log("stage 5 of 5: experts, adapter and head on the frozen language model")
+    log("stage 5 of 6: experts, adapter and head on the frozen language model")
     train_base(model, prompter, source, recipe.experts, out / "experts.pt", log=log, check=check)
     calibrate(model, prompter, held, log)
     checkpoint.save(model.half(), tokenizer, out / "model")
     log(f"saved {out / 'model'}")
+
+    if not (out / "clip").exists():
+        log("stage 6 of 6: text tower, on the finished vision tower")
+        words = _tokenizer(out / "tokenizer")  # without <LOC>
+        train_text(CLIPModel.from_pretrained(tower).eval(), recipe.text, words, out / "clip", log=log)
     return out / "model"
 
 
@@ -135,7 +143,7 @@ def _tokenizer(folder: Path) -> Any:
 
 def _render(recipe: ShippedRecipe, count: int, seed: int) -> RenderRecipe:
     return RenderRecipe(
-        count=count, level=recipe.level, seed=1000 * recipe.seed + seed, size=recipe.render_size
+        count=count, levels=tuple(recipe.levels), seed=1000 * recipe.seed + seed, size=recipe.render_size
     )
 
 
@@ -185,8 +193,8 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
     for index in range(len(held)):
         script, tokens = held[index]
         asked: list[tuple[str, tuple[Any, ...]]] = [*true_queries(script, random.Random(index))]
-        absent = [absent_query(script, random.Random(f"{index}-{k}")) for k in range(ABSENT_QUERIES)]
-        asked.extend((query, ()) for query in absent if query)
+        absent = false_queries(script, random.Random(f"{index}-absent"), ABSENT_QUERIES)
+        asked.extend((query, ()) for query in absent)
         head = model.locate(_prefix(model, prompter, tokens), [prompter.grounding(q) for q, _ in asked])
         for i, (_, windows) in enumerate(asked):
             best = decode_moments(
@@ -204,7 +212,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
     moment, presence = fit(logits, _flags(right)), fit(logits, _flags(present))
     config.score_temperature, config.score_bias = moment.temperature, moment.bias
     config.presence_temperature, config.presence_bias = presence.temperature, presence.bias
-    config.absent_below = even_odds_threshold(_flags(present))
+    config.absent_below = 0.5  # more likely absent than present
     log(
         json.dumps(
             {

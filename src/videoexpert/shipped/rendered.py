@@ -21,7 +21,7 @@ from ..config import VideoExpertConfig
 from ..model import visual_tokens
 from ..runtime import clean_start
 from ..synthetic.render import render
-from ..synthetic.world import FRAME_RATE, Script, sample_script
+from ..synthetic.world import Script, sample_script
 from ..types import Frames, VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
@@ -32,10 +32,10 @@ GRAIN = 3.0  # grey levels of noise, in place of what a video codec leaves
 
 @dataclass(frozen=True)
 class RenderRecipe:
-    """Which videos: ``count`` scripts of a level, drawn from a seed; ``size`` pixels a side before the encoder."""
+    """Which videos: ``count`` scripts of ``levels``, drawn evenly; ``size`` pixels a side before the encoder."""
 
     count: int
-    level: int
+    levels: tuple[int, ...]
     seed: int
     size: int
 
@@ -58,7 +58,8 @@ class RenderedSource:
 
 def script_of(recipe: RenderRecipe, index: int) -> Script:
     """The script of one video, whatever else is built."""
-    return sample_script(random.Random(f"rendered-{recipe.seed}-{index}"), recipe.level, f"v{index}")
+    rng = random.Random(f"rendered-{recipe.seed}-{index}")
+    return sample_script(rng, rng.choice(recipe.levels), f"v{index}")
 
 
 @lru_cache(maxsize=256)
@@ -116,7 +117,8 @@ def encode_script(
 ) -> VisualTokens:
     """One script through rendering, encoder and compressor, at the frames that decoding its mp4 would pick."""
     script = script_of(recipe, index)
-    times = np.floor(bin_centres(config.num_frames, 0.0, script.duration) * FRAME_RATE) / FRAME_RATE
+    rate = script.frame_rate
+    times = np.floor(bin_centres(config.num_frames, 0.0, script.duration) * rate) / rate
     pixels = render(script, times, recipe.size)
     noise = torch.randn(
         pixels.shape, generator=torch.Generator().manual_seed(recipe.seed * 1_000_003 + index)

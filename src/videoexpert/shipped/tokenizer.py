@@ -19,8 +19,6 @@ def train_tokenizer(extra: tuple[str, ...] = (), vocabulary: int = 640) -> PreTr
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        # Known fault, kept until the shipped model is trained anew (docs/log.md): where the end has id 2,
-        # transformers' CLIP pools a text at its highest id. Only `eval --baseline clip` reads texts through the tower.
         special_tokens=["<pad>", "<s>", "</s>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,

@@ -1,8 +1,9 @@
-"""First stage of the shipped model: a small CLIPModel from scratch on frames of the synthetic world.
+"""First stage of the shipped model: the vision tower of a small CLIPModel, from scratch on frames of the world.
 
-The contrastive score alone does not show whether a class token knows *where* things are, and no later stage can see
-motion that the class tokens do not carry. Three losses train the tower: contrastive with what the frame shows, a linear
-read-out of every thing's state from the class token, and a label for every patch. Probes gate what is built on it.
+A contrastive score does not show whether a class token knows *where* things are, and no later stage can see motion that
+the class tokens do not carry. So the tower learns by a linear read-out of every thing's state from the class token, and
+by labels for every patch: what is there, of which shape, with which detail. Probes gate what is built on it; the text
+tower is fitted to it afterwards (text.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +20,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig, PreTrainedTokenizerFast
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
 from .. import files
 from ..errors import TrainingError
 from ..runtime import clean_start
-from ..synthetic.language import frame_caption
 from ..synthetic.render import render
-from ..synthetic.world import COLOURS, SHAPES, Script, sample_script, states_at
+from ..synthetic.things import COLOURS, GLYPH_INDEX, GLYPHS, SHAPE_INDEX, SHAPES, SYMMETRY
+from ..synthetic.world import Script, sample_script, states_at
 from ..vision.preprocess import Preprocessor
 from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
 
-COLOUR_INDEX = {name: i for i, name in enumerate(COLOURS)}
-SHAPE_INDEX = {name: i for i, name in enumerate(SHAPES)}
-STATE_WIDTH = 4 + len(SHAPES)  # per colour: presence, x, y, size, shape logits
+STATE_WIDTH = 6 + len(SHAPES)  # per colour: presence, x, y, size, angle as a cosine and a sine, shape logits
 STATE_SCALE = torch.tensor([1.0, 1.0, 3.0])  # sizes span a third of what places span
+LEFT_OUT = -100  # a label that no loss counts
 
 
 @dataclass
@@ -45,10 +45,8 @@ class TowerRecipe:
     width: int = 96
     layers: int = 4
     heads: int = 8
-    text_width: int = 96
-    text_layers: int = 2
     projection: int = 128
-    level: int = 3
+    levels: tuple[int, ...] = (1, 2, 3)  # of the scripts, drawn evenly; a level may stand more than once
     steps: int = 1300
     scripts: int = 42  # per step
     frames: int = 6  # of each script
@@ -62,18 +60,22 @@ class TowerRecipe:
 
 @dataclass
 class FrameBatch:
-    """F frames with what is in them. Slots are colours (G of them), because colours in a video are distinct."""
+    """F frames with what is in them. Slots are the G colours as shown: those of a video are distinct."""
 
     pixels: torch.Tensor  # (F, 3, S, S) uint8
     present: torch.Tensor  # (F, G) bool
     state: torch.Tensor  # (F, G, 3) x, y, size
+    angle: torch.Tensor  # (F, G, 2) cosine and sine of the angle, once round for each picture that repeats
+    turns: torch.Tensor  # (F, G) bool: is there an angle to see?
     shape: torch.Tensor  # (F, G) index into SHAPES
     patches: torch.Tensor  # (F, P) colour index of the topmost thing over the patch's centre, G for none
-    captions: list[str]
+    glyphs: (
+        torch.Tensor
+    )  # (F, P) detail of that thing, len(GLYPHS) where it has none, LEFT_OUT where nothing is
 
 
-def build_clip(recipe: TowerRecipe, tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
-    """A CLIPModel of the recipe's size with random weights."""
+def build_clip(recipe: TowerRecipe) -> CLIPModel:
+    """A CLIPModel with a vision tower of the recipe's size and random weights; its text tower is a placeholder."""
     vision = CLIPVisionConfig(
         hidden_size=recipe.width,
         intermediate_size=2 * recipe.width,
@@ -83,22 +85,11 @@ def build_clip(recipe: TowerRecipe, tokenizer: PreTrainedTokenizerFast) -> CLIPM
         patch_size=recipe.patch_size,
         projection_dim=recipe.projection,
     )
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=recipe.text_width,
-        intermediate_size=3 * recipe.text_width,
-        num_hidden_layers=recipe.text_layers,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-        projection_dim=recipe.projection,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+    text = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
+            "vocab_size": 3, "projection_dim": recipe.projection, "bos_token_id": 0, "eos_token_id": 1}  # fmt: skip
+    model = CLIPModel(
+        CLIPConfig(text_config=text, vision_config=vision.to_dict(), projection_dim=recipe.projection)
     )
-    config = CLIPConfig(
-        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=recipe.projection
-    )
-    model = CLIPModel(config)
     with torch.no_grad():  # places known from the start: learnt ones take thousands of frames to take shape
         table = model.vision_model.embeddings.position_embedding.weight
         table[1:] = place_table(recipe.image_size // recipe.patch_size, recipe.width)
@@ -117,53 +108,66 @@ def place_table(grid: int, width: int) -> torch.Tensor:
 
 def sample_frames(rng: random.Random, recipe: TowerRecipe, *, noise: torch.Generator | None) -> FrameBatch:
     """Frames of fresh scripts at random times, with the labels that the losses need."""
-    pixels, captions, rows = [], [], []
+    pixels, rows = [], []
     for _ in range(recipe.scripts):
-        level = rng.randint(1, recipe.level)
-        script = sample_script(rng, level)
+        script = _turned(rng, sample_script(rng, rng.choice(recipe.levels)))
         times = np.sort(np.array([rng.uniform(0, script.duration) for _ in range(recipe.frames)]))
         pixels.append(render(script, times, recipe.image_size))
-        captions += [frame_caption(script, t) for t in times]
         rows.append(frame_labels(script, times, recipe.image_size // recipe.patch_size))
     image = torch.cat(pixels)
     if noise is not None:  # what a video codec leaves behind
         grain = torch.randn(image.shape, generator=noise) * 4.0
         image = (image.float() + grain).clamp_(0, 255).to(torch.uint8)
-    present, state, shape, patches = (torch.cat(parts) for parts in zip(*rows, strict=True))
-    return FrameBatch(image, present, state, shape, patches, captions)
+    return FrameBatch(image, *(torch.cat(parts) for parts in zip(*rows, strict=True)))
+
+
+def _turned(rng: random.Random, script: Script) -> Script:
+    """Every second script with its things at any angle: in a script as it is drawn few have turned."""
+    if rng.random() < 0.5:
+        return script
+    return replace(script, objects=tuple(replace(o, angle=rng.uniform(0, 6.28)) for o in script.objects))
 
 
 def frame_labels(script: Script, times: np.ndarray, grid: int) -> tuple[torch.Tensor, ...]:
-    """(present (K, G), state (K, G, 3), shape (K, G), patches (K, grid*grid)) of a script at K seconds."""
-    slots = len(COLOURS)
+    """The labels of FrameBatch, in its order from ``present`` on, of a script at K seconds; (K, grid*grid) patches."""
+    slots, count = len(COLOURS), len(times)
     states = states_at(script, times)
-    present = torch.zeros(len(times), slots, dtype=torch.bool)
-    state = torch.zeros(len(times), slots, 3)
-    shape = torch.zeros(len(times), slots, dtype=torch.long)
-    patches = torch.full((len(times), grid, grid), slots)
+    present, turns = (torch.zeros(count, slots, dtype=torch.bool) for _ in range(2))
+    state, angle = torch.zeros(count, slots, 3), torch.zeros(count, slots, 2)
+    shape = torch.zeros(count, slots, dtype=torch.long)
+    patches = torch.full((count, grid, grid), slots)
+    glyphs = torch.full((count, grid, grid), LEFT_OUT)
     axis = (torch.arange(grid) + 0.5) / grid
+    rows = torch.arange(count)
     for i, thing in enumerate(script.objects):
-        slot = COLOUR_INDEX[thing.colour]
-        x, y, size = (torch.from_numpy(v[:, i]).float() for v in (states.x, states.y, states.size))
+        slot = torch.from_numpy(states.shown[:, i].argmax(-1))
+        x, y, size, turn = (
+            torch.from_numpy(v[:, i]).float() for v in (states.x, states.y, states.size, states.angle)
+        )
         seen = torch.from_numpy(states.alpha[:, i]) > 0.5
-        present[:, slot], shape[:, slot] = seen, SHAPE_INDEX[thing.shape]
-        state[:, slot] = torch.stack([x, y, size], dim=-1)
+        present[rows, slot], shape[rows, slot] = seen, SHAPE_INDEX[thing.shape]
+        state[rows, slot] = torch.stack([x, y, size], dim=-1)
+        if thing.shape in SYMMETRY:
+            turn = turn * SYMMETRY[thing.shape]
+            turns[rows, slot], angle[rows, slot] = seen, torch.stack([turn.cos(), turn.sin()], dim=-1)
         inside = (axis[None, None, :] - x[:, None, None]) ** 2 + (axis[None, :, None] - y[:, None, None]) ** 2
         over = (inside < (size**2)[:, None, None]) & seen[:, None, None]
-        patches[over] = slot
-    return present, state, shape, patches.flatten(1)
+        patches = torch.where(over, slot[:, None, None], patches)
+        glyphs[over] = GLYPH_INDEX.get(thing.glyph, len(GLYPHS))
+    return present, state, angle, turns, shape, patches.flatten(1), glyphs.flatten(1)
 
 
 class TowerTrainer(nn.Module):
     """The CLIPModel with the read-outs that only training and probes need."""
 
-    def __init__(self, clip: CLIPModel, tokenizer: PreTrainedTokenizerFast, projection: int) -> None:
+    def __init__(self, clip: CLIPModel, projection: int) -> None:
         super().__init__()
-        self.clip, self.tokenizer = clip, tokenizer
+        self.clip = clip
         slots = len(COLOURS)
         self.state_readout = nn.Linear(projection, slots * STATE_WIDTH)
         self.patch_readout = nn.Linear(projection, slots + 1)
         self.patch_shape_readout = nn.Linear(projection, len(SHAPES))
+        self.patch_glyph_readout = nn.Linear(projection, len(GLYPHS) + 1)
 
     def tokens(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Class tokens (F, C) and patch tokens (F, P, C) after the final norm and the projection."""
@@ -173,53 +177,48 @@ class TowerTrainer(nn.Module):
         projected = self.clip.visual_projection(self.clip.vision_model.post_layernorm(hidden))
         return projected[:, 0], projected[:, 1:]
 
-    def text(self, captions: list[str]) -> torch.Tensor:
-        batch = self.tokenizer(
-            [c + self.tokenizer.eos_token for c in captions], return_tensors="pt", padding=True
-        )
-        out = self.clip.text_model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
-        return self.clip.text_projection(out.pooler_output)
-
-    def read_state(self, cls: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Presence logits (F, G), x-y-size (F, G, 3) and shape logits (F, G, shapes) from class tokens (F, C)."""
+    def read_state(self, cls: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Presence logits (F, G), x-y-size (F, G, 3), angle (F, G, 2) and shape logits (F, G, shapes) of (F, C)."""
         read = self.state_readout(cls).unflatten(-1, (len(COLOURS), STATE_WIDTH))
-        return read[..., 0], read[..., 1:4], read[..., 4:]
+        return read[..., 0], read[..., 1:4], read[..., 4:6], read[..., 6:]
 
     def losses(self, batch: FrameBatch) -> dict[str, torch.Tensor]:
         """Weighted loss parts; their sum is minimised."""
         cls, patches = self.tokens(batch.pixels)
-        presence, state, shape = self.read_state(cls)
+        presence, state, angle, shape = self.read_state(cls)
         seen = batch.present
+        near = F.smooth_l1_loss
         parts = {
             "presence": F.binary_cross_entropy_with_logits(presence, seen.float()),
-            "state": 20.0
-            * F.smooth_l1_loss(state[seen] * STATE_SCALE, batch.state[seen] * STATE_SCALE, beta=0.05),
+            "state": 20.0 * near(state[seen] * STATE_SCALE, batch.state[seen] * STATE_SCALE, beta=0.05),
+            "angle": near(angle[batch.turns], batch.angle[batch.turns], beta=0.2),
             "shape": 0.5 * F.cross_entropy(shape[seen], batch.shape[seen]),
             "patch": 0.5
             * F.cross_entropy(self.patch_readout(patches).flatten(0, 1), batch.patches.flatten()),
         }
-        # a patch on a thing also tells its shape: that is what S-tokens can then carry
+        # a patch on a thing also tells its shape and detail: that is what S-tokens can then carry
         frame, place = (batch.patches < len(COLOURS)).nonzero(as_tuple=True)
-        shapes = batch.shape[frame, batch.patches[frame, place]]
-        parts["patch_shape"] = 0.5 * F.cross_entropy(self.patch_shape_readout(patches[frame, place]), shapes)
-        # every second frame only: neighbours of one script share their sentence too often
-        image = F.normalize(cls[::2], dim=-1)
-        text = F.normalize(self.text(batch.captions[::2]), dim=-1)
-        logits = image @ text.T * self.clip.logit_scale.exp().clamp(max=50.0)
-        same = torch.tensor([[a == b for b in batch.captions[::2]] for a in batch.captions[::2]]).float()
-        target = same / same.sum(1, keepdim=True)
-        parts["contrastive"] = 0.1 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
+        on, shapes = patches[frame, place], batch.shape[frame, batch.patches[frame, place]]
+        parts["patch_shape"] = 0.5 * F.cross_entropy(self.patch_shape_readout(on), shapes)
+        parts["glyph"] = 0.5 * F.cross_entropy(self.patch_glyph_readout(on), batch.glyphs[frame, place])
         return parts
 
 
 @torch.no_grad()
 def probe(model: TowerTrainer, recipe: TowerRecipe, seed: int = 9_000_000) -> dict[str, float]:
-    """Held-out read-outs: position error in pixels of 64, presence and shape accuracy, direction of motion."""
+    """Held-out read-outs: position error in pixels of 64, presence, shape and detail accuracy, direction of motion.
+
+    angle: share of turned things read within an eighth of what looks like a whole turn.
+    """
     model.eval()
     level_recipe = TowerRecipe(**{**asdict(recipe), "scripts": 100})
     batch = sample_frames(random.Random(seed), level_recipe, noise=torch.Generator().manual_seed(seed))
-    presence, state, shape = model.read_state(model.tokens(batch.pixels)[0])
+    cls, patches = model.tokens(batch.pixels)
+    presence, state, angle, shape = model.read_state(cls)
     seen = batch.present
+    off = F.cosine_similarity(angle[batch.turns], batch.angle[batch.turns], dim=-1)
+    marked = (batch.glyphs >= 0) & (batch.glyphs < len(GLYPHS))
+    glyph = model.patch_glyph_readout(patches[marked]).argmax(-1) == batch.glyphs[marked]
     # two frames of one script: does the difference of read positions point the right way?
     right = []
     for a in range(0, len(seen), recipe.frames):
@@ -235,25 +234,26 @@ def probe(model: TowerTrainer, recipe: TowerRecipe, seed: int = 9_000_000) -> di
         "presence": float(((presence > 0) == seen).float().mean()),
         "present_found": float((presence[seen] > 0).float().mean()),
         "shape": float((shape[seen].argmax(-1) == batch.shape[seen]).float().mean()),
+        "angle": float((off > math.cos(math.pi / 4)).float().mean()),
+        "glyph": float(glyph.float().mean()),
         "direction": float(np.mean(right)) if right else float("nan"),
     }
 
 
 def train_tower(
     recipe: TowerRecipe,
-    tokenizer: PreTrainedTokenizerFast,
     folder: Path,
     *,
     log: Callable[[str], None] = print,
 ) -> CLIPModel:
-    """Train (or resume) in ``folder``; returns the tower and leaves ``clip/`` and ``probe.json`` there.
+    """Train (or resume) in ``folder``; returns the tower and leaves ``vision/`` and ``probe.json`` there.
 
     Raises TrainingError where the finished tower misses one of the recipe's probes: no later stage sees what the
     class tokens do not tell.
     """
     save_every = log_interval(recipe.steps)
     torch.manual_seed(recipe.seed)
-    model = TowerTrainer(build_clip(recipe, tokenizer), tokenizer, recipe.projection)
+    model = TowerTrainer(build_clip(recipe), recipe.projection)
     optimisers = build_optimiser(model, recipe.learning_rate)
     state_file, step = folder / "tower_state.pt", 0
     folder.mkdir(parents=True, exist_ok=True)
@@ -288,8 +288,7 @@ def train_tower(
     probes = probe(model, recipe)
     files.write_json(folder / "probe.json", probes)
     check_probes(recipe, probes)
-    model.clip.save_pretrained(folder / "clip")
-    tokenizer.save_pretrained(folder / "clip")  # a text tower means nothing without the ids it was trained on
+    model.clip.save_pretrained(folder / "vision")
     return model.clip
 
 

@@ -6,17 +6,54 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .world import LEVELS, Script, States, states_at
+from .things import GLYPH_ROOM, GLYPHS, States
+from .world import LEVELS, Script, states_at
+
+INK = 0.06  # grey of a detail
 
 
 def render(script: Script, times_s: np.ndarray, size: int) -> torch.Tensor:
     """(K, 3, size, size) uint8 pictures of the script at the given seconds (K,). Deterministic."""
     states = states_at(script, times_s)
-    canvas = background(script, size)[None].repeat(len(times_s), 1, 1, 1)
+    canvas = backgrounds(script, times_s, size)
     draw_clutter(canvas, script, times_s)
     for index, thing in enumerate(script.objects):
-        draw(canvas, thing.shape, states, index)
-    return (canvas * 255.0 + 0.5).clamp_(0, 255).to(torch.uint8)
+        draw(canvas, thing.shape, states, index, thing.glyph)
+    if script.bars:
+        rows = round(script.bars * size)
+        canvas[:, :, :rows] = 0.0
+        canvas[:, :, size - rows :] = 0.0
+    levels = canvas * 255.0
+    if script.noise:
+        levels += script.noise * grain(script, times_s, size)
+    return (levels + 0.5).clamp_(0, 255).to(torch.uint8)
+
+
+def backgrounds(script: Script, times_s: np.ndarray, size: int) -> torch.Tensor:
+    """(K, 3, size, size): one picture, or where it drifts a window of one twice as wide, back and forth."""
+    if script.drift == (0.0, 0.0):
+        return background(script, size)[None].repeat(len(times_s), 1, 1, 1)
+    wide = background(script, 2 * size)
+    frames = torch.empty(len(times_s), 3, size, size)
+    for k, time in enumerate(times_s):
+        x, y = (round(size * _to_and_fro(speed * float(time))) for speed in script.drift)
+        frames[k] = wide[:, y : y + size, x : x + size]
+    return frames
+
+
+def _to_and_fro(way: float) -> float:
+    """A way walked from the middle of 0 to 1, turning round at both ends."""
+    return abs((way + 1.5) % 2.0 - 1.0)
+
+
+def grain(script: Script, times_s: np.ndarray, size: int) -> torch.Tensor:
+    """(K, 3, size, size) noise of unit strength; a frame's depends on the script and its time alone."""
+    made = torch.empty(len(times_s), 3, size, size)
+    for k, time in enumerate(times_s):
+        made[k].normal_(
+            generator=torch.Generator().manual_seed(script.background + round(1000 * float(time)))
+        )
+    return made
 
 
 def background(script: Script, size: int) -> torch.Tensor:
@@ -47,20 +84,21 @@ def draw_clutter(canvas: torch.Tensor, script: Script, times_s: np.ndarray) -> N
     size, grey = rng.uniform(0.02, 0.045, shape), rng.uniform(0.15, 0.75, shape)
     swing = reach * np.sin(times_s[:, None] * speed + phase)
     ones = np.ones_like(swing)
-    states = States(
-        x0 + swing,
-        y0 + 0.5 * swing,
-        size * ones,
-        0 * ones,
-        ones,
-        np.repeat((grey * ones)[..., None], 3, axis=-1),
-    )
+    greys = np.repeat((grey * ones)[..., None], 3, axis=-1)
+    states = States(x0 + swing, y0 + 0.5 * swing, size * ones, 0 * ones, ones, greys)
     for index in range(count):
-        draw(canvas, "circle", states, index)
+        draw(canvas, "circle", states, index, colours=greys)
 
 
-def draw(canvas: torch.Tensor, shape: str, states: States, index: int) -> None:
-    """Paint one object over canvas (K, 3, S, S), in place."""
+def draw(
+    canvas: torch.Tensor,
+    shape: str,
+    states: States,
+    index: int,
+    glyph: str = "",
+    colours: np.ndarray | None = None,
+) -> None:
+    """Paint one object over canvas (K, 3, S, S), in place; ``colours`` (K, O, 3) in place of those of the states."""
     side = canvas.shape[-1]
     across, down = _extent(states.x, states.size, index, side), _extent(states.y, states.size, index, side)
     axis = (torch.arange(side, dtype=torch.float32) + 0.5) / side
@@ -76,9 +114,22 @@ def draw(canvas: torch.Tensor, shape: str, states: States, index: int) -> None:
     size = column(states.size)
     distance = _signed_distance(shape, dx / size, dy / size) * size * side  # in pixels
     cover = (0.5 - distance).clamp_(0, 1) * column(states.alpha)
-    colour = torch.from_numpy(states.rgb[:, index]).float()[:, :, None, None]
+    rgb = states.rgb if colours is None else colours
+    colour = torch.from_numpy(rgb[:, index]).float()[:, :, None, None]
     part = canvas[:, :, down, across]
     part += cover[:, None] * (colour - part)
+    if glyph:
+        ink = _glyph(glyph, dx / size / GLYPH_ROOM[shape], dy / size / GLYPH_ROOM[shape])
+        part += (ink * column(states.alpha))[:, None] * (INK - part)
+
+
+def _glyph(glyph: str, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """(K, H, W) how much of each pixel a detail covers; ``u``, ``v`` go from -1 to 1 over it."""
+    rows = [[float(cell == "#") for cell in row] for row in GLYPHS[glyph]]
+    picture = torch.tensor(rows)[None, None].expand(len(u), 1, 5, 5)
+    u, v = torch.broadcast_tensors(u, v)
+    places = torch.stack([u, v], dim=-1)
+    return F.grid_sample(picture, places, mode="bilinear", padding_mode="zeros", align_corners=False)[:, 0]
 
 
 def _extent(places: np.ndarray, sizes: np.ndarray, index: int, side: int) -> slice:

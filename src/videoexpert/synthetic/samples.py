@@ -13,11 +13,14 @@ from .language import (
     Wording,
     absent_query,
     caption_of,
-    query_for,
-    questions_of,
+    doings,
+    phrases_of,
+    query_of,
     windows_of,
 )
-from .world import Script
+from .questions import questions_of
+from .relations import false_relation, say_relation, true_relations
+from .world import LEVELS, Script
 
 
 def samples_of(
@@ -29,10 +32,8 @@ def samples_of(
         Sample(f"{script.id}_q{i}", task="grounding", query=query, windows=windows, **common)
         for i, (query, windows) in enumerate(true_queries(script, rng, held_out=held_out))
     ]
-    for i in range(absent):
-        query = absent_query(script, rng, held_out=held_out)
-        if query is not None:
-            samples.append(Sample(f"{script.id}_a{i}", task="grounding", query=query, **common))
+    for i, query in enumerate(false_queries(script, rng, absent, held_out=held_out)):
+        samples.append(Sample(f"{script.id}_a{i}", task="grounding", query=query, **common))
     events = sorted(script.events, key=lambda e: e.start)
     samples.append(
         Sample(
@@ -75,10 +76,8 @@ def content_samples(script: Script, rng: random.Random) -> list[Sample]:
     asked += [(q.question, q.choices, q.choices[q.answer]) for q in questions_of(script, rng)]
     for query, _ in true_queries(script, rng):
         asked.append((f"{TRUE_OR_NOT}{query}", YES_NO, "yes"))
-    for _ in range(max(2, len(things))):
-        false = absent_query(script, rng)
-        if false is not None:
-            asked.append((f"{TRUE_OR_NOT}{false}", YES_NO, "no"))
+    for false in false_queries(script, rng, max(2, len(things))):
+        asked.append((f"{TRUE_OR_NOT}{false}", YES_NO, "no"))
     first = rng.randrange(90)
     numbers = [f"{n:02d}" for n in range(first, first + 8)]
     asked.append((f"count from {numbers[0]} to {numbers[-1]}", (), ", ".join(numbers)))
@@ -100,11 +99,21 @@ def content_samples(script: Script, rng: random.Random) -> list[Sample]:
 def true_queries(
     script: Script, rng: random.Random, *, held_out: bool = False, wording: Wording = PLAIN
 ) -> Iterator[tuple[str, tuple[tuple[float, float], ...]]]:
-    """(query, all its windows) for each thing and action of the video, in order of time."""
-    seen = set()
-    for event in sorted(script.events, key=lambda e: e.start):
-        if (event.object, event.action) not in seen:
-            seen.add((event.object, event.action))
-            thing = script.objects[event.object]
-            query = query_for(thing, event.action, rng, held_out=held_out, wording=wording)
-            yield query, windows_of(script, event.object, event.action)
+    """(query, all its windows) for each thing and action of the video, in order of time; then relations."""
+    said = phrases_of(script, wording)
+    for thing, action in doings(script):
+        query = query_of(script, thing, action, rng, held_out, said)
+        yield query, windows_of(script, thing.name, action)
+    if LEVELS[script.level].relations:
+        for relation in true_relations(script):
+            yield say_relation(relation, script, rng, held_out, wording), relation.windows
+
+
+def false_queries(
+    script: Script, rng: random.Random, count: int, *, held_out: bool = False, wording: Wording = PLAIN
+) -> list[str]:
+    """Up to ``count`` sentences that are false of the video; at levels with relations one of them is a relation."""
+    made = [absent_query(script, rng, held_out=held_out, wording=wording) for _ in range(count)]
+    if count and LEVELS[script.level].relations:
+        made[-1] = false_relation(script, rng, held_out, wording) or made[-1]
+    return [query for query in made if query is not None]

@@ -1,36 +1,31 @@
 """Scripts of synthetic videos: what is in the picture, and what happens when.
 
 A script is a few coloured shapes, each doing one thing at a time, over a textured background with grey clutter.
-Positions and sizes are in units of the picture (0 left/top, 1 right/bottom), angles in radians, times in seconds.
 Motion must be needed: most actions differ from another one only by the direction of change.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-COLOURS: dict[str, tuple[float, float, float]] = {
-    "red": (0.90, 0.12, 0.12),
-    "green": (0.10, 0.75, 0.20),
-    "blue": (0.15, 0.30, 0.95),
-    "yellow": (0.95, 0.88, 0.10),
-    "purple": (0.65, 0.15, 0.80),
-    "orange": (1.00, 0.52, 0.05),
-    "cyan": (0.10, 0.85, 0.90),
-    "white": (0.97, 0.97, 0.97),
-}
-SHAPES = ("circle", "square", "triangle", "cross", "ring")
-MOVES = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
-ACTIONS = (*MOVES, "grow", "shrink", "appear", "vanish", "turn", "recolour")
+from .actions import ACTIONS
+from .things import COLOUR_INDEX, COLOURS, GLYPH_ROOM, GLYPHS, SHAPES, Event, Running, SceneObject, States
 
 
 @dataclass(frozen=True)
 class Level:
-    """One notch of the difficulty dial."""
+    """One notch of the difficulty dial.
+
+    again       how often a thing does something that it did before, where it can
+    details     share of the things with room for a detail that carry one
+    told        captions and queries name the details
+    relations   queries and questions about the order and the number of events, and more ways to say things
+    wild        videos of 6 to 120 s at several frame rates, moving backgrounds, noise, letterboxes, compression
+    """
 
     colours: int
     shapes: int
@@ -40,6 +35,11 @@ class Level:
     clutter: int
     event_s: tuple[float, float]
     texture: float  # amplitude of the background noise
+    again: float = 0.0
+    details: float = 0.0
+    told: bool = False
+    relations: bool = False
+    wild: bool = False
 
 
 LEVELS: dict[int, Level] = {
@@ -47,48 +47,28 @@ LEVELS: dict[int, Level] = {
     2: Level(6, 3, 6, (2, 3), (3, 4), 2, (2.0, 5.0), 0.08),
     3: Level(6, 4, 8, (2, 3), (3, 5), 3, (1.5, 4.5), 0.10),
     4: Level(8, 5, 10, (3, 4), (4, 6), 5, (1.2, 4.0), 0.14),
+    5: Level(
+        8, 5, 10, (2, 4), (5, 8), 5, (1.2, 4.0), 0.14, again=0.6, details=0.5, relations=True, wild=True
+    ),
+    6: Level(6, 3, 6, (2, 3), (3, 4), 2, (2.0, 5.0), 0.08, details=1.0, told=True),  # not harder: for details
 }
 SHIPPED_LEVEL = 3
 FRAME_RATE = 10.0
 DURATIONS_S = (12, 14, 16, 18, 20, 22, 24)  # even, so that QVHighlights' 2 s clips cover them exactly
-
-
-@dataclass(frozen=True)
-class SceneObject:
-    """Initial state of one shape."""
-
-    colour: str
-    shape: str
-    x: float
-    y: float
-    size: float  # radius
-    angle: float
-    visible: bool = True
-
-    @property
-    def name(self) -> str:
-        return f"{self.colour} {self.shape}"
-
-
-@dataclass(frozen=True)
-class Event:
-    """Object ``object`` does ``action`` from ``start`` to ``end`` (seconds).
-
-    ``amount`` is the distance moved, the factor of growth or the angle turned; ``to_colour`` the new colour of a
-    recolouring.
-    """
-
-    object: int
-    action: str
-    start: float
-    end: float
-    amount: float = 0.0
-    to_colour: str = ""
+WILD_DURATIONS_S = (6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 30, 40, 60, 90, 120)
+WILD_FRAME_RATES = (8.0, 10.0, 12.0, 15.0, 25.0)
+SHORTEST_S = 0.7  # of an event in a wild video
 
 
 @dataclass(frozen=True)
 class Script:
-    """Everything a video shows. ``background`` seeds the texture and the clutter."""
+    """Everything a video shows. ``background`` seeds the texture and the clutter.
+
+    bars        black above and below the picture, each this share of its height; what it shows is as much smaller
+    drift       how far the background moves, right and down, in pictures a second
+    noise       of every pixel, standard deviation in grey levels
+    crf         of the H.264 file
+    """
 
     id: str
     duration: float
@@ -96,15 +76,32 @@ class Script:
     events: tuple[Event, ...]
     background: int
     level: int
+    frame_rate: float = FRAME_RATE
+    bars: float = 0.0
+    drift: tuple[float, float] = (0.0, 0.0)
+    noise: float = 0.0
+    crf: int = 18
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def thing_at(self, index: int, time_s: float) -> SceneObject:
+        """An object as it is called at a time: by the colour it has then, the old one while it changes."""
+        thing = self.objects[index]
+        for event in sorted(self.events, key=lambda e: e.start):
+            if event.object == index and event.to_colour and event.end <= time_s:
+                thing = replace(thing, colour=event.to_colour)
+        return thing
+
+    def doer(self, event: Event) -> SceneObject:
+        """The object of an event as it is called when the event begins."""
+        return self.thing_at(event.object, event.start)
 
 
 def sample_script(rng: random.Random, level: int, video_id: str = "") -> Script:
     """Draw one script; the same state of ``rng`` gives the same script."""
     spec = LEVELS[level]
-    duration = float(rng.choice(DURATIONS_S))
+    duration = float(rng.choice(WILD_DURATIONS_S if spec.wild else DURATIONS_S))
     count = rng.randint(*spec.objects)
     colours = rng.sample(list(COLOURS)[: spec.colours], count)
     shapes = [rng.choice(SHAPES[: spec.shapes]) for _ in range(count)]
@@ -112,17 +109,72 @@ def sample_script(rng: random.Random, level: int, video_id: str = "") -> Script:
         SceneObject(colour, shape, x, y, size=round(rng.uniform(0.085, 0.14), 3), angle=0.0)
         for colour, shape, (x, y) in zip(colours, shapes, _places(rng, count), strict=True)
     ]
-    spans = _timeline(rng, rng.randint(*spec.events), duration, spec.event_s, count)
+    if spec.details:
+        objects = [_detailed(rng, thing, spec.details) for thing in objects]
+    events, running = _events(rng, spec, duration, objects)
+    objects = [replace(o, visible=r.visible_at_first) for o, r in zip(objects, running, strict=True)]
+    script = Script(video_id, duration, tuple(objects), tuple(events), rng.randrange(2**31), level)
+    return _wild(rng, script) if spec.wild else script
+
+
+def _detailed(rng: random.Random, thing: SceneObject, share: float) -> SceneObject:
+    """The thing with a detail on it, and large enough for it, where its shape has room and the lot falls so."""
+    if thing.shape not in GLYPH_ROOM or rng.random() >= share:
+        return thing
+    return replace(thing, glyph=rng.choice(list(GLYPHS)), size=round(rng.uniform(0.11, 0.15), 3))
+
+
+def _events(
+    rng: random.Random, spec: Level, duration: float, objects: list[SceneObject]
+) -> tuple[list[Event], list[Running]]:
+    """All events, and each object as they leave it."""
+    pace = max(1.0, duration / DURATIONS_S[-1]) if spec.wild else 1.0
+    lengths, most = spec.event_s, spec.events
+    if (
+        spec.wild
+    ):  # a share of the video, so that 64 frames show short events of short videos and none is missed
+        lengths = (max(SHORTEST_S, 0.05 * duration), max(2.0, 0.17 * duration))
+        most = spec.events if duration >= DURATIONS_S[0] else (spec.events[0] - 2, spec.events[0])
+    free = [c for c in list(COLOURS)[: spec.colours] if c not in {o.colour for o in objects}]
+    running = [Running(o.shape, o.x, o.y, o.size, o.colour, free, pace) for o in objects]
+    spans = _timeline(rng, rng.randint(*most), duration, lengths, len(objects))
     events: list[Event] = []
-    state = [_Running(o) for o in objects]
     for index, start, end in sorted(spans, key=lambda span: span[1]):
-        event = state[index].next_event(rng, index, start, end, spec, colours)
-        if event is not None:
-            events.append(event)
-    objects = [
-        SceneObject(**{**asdict(o), "visible": state[i].visible_at_first}) for i, o in enumerate(objects)
-    ]
-    return Script(video_id, duration, tuple(objects), tuple(events), rng.randrange(2**31), level)
+        thing = running[index]
+        action = ACTIONS["appear"] if not thing.visible else _choose(rng, thing, spec)
+        if action is not None:
+            longest = round(start + action.longest_s * pace, 1)
+            events.append(action.begin(thing, rng, Event(index, action.name, start, min(end, longest))))
+            thing.fresh = False
+    return events, running
+
+
+def _choose(rng: random.Random, thing: Running, spec: Level) -> Any:
+    """What a visible thing does next, of what is possible for it."""
+    options = [name for name, action in list(ACTIONS.items())[: spec.actions] if action.possible(thing)]
+    old = [name for name in options if name in thing.done]
+    if spec.again and old and rng.random() < spec.again:
+        return ACTIONS[rng.choice(old)]
+    new = [name for name in options if name not in thing.done]
+    chosen = rng.choice(new if new and rng.random() < 0.6 else options)
+    thing.done.add(chosen)
+    return ACTIONS[chosen]
+
+
+def _wild(rng: random.Random, script: Script) -> Script:
+    """How the video was taken and stored: half of them as the other levels have it, in each respect."""
+
+    def often() -> bool:
+        return rng.random() < 0.5
+
+    return replace(
+        script,
+        frame_rate=rng.choice(WILD_FRAME_RATES),
+        bars=round(rng.uniform(0.06, 0.13), 3) if often() else 0.0,
+        drift=(round(rng.uniform(-0.1, 0.1), 3), round(rng.uniform(-0.1, 0.1), 3)) if often() else (0.0, 0.0),
+        noise=round(rng.uniform(2.0, 10.0), 1) if often() else 0.0,
+        crf=rng.choice((18, 23, 28, 33)),
+    )
 
 
 def _places(rng: random.Random, count: int) -> list[tuple[float, float]]:
@@ -154,93 +206,6 @@ def _timeline(
     return spans
 
 
-class _Running:
-    """Walks one object through its events so that each stays possible (inside the picture, visible, in size)."""
-
-    def __init__(self, first: SceneObject) -> None:
-        self.x, self.y, self.size = first.x, first.y, first.size
-        self.visible = True
-        self.visible_at_first = True
-        self.fresh = True
-        self.colour = first.colour
-        self.done: set[str] = set()
-
-    def next_event(
-        self, rng: random.Random, index: int, start: float, end: float, spec: Level, taken: list[str]
-    ) -> Event | None:
-        if not self.visible:  # only one thing can follow a vanishing
-            self.visible = True
-            return Event(index, "appear", start, min(end, round(start + 1.5, 1)))
-        options = [a for a in ACTIONS[: spec.actions] if self._possible(a)]
-        new = [a for a in options if a not in self.done]
-        action = rng.choice(new if new and rng.random() < 0.6 else options)  # some events come twice
-        self.done.add(action)
-        first, self.fresh = self.fresh, False
-        if action in MOVES:
-            dx, dy = MOVES[action]
-            room = (
-                self.x - 0.12
-                if dx < 0
-                else 0.88 - self.x
-                if dx
-                else self.y - 0.12
-                if dy < 0
-                else 0.88 - self.y
-            )
-            amount = round(min(room, rng.uniform(0.25, 0.5)), 3)
-            self.x += dx * amount
-            self.y += dy * amount
-            return Event(index, action, start, end, amount)
-        if action in ("grow", "shrink"):
-            amount = round(rng.uniform(1.6, 2.0), 3)
-            self.size *= amount if action == "grow" else 1 / amount
-            return Event(index, action, start, end, amount)
-        if action == "vanish":
-            self.visible = False
-            return Event(index, action, start, min(end, round(start + 1.5, 1)))
-        if action == "appear":
-            self.visible_at_first = not first
-            return Event(index, action, start, min(end, round(start + 1.5, 1)))
-        if action == "turn":
-            return Event(index, action, start, end, round(rng.uniform(2.5, 5.0), 3))
-        free = [c for c in list(COLOURS)[: spec.colours] if c not in taken]
-        if not free:
-            return None
-        fresh_colour = rng.choice(free)
-        taken.append(fresh_colour)
-        self.colour = fresh_colour
-        return Event(index, "recolour", start, end, to_colour=fresh_colour)
-
-    def _possible(self, action: str) -> bool:
-        rooms = {
-            "left": self.x - 0.12,
-            "right": 0.88 - self.x,
-            "up": self.y - 0.12,
-            "down": 0.88 - self.y,
-        }
-        if action in rooms:
-            return rooms[action] >= 0.22
-        if action == "grow":
-            return self.size < 0.125
-        if action == "shrink":
-            return self.size > 0.105
-        if action == "appear":
-            return self.fresh  # later only after a vanishing
-        return True
-
-
-@dataclass(frozen=True)
-class States:
-    """Objects of a script at K times. ``x, y, size, angle, alpha``: (K, O); ``rgb``: (K, O, 3)."""
-
-    x: np.ndarray
-    y: np.ndarray
-    size: np.ndarray
-    angle: np.ndarray
-    alpha: np.ndarray
-    rgb: np.ndarray
-
-
 def states_at(script: Script, times_s: np.ndarray) -> States:
     """State of every object at the given seconds (K,); change is linear in time within an event."""
     count, objects = len(times_s), script.objects
@@ -248,34 +213,19 @@ def states_at(script: Script, times_s: np.ndarray) -> States:
     def constant(name: str) -> np.ndarray:
         return np.tile(np.array([getattr(o, name) for o in objects], dtype=np.float64), (count, 1))
 
-    states = States(
-        constant("x"),
-        constant("y"),
-        constant("size"),
-        constant("angle"),
-        constant("visible"),
-        np.tile(np.array([COLOURS[o.colour] for o in objects]), (count, 1, 1)),
-    )
+    shown = np.zeros((count, len(objects), len(COLOURS)))
+    for i, thing in enumerate(objects):
+        shown[:, i, COLOUR_INDEX[thing.colour]] = 1.0
+    names = ("x", "y", "size", "angle", "visible")
+    states = States(*(constant(name) for name in names), shown)
     for event in sorted(script.events, key=lambda e: e.start):
-        i = event.object
         done = np.clip((times_s - event.start) / max(event.end - event.start, 1e-6), 0.0, 1.0)
-        if event.action in MOVES:
-            dx, dy = MOVES[event.action]
-            states.x[:, i] += dx * event.amount * done
-            states.y[:, i] += dy * event.amount * done
-        elif event.action == "grow":
-            states.size[:, i] *= 1 + (event.amount - 1) * done
-        elif event.action == "shrink":
-            states.size[:, i] *= 1 + (1 / event.amount - 1) * done
-        elif event.action == "appear":
-            states.alpha[:, i] += done
-        elif event.action == "vanish":
-            states.alpha[:, i] -= done
-        elif event.action == "turn":
-            states.angle[:, i] += event.amount * done
-        elif event.action == "recolour":
-            target = np.array(COLOURS[event.to_colour])
-            states.rgb[:, i] += (target - states.rgb[:, i]) * done[:, None]
+        ACTIONS[event.action].show(states, event.object, event, done)
+    if script.bars:
+        scale = 1 - 2 * script.bars
+        for places in (states.x, states.y):
+            places[:] = 0.5 + (places - 0.5) * scale
+        states.size[:] *= scale
     return states
 
 

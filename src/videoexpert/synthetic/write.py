@@ -21,12 +21,15 @@ from ..errors import InputError
 from ..files import write_text
 from ..runtime import clean_start
 from ..windows import shared_s
-from .language import ABSENT_QUERIES, WORDINGS, Wording, absent_query, caption_of, questions_of
+from .language import ABSENT_QUERIES, WORDINGS, Wording, absent_query, caption_of
+from .questions import questions_of
+from .relations import false_relation
 from .render import render
 from .samples import true_queries
-from .world import FRAME_RATE, LEVELS, SHIPPED_LEVEL, Script, frame_times, sample_script
+from .world import LEVELS, SHIPPED_LEVEL, Script, frame_times, sample_script
 
 CLIP_S = 2  # QVHighlights' clip
+CHUNK = 256  # frames that are rendered at once
 NEXT_COLUMNS = (
     "frame_count",
     "width",
@@ -127,9 +130,10 @@ def write_script(script: Script, path: Path, size: int) -> None:
     """Render one script to an H.264 mp4 whose frame times and duration are the script's."""
     from ..video.write import write_video
 
-    times = frame_times(script.duration)
-    frames = render(script, times, size).permute(0, 2, 3, 1).numpy()
-    write_video(path, frames, times.tolist(), duration_s=script.duration)
+    times = frame_times(script.duration, script.frame_rate)
+    parts = (times[i : i + CHUNK] for i in range(0, len(times), CHUNK))
+    frames = (frame for part in parts for frame in render(script, part, size).permute(0, 2, 3, 1).numpy())
+    write_video(path, frames, times.tolist(), duration_s=script.duration, crf=script.crf)
 
 
 def annotation_files(recipe: WorldRecipe, scripts: list[Script]) -> dict[str, str]:
@@ -170,6 +174,8 @@ def _absent(recipe: WorldRecipe, index: int, script: Script) -> list[str]:
     for _ in range(ABSENT_QUERIES):
         held_out = _is_test(recipe, index) and rng.random() < 0.5
         made.append(absent_query(script, rng, held_out=held_out, wording=recipe.phrases))
+    if LEVELS[script.level].relations:
+        made[-1] = false_relation(script, rng, False, recipe.phrases) or made[-1]
     return [query for query in made if query is not None]
 
 
@@ -293,9 +299,9 @@ def _next(recipe: WorldRecipe, scripts: list[Script]) -> dict[str, str]:
     spans: dict[str, Any] = {}
     for i, script in enumerate(scripts):
         split = recipe.split(i)
-        frames = round(script.duration * FRAME_RATE)
+        frames = round(script.duration * script.frame_rate)
         if split == "test":
-            spans[script.id] = {"duration": int(script.duration), "location": {}, "fps": FRAME_RATE}
+            spans[script.id] = {"duration": int(script.duration), "location": {}, "fps": script.frame_rate}
         for qid, q in enumerate(questions_of(script, recipe.words(i), recipe.phrases)):
             common = [script.id, frames, recipe.size, recipe.size, q.question]
             rows[split].append([*common, q.answer, qid, q.type, *q.choices])
