@@ -13,7 +13,6 @@ from videoexpert.errors import InputError
 from videoexpert.grounding.calibration import (
     Calibration,
     auc,
-    even_odds_threshold,
     expected_calibration_error,
     fit,
     presence,
@@ -117,23 +116,6 @@ def test_calibration_error_by_hand() -> None:
 
 def test_presence_is_the_best_frame() -> None:
     assert presence(torch.tensor([[0.1, 0.7, 0.2], [0.3, 0.1, 0.0]])).tolist() == pytest.approx([0.7, 0.3])
-
-
-def test_even_odds_threshold_is_where_both_kinds_are_equally_likely() -> None:
-    """Three present to one absent, logits drawn around +1 and -1: the odds of the two densities are 1 at logit 0."""
-    draws = torch.Generator().manual_seed(0)
-    present = torch.arange(20000) % 4 > 0
-    logits = torch.randn(20000, generator=draws) + torch.where(present, 1.0, -1.0)
-    threshold = even_odds_threshold(present)
-    assert threshold == 0.75
-    called_present = fit(logits, present.float())(logits) >= threshold
-    assert bool((called_present == (logits > 0)).double().mean() > 0.98)
-
-
-@pytest.mark.parametrize("kind", [torch.ones(4), torch.zeros(4)])
-def test_even_odds_threshold_needs_both_kinds(kind: torch.Tensor) -> None:
-    with pytest.raises(InputError, match="absent"):
-        even_odds_threshold(kind)
 
 
 def test_auc_by_hand() -> None:

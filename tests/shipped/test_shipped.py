@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,30 +18,36 @@ import videoexpert
 from videoexpert.assets import SHIPPED_CLIP, SHIPPED_MODEL
 from videoexpert.backends.contrastive import Contrastive
 from videoexpert.checkpoints import folder as checkpoint
-from videoexpert.errors import TrainingError
+from videoexpert.errors import InputError, TrainingError
 from videoexpert.language.prompter import Prompter
 from videoexpert.model import VideoExpertModel
 from videoexpert.recipes import load_recipe
 from videoexpert.shipped.base import (
     CONTENT,
+    STATE_DIMS,
     BaseBatches,
     BaseRecipe,
     ReadOut,
     StateSource,
     asked_labels,
     dense_labels,
+    fewer_frames,
     question_ends,
     state_vectors,
 )
 from videoexpert.shipped.optimiser import Muon, cosine_factor, orthogonalise
 from videoexpert.shipped.pipeline import ShippedRecipe, make_config, train_shipped
-from videoexpert.shipped.towers import COLOUR_INDEX, TowerRecipe, check_probes, frame_labels
+from videoexpert.shipped.text import END, best_videos, sentence, truth
+from videoexpert.shipped.towers import LEFT_OUT, TowerRecipe, check_probes, frame_labels
+from videoexpert.synthetic.actions import ACTION_INDEX, ACTIONS
+from videoexpert.synthetic.language import Seen
 from videoexpert.synthetic.samples import content_samples, samples_of
-from videoexpert.synthetic.world import ACTIONS, COLOURS, sample_script
+from videoexpert.synthetic.things import COLOUR_INDEX, COLOURS, GLYPH_INDEX, GLYPHS, Event, SceneObject
+from videoexpert.synthetic.world import Script, sample_script
+from videoexpert.types import VisualTokens
 from videoexpert.video import bin_centres
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "shipped.yaml"
-END = "<|endoftext|>"  # of a text of the tower
 QUICK = RECIPE.with_name("shipped_quick.yaml")
 
 
@@ -53,13 +62,13 @@ def toy_recipe() -> ShippedRecipe:
         "width": 16,
         "heads": 2,
         "layers": 1,
-        "text_width": 16,
     }
-    fields["model"] |= {"num_frames": 8, "tokens_per_group": 3, "key_tokens": 2, "head_width": 16}
+    fields["text"] = {"width": 16, "layers": 1, "scripts": 4, "frames": 2, "steps": 2, "batch": 4, "probe": 5}
+    fields["model"] |= {"num_frames": 8, "tokens_per_group": 4, "key_tokens": 2, "head_width": 16}
     fields["language"] |= {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
     stage = {"steps": 2, "videos": 2, "questions": 3}
     fields["warm_start"] = [s | stage for s in fields["warm_start"]]
-    fields["joint"] |= stage
+    fields["joint"] |= {**stage, "frames": [8, 4]}
     fields["experts"] |= stage
     fields |= {"videos": 3, "calibration_videos": 3, "render_size": 64}
     return ShippedRecipe(**fields)
@@ -91,13 +100,35 @@ def test_stages_give_a_model_folder_that_answers(trained, tmp_path):
     assert expert.model.config.absent_below > 0  # calibration has run
 
 
-def test_the_towers_folder_reads_texts_with_the_ids_of_its_training(trained):
-    baseline = Contrastive(trained / "tower" / "clip", num_frames=4)
+def test_the_clip_folder_reads_texts_with_the_ids_of_its_training(trained):
+    baseline = Contrastive(trained / "clip", num_frames=4)
     words = AutoTokenizer.from_pretrained(trained / "tokenizer").get_vocab()
-    assert baseline.tokenizer.get_vocab() == words
-    shipped = AutoTokenizer.from_pretrained(SHIPPED_CLIP).get_vocab()
-    shipped.pop(END)
-    assert shipped == words  # the recipe is what made the package's
+    assert baseline.tokenizer.get_vocab() == {**words, END: len(words)}
+
+
+def test_the_text_tower_leaves_every_byte_of_the_vision_tower(trained):
+    before, after = (CLIPModel.from_pretrained(trained / f).state_dict() for f in ("tower/vision", "clip"))
+    vision = [name for name in before if name.startswith(("vision_model.", "visual_projection."))]
+    assert len(vision) > 10
+    assert all(torch.equal(before[name], after[name]) for name in vision)
+
+
+def test_a_text_is_right_of_every_frame_that_shows_all_it_says():
+    red, blue = (SceneObject(c, "circle", 0, 0, 1, 0) for c in ("red", "blue"))
+    at_top, at_bottom = Seen(red, "", "top left", ("left",)), Seen(red, "big ", "bottom left", ("left",))
+    frames = [(at_top, Seen(blue, "", "top right", ("left",))), (at_bottom,), ()]
+    said = [(at_top,), (Seen(red, "", ""),), frames[0], ()]
+    assert truth(said, frames).tolist() == [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    for seed in range(50):  # what is said of a frame is right of it
+        text, wanted = sentence(frames[0], random.Random(seed))
+        assert truth([wanted], frames)[0, 0] == 1
+        assert "circle" in text
+
+
+def test_a_video_is_as_good_as_its_best_frame():
+    texts = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    frames = torch.tensor([[[0.6, 0.8], [0.6, 0.8]], [[1.0, 0.0], [-1.0, 0.0]]])
+    assert best_videos(texts, frames).tolist() == [[1, 0], [0, 1]]
 
 
 def test_both_folders_of_the_package_are_of_one_run():
@@ -150,6 +181,7 @@ def test_a_finished_run_resumes_to_the_same_weights(trained):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_two_minute_variant_learns(tmp_path):
     """recipes/shipped_quick.yaml as it stands: in every stage each part of the loss falls."""
     lines: list[str] = []
@@ -180,7 +212,7 @@ def test_the_two_minute_variant_learns(tmp_path):
 def test_labels_say_what_the_script_says():
     script = sample_script(random.Random(4), 2, "v")
     event = script.events[0]
-    slot = COLOUR_INDEX[script.objects[event.object].colour] * len(ACTIONS) + ACTIONS.index(event.action)
+    slot = COLOUR_INDEX[script.doer(event).colour] * len(ACTIONS) + ACTION_INDEX[event.action]
     labels = dense_labels(script, 64)
     inside = [event.start <= t <= event.end for t in bin_centres(64, 0.0, script.duration)]
     assert labels[:, slot].bool().tolist() == inside or labels[:, slot].sum() > sum(inside)
@@ -195,7 +227,7 @@ def test_a_tower_that_sees_too_little_stops_the_run(tmp_path):
     recipe.tower.at_most, recipe.tower.at_least = {"position_px": 0.5}, {"direction": 0.99}
     with pytest.raises(TrainingError, match=r"position_px \d+\.\d+, asked 0.5 at most; direction"):
         train_shipped(recipe, tmp_path, log=lambda _: None)
-    assert not (tmp_path / "tower" / "clip").exists()
+    assert not (tmp_path / "tower" / "vision").exists()
     found = json.loads((tmp_path / "tower" / "probe.json").read_text())
     check_probes(TowerRecipe(at_most={"size_px": found["size_px"]}), found)  # just reached
 
@@ -210,11 +242,11 @@ def test_every_variant_is_read_out_where_it_meets_the_question(times, trained):
     """As many places as labels, whatever the way to say when; captions of a model without a head are left out."""
     fields = toy_recipe()
     tokenizer = AutoTokenizer.from_pretrained(trained / "tokenizer")
-    vision = checkpoint.load_vision(trained / "tower" / "clip")
+    vision = checkpoint.load_vision(trained / "tower" / "vision")
     config = make_config({**fields.model, "times": times}, fields.language, tokenizer, vision)
     model, prompter = VideoExpertModel(config, vision=vision), Prompter(config, tokenizer)
     sizes = (config.num_frames, (config.groups, config.tokens_per_group), config.vision_width)
-    batch = BaseBatches(StateSource(4, 1, *sizes, seed=1), prompter, BaseRecipe(videos=2, questions=20))[0]
+    batch = BaseBatches(StateSource(4, (1,), *sizes, seed=1), prompter, BaseRecipe(videos=2, questions=20))[0]
     dense, asked = batch.pop("dense"), batch.pop("asked")
     left_out = int((asked[:, 0] < 0).sum())
     assert left_out == (2 if times == "text" else 0)  # one caption sample a video
@@ -251,15 +283,52 @@ class TestSamples:
         assert {s.task for s in self.drawn(tasks=("grounding",))} == {"grounding"}
 
 
-def test_state_vectors_and_frame_labels_agree_on_who_is_there():
-    script = sample_script(random.Random(8), 3, "v")
+@pytest.mark.parametrize("level", [3, 4, 5])
+def test_state_vectors_and_frame_labels_agree_on_who_is_there(level):
+    script = sample_script(random.Random(8), level, "v")
     times = bin_centres(16, 0.0, script.duration)
-    present, state, _, patches = frame_labels(script, times, 8)
+    present, state, angle, turns, shape, patches, glyphs = frame_labels(script, times, 8)
     vectors = state_vectors(script, times).unflatten(1, (len(COLOURS), -1))
-    assert torch.equal(vectors[..., 0] > 0.5, present)
+    half = (vectors[..., 0] - 0.5).abs() < 0.02  # fading, or between two colours
+    assert torch.equal((vectors[..., 0] > 0.5)[~half], present[~half])
     seen = vectors[..., 0] == 1.0
     torch.testing.assert_close((vectors[..., 1][seen] + 2) / 4, state[..., 0][seen], atol=1e-5, rtol=1e-5)
+    assert torch.equal(vectors[..., 6:].argmax(-1)[seen], shape[seen])
+    turning = seen & turns
+    torch.testing.assert_close(vectors[..., 4:6][turning], angle[turning], atol=1e-5, rtol=1e-5)
     assert set(patches.unique().tolist()) <= {*COLOUR_INDEX.values(), len(COLOURS)}
+    assert torch.equal(glyphs == LEFT_OUT, patches == len(COLOURS))
+
+
+def test_labels_follow_the_colour_shown_the_angle_and_the_detail():
+    thing = SceneObject("red", "square", 0.5, 0.5, 0.2, 0.0, glyph="letter A")
+    events = (Event(0, "recolour", 2.0, 4.0, to_colour="green"), Event(0, "turn", 6.0, 8.0, 0.5))
+    script = Script("v", 12.0, (thing,), events, 1, 5)
+    present, _, angle, turns, _, patches, glyphs = frame_labels(script, np.array([1.0, 5.0, 11.0]), 8)
+    shown = [COLOUR_INDEX["red"], COLOUR_INDEX["green"], COLOUR_INDEX["green"]]
+    assert present.int().argmax(1).tolist() == shown
+    assert patches[:, 27].tolist() == shown
+    assert turns.sum() == 3
+    assert angle[2, shown[2]].tolist() == pytest.approx([math.cos(2.0), math.sin(2.0)])
+    assert set(glyphs[0].tolist()) == {LEFT_OUT, GLYPH_INDEX["letter A"]}
+    bare = frame_labels(replace(script, objects=(replace(thing, glyph=""),)), np.array([1.0]), 8)[-1]
+    assert set(bare[0].tolist()) == {LEFT_OUT, len(GLYPHS)}
+    spatial = StateSource(40, (6,), 8, (2, 4), 128, seed=1)
+    drawn, tokens = spatial[3]
+    told = tokens.spatial[:, STATE_DIMS : STATE_DIMS + len(GLYPHS)] > 0.5
+    assert told.any(1).sum() == 2 * len(drawn.objects)  # every thing of level 6, in both groups
+    assert not (tokens.temporal[:, STATE_DIMS : STATE_DIMS + len(GLYPHS)] > 0.5).any()
+
+
+def test_fewer_frames_are_taken_from_the_middle_of_their_runs():
+    tokens = VisualTokens(torch.arange(8.0)[:, None], torch.zeros(2, 1), 4.0)
+    assert fewer_frames(tokens, 8, random.Random(0)) is tokens
+    seen = {tuple(fewer_frames(tokens, 4, random.Random(i)).temporal[:, 0].tolist()) for i in range(20)}
+    assert seen == {(0.0, 2.0, 4.0, 6.0), (1.0, 3.0, 5.0, 7.0)}
+    seen = {tuple(fewer_frames(tokens, 2, random.Random(i)).temporal[:, 0].tolist()) for i in range(20)}
+    assert seen == {(1.0, 5.0), (2.0, 6.0)}
+    with pytest.raises(InputError, match="a number that divides 8"):
+        fewer_frames(tokens, 3, random.Random(0))
 
 
 def test_orthogonalise_brings_singular_values_near_one():
@@ -297,10 +366,10 @@ def test_what_a_true_or_false_sentence_says_is_read_at_its_end(trained):
     assert {s.choices for s in said} == {("yes", "no")}
     fields = toy_recipe()
     tokenizer = AutoTokenizer.from_pretrained(trained / "tokenizer")
-    vision = checkpoint.load_vision(trained / "tower" / "clip")
+    vision = checkpoint.load_vision(trained / "tower" / "vision")
     config = make_config(fields.model, fields.language, tokenizer, vision)
     sizes = (config.num_frames, (config.groups, config.tokens_per_group), config.vision_width)
-    source, prompter = StateSource(4, 1, *sizes, seed=1), Prompter(config, tokenizer)
+    source, prompter = StateSource(4, (1,), *sizes, seed=1), Prompter(config, tokenizer)
     for read, count in ((True, 2 * 5), (False, 0)):
         stage = BaseRecipe(videos=2, questions=5, tasks=CONTENT, read_questions=read)
         batch = BaseBatches(source, prompter, stage)[0]

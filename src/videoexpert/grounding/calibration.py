@@ -1,4 +1,4 @@
-"""Scores that mean what they say: Platt scaling, its error, and the threshold of "not in this video".
+"""Scores that mean what they say: Platt scaling and its error.
 
 Our addition; the paper reports raw scores. All fits are deterministic and in float64.
 """
@@ -84,19 +84,6 @@ def expected_calibration_error(prob: Tensor, correct: Tensor, bins: int = 15) ->
 def presence(indicator_prob: Tensor) -> Tensor:
     """(..., N) calibrated indicator probabilities -> (...,) that of the event: the best frame's."""
     return indicator_prob.amax(dim=-1)
-
-
-def even_odds_threshold(is_present: Tensor) -> float:
-    """The calibrated presence, in (0, 1), at which the evidence for and against an event weighs the same.
-
-    is_present (K,) bool, of the held-out queries that the calibration was fitted on. By Bayes' rule this is the
-    share of present ones among them: under it an event is called absent, as if both kinds were asked alike often.
-    Raises InputError unless both kinds are there.
-    """
-    share = float(is_present.double().mean())
-    if not 0 < share < 1:
-        raise InputError("the threshold needs queries whose event is present and others where it is absent.")
-    return share
 
 
 def auc(scores: Tensor, labels: Tensor) -> float:

@@ -21,14 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from .. import files
 from ..annotations.samples import Sample, without_choices
+from ..errors import InputError
 from ..language.prompter import Prompter
 from ..language.sequence import IGNORED
 from ..model import VideoExpertModel
-from ..runtime import clean_start
 from ..synthetic.actions import ACTION_INDEX, ACTIONS
 from ..synthetic.language import meaning
 from ..synthetic.samples import TRUE_OR_NOT, YES_NO, content_samples, samples_of
@@ -38,7 +38,7 @@ from ..training.batches import collate, make_example
 from ..types import TokenRole, VisualTokens
 from ..video.sampling import bin_centres
 from ..windows import iou
-from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
+from .optimiser import build_optimiser, cosine_factor, drawn_beside, log_interval, set_learning_rate
 
 # A thing in the state vector: presence, x, y, size, cosine and sine of its angle, shape.
 SLOT_WIDTH = 6 + len(SHAPES)
@@ -214,9 +214,13 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
 def fewer_frames(tokens: VisualTokens, frames: int, rng: random.Random) -> VisualTokens:
     """A video as if fewer frames had been taken: of each run of them one, the earlier or the later middle one by lot.
 
-    The number of frames there are has to be a multiple of ``frames``.
+    Raises InputError where the number of frames there are is no multiple of ``frames``.
     """
-    step = len(tokens.temporal) // frames
+    step, rest = divmod(len(tokens.temporal), frames)
+    if rest or not step:
+        raise InputError(
+            f"a stage's frames are {frames}, expected a number that divides {len(tokens.temporal)}."
+        )
     if step == 1:
         return tokens
     first = rng.choice(((step - 1) // 2, step // 2))
@@ -344,15 +348,7 @@ def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any
 
 def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
     steps = range(first, len(batches))
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=steps,
-        num_workers=1,
-        prefetch_factor=4,
-        multiprocessing_context=clean_start(__name__),
-    )
-    yield from zip(steps, loader, strict=True)
+    yield from zip(steps, drawn_beside(batches, steps, __name__), strict=True)
 
 
 @torch.no_grad()

@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from ..runtime import clean_start
+
+FEW = 10  # steps; for fewer, starting another process costs more than it saves
 
 
 class Muon(torch.optim.Optimizer):
@@ -91,3 +97,17 @@ def cosine_factor(step: int, steps: int, *, warm_up: float) -> float:
 def log_interval(steps: int) -> int:
     """Steps of a from-scratch stage between lines of its log, each with a saved state to resume from."""
     return min(100, max(1, steps // 4))
+
+
+def drawn_beside(batches: Dataset[Any], steps: range, module: str) -> DataLoader[Any]:
+    """Batches by their numbers, drawn by another process while the last one trains; ``module`` is what it imports."""
+    if len(steps) < FEW:
+        return DataLoader(batches, batch_size=None, sampler=steps)
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=steps,
+        num_workers=1,
+        prefetch_factor=4,
+        multiprocessing_context=clean_start(module),
+    )

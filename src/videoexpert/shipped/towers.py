@@ -19,20 +19,20 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
 from .. import files
 from ..errors import TrainingError
-from ..runtime import clean_start
 from ..synthetic.render import render
 from ..synthetic.things import COLOURS, GLYPH_INDEX, GLYPHS, SHAPE_INDEX, SHAPES, SYMMETRY
 from ..synthetic.world import Script, sample_script, states_at
 from ..vision.preprocess import Preprocessor
-from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
+from .optimiser import build_optimiser, cosine_factor, drawn_beside, log_interval, set_learning_rate
 
 STATE_WIDTH = 6 + len(SHAPES)  # per colour: presence, x, y, size, angle as a cosine and a sine, shape logits
 STATE_SCALE = torch.tensor([1.0, 1.0, 3.0])  # sizes span a third of what places span
+SHARPER = 4.0
 LEFT_OUT = -100  # a label that no loss counts
 
 
@@ -52,6 +52,7 @@ class TowerRecipe:
     frames: int = 6  # of each script
     learning_rate: float = 3e-3
     seed: int = 1
+    places_first: int = 0  # steps after which shapes, angles and details weigh SHARPER times as much
     at_most: dict[str, float] = field(
         default_factory=dict
     )  # probe -> what must be reached for the run to go on
@@ -182,8 +183,8 @@ class TowerTrainer(nn.Module):
         read = self.state_readout(cls).unflatten(-1, (len(COLOURS), STATE_WIDTH))
         return read[..., 0], read[..., 1:4], read[..., 4:6], read[..., 6:]
 
-    def losses(self, batch: FrameBatch) -> dict[str, torch.Tensor]:
-        """Weighted loss parts; their sum is minimised."""
+    def losses(self, batch: FrameBatch, sharper: float = 1.0) -> dict[str, torch.Tensor]:
+        """Weighted loss parts, those of shapes, angles and details ``sharper`` times; their sum is minimised."""
         cls, patches = self.tokens(batch.pixels)
         presence, state, angle, shape = self.read_state(cls)
         seen = batch.present
@@ -191,16 +192,18 @@ class TowerTrainer(nn.Module):
         parts = {
             "presence": F.binary_cross_entropy_with_logits(presence, seen.float()),
             "state": 20.0 * near(state[seen] * STATE_SCALE, batch.state[seen] * STATE_SCALE, beta=0.05),
-            "angle": near(angle[batch.turns], batch.angle[batch.turns], beta=0.2),
-            "shape": 0.5 * F.cross_entropy(shape[seen], batch.shape[seen]),
+            "angle": sharper * near(angle[batch.turns], batch.angle[batch.turns], beta=0.2),
+            "shape": 0.5 * sharper * F.cross_entropy(shape[seen], batch.shape[seen]),
             "patch": 0.5
             * F.cross_entropy(self.patch_readout(patches).flatten(0, 1), batch.patches.flatten()),
         }
         # a patch on a thing also tells its shape and detail: that is what S-tokens can then carry
         frame, place = (batch.patches < len(COLOURS)).nonzero(as_tuple=True)
         on, shapes = patches[frame, place], batch.shape[frame, batch.patches[frame, place]]
-        parts["patch_shape"] = 0.5 * F.cross_entropy(self.patch_shape_readout(on), shapes)
-        parts["glyph"] = 0.5 * F.cross_entropy(self.patch_glyph_readout(on), batch.glyphs[frame, place])
+        parts["patch_shape"] = 0.5 * sharper * F.cross_entropy(self.patch_shape_readout(on), shapes)
+        parts["glyph"] = (
+            0.5 * sharper * F.cross_entropy(self.patch_glyph_readout(on), batch.glyphs[frame, place])
+        )
         return parts
 
 
@@ -266,7 +269,7 @@ def train_tower(
     began, cpu = time.time(), time.process_time()
     for at, batch in _batches(recipe, step):
         set_learning_rate(optimisers, cosine_factor(at, recipe.steps, warm_up=0.03))
-        parts = model.losses(batch)
+        parts = model.losses(batch, SHARPER if at >= recipe.places_first > 0 else 1.0)
         sum(parts.values(), torch.zeros(())).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimiser in optimisers:
@@ -322,11 +325,4 @@ class _Batches(Dataset[FrameBatch]):
 def _batches(recipe: TowerRecipe, first: int) -> Iterator[tuple[int, FrameBatch]]:
     """(step, batch) from ``first`` on, drawn in another process while the last one trains."""
     steps = range(first, recipe.steps)
-    loader = DataLoader(
-        _Batches(recipe),
-        batch_size=None,
-        sampler=steps,
-        num_workers=1,
-        multiprocessing_context=clean_start(__name__),
-    )
-    yield from zip(steps, loader, strict=True)
+    yield from zip(steps, drawn_beside(_Batches(recipe), steps, __name__), strict=True)
