@@ -91,7 +91,7 @@ def with_text(clip: CLIPModel, recipe: TextRecipe, tokenizer: PreTrainedTokenize
     )
     config = CLIPConfig(
         text_config=text.to_dict(),
-        vision_config=clip.config.vision_config.to_dict(),
+        vision_config=clip.vision_model.config.to_dict(),
         projection_dim=clip.config.projection_dim,
     )
     made = CLIPModel(config)
@@ -103,7 +103,7 @@ def with_text(clip: CLIPModel, recipe: TextRecipe, tokenizer: PreTrainedTokenize
 @torch.no_grad()
 def show(clip: CLIPModel, recipe: TextRecipe, seed: str, scripts: int | None = None) -> Shown:
     """Frames of fresh scripts through the vision tower, with the noise that a codec leaves."""
-    size = clip.config.vision_config.image_size
+    size = int(clip.vision_model.config.image_size)
     images, seen, owner = [], [], []
     for number in range(recipe.scripts if scripts is None else scripts):
         script, times = drawn(recipe, seed, number)

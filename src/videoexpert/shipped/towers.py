@@ -169,6 +169,7 @@ class TowerTrainer(nn.Module):
         self.patch_readout = nn.Linear(projection, slots + 1)
         self.patch_shape_readout = nn.Linear(projection, len(SHAPES))
         self.patch_glyph_readout = nn.Linear(projection, len(GLYPHS) + 1)
+        self.patch_angle_readout = nn.Linear(projection, 2)
 
     def tokens(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Class tokens (F, C) and patch tokens (F, P, C) after the final norm and the projection."""
@@ -197,9 +198,13 @@ class TowerTrainer(nn.Module):
             "patch": 0.5
             * F.cross_entropy(self.patch_readout(patches).flatten(0, 1), batch.patches.flatten()),
         }
-        # a patch on a thing also tells its shape and detail: that is what S-tokens can then carry
+        # A patch on a thing also tells its shape, angle and detail: that is what S-tokens can then carry, and where
+        # the class token takes it from.
         frame, place = (batch.patches < len(COLOURS)).nonzero(as_tuple=True)
-        on, shapes = patches[frame, place], batch.shape[frame, batch.patches[frame, place]]
+        slot = batch.patches[frame, place]
+        on, shapes, turns = patches[frame, place], batch.shape[frame, slot], batch.turns[frame, slot]
+        angles = batch.angle[frame, slot][turns]
+        parts["patch_angle"] = sharper * near(self.patch_angle_readout(on[turns]), angles, beta=0.2)
         parts["patch_shape"] = 0.5 * sharper * F.cross_entropy(self.patch_shape_readout(on), shapes)
         parts["glyph"] = (
             0.5 * sharper * F.cross_entropy(self.patch_glyph_readout(on), batch.glyphs[frame, place])

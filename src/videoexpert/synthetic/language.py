@@ -133,7 +133,7 @@ def windows_of(script: Script, name: str, action: str) -> tuple[tuple[float, flo
 
 def doings(script: Script) -> list[tuple[SceneObject, str]]:
     """Each thing, as it is called then, with what it does, once, in order of time."""
-    found = {}
+    found: dict[tuple[str, str], tuple[SceneObject, str]] = {}
     for event in sorted(script.events, key=lambda e: e.start):
         thing = script.doer(event)
         found.setdefault((thing.name, event.action), (thing, event.action))

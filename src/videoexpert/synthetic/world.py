@@ -216,8 +216,8 @@ def states_at(script: Script, times_s: np.ndarray) -> States:
     shown = np.zeros((count, len(objects), len(COLOURS)))
     for i, thing in enumerate(objects):
         shown[:, i, COLOUR_INDEX[thing.colour]] = 1.0
-    names = ("x", "y", "size", "angle", "visible")
-    states = States(*(constant(name) for name in names), shown)
+    x, y, size, angle, alpha = (constant(name) for name in ("x", "y", "size", "angle", "visible"))
+    states = States(x, y, size, angle, alpha, shown)
     for event in sorted(script.events, key=lambda e: e.start):
         done = np.clip((times_s - event.start) / max(event.end - event.start, 1e-6), 0.0, 1.0)
         ACTIONS[event.action].show(states, event.object, event, done)
