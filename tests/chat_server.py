@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,7 @@ class Server:
     def __init__(self):
         self.answer = lambda number, body: completion('{"score": 4}')
         self.requests, self.headers, self.reply_headers = [], [], {}
+        self.models = ["some/model"]  # of GET /models; None: 404
         self._lock = threading.Lock()
         outer = self
 
@@ -38,13 +40,21 @@ class Server:
                     outer.requests.append(body)
                     outer.headers.append((self.path, self.headers))
                 status, content = outer.answer(number, body)
+                self._send(status, content)
+
+            def do_GET(self):
+                listed = {"data": [{"id": name} for name in outer.models or ()]}
+                self._send(404 if outer.models is None else 200, listed)
+
+            def _send(self, status, content):
                 data = (content if isinstance(content, str) else json.dumps(content)).encode()
                 self.send_response(status)
                 for name, value in outer.reply_headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked may be gone
+                    self.wfile.write(data)
 
             def log_message(self, *_):
                 pass

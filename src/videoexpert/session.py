@@ -9,42 +9,97 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import torch
 
+from . import hub
 from .backends.base import Backend
 from .backends.expert import Expert, Video
+from .backends.options import checked
 from .backends.text_times import TextTimesExpert
 from .checkpoints import folder as checkpoint
 from .config import VideoExpertConfig
+from .errors import InputError
 from .runtime import pick_device
 from .video.pictures import VideoWarning
 
-# What stands before the colon of a model's name, and the module whose ``load(rest, *, device, dtype)`` gives the
-# backend. Any other name is a model folder of ours, or one on the hub.
-KINDS = {"contrastive": "backends.contrastive"}
+# What stands before the colon of a model's name, and the function (module and name under this package) that gives the
+# backend: ``f(rest, *, device, dtype, ...)``, its other keyword arguments being the options of ``load``. Any other
+# name is a model folder, or a model on the hub, and its config says whose it is.
+KINDS = {
+    "contrastive": ("backends.contrastive", "load"),
+    "chat": ("backends.chat.load", "load"),
+}
 
 
 @overload
-def load(model: None = ..., *, device: str = ..., dtype: torch.dtype | None = ...) -> Expert: ...
-@overload
-def load(model: str | Path, *, device: str = ..., dtype: torch.dtype | None = ...) -> Backend: ...
 def load(
-    model: str | Path | None = None, *, device: str = "auto", dtype: torch.dtype | None = None
+    model: None = ..., *, device: str = ..., dtype: torch.dtype | str | None = ..., **options: Any
+) -> Expert: ...
+@overload
+def load(
+    model: str | Path, *, device: str = ..., dtype: torch.dtype | str | None = ..., **options: Any
+) -> Backend: ...
+def load(
+    model: str | Path | None = None,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | str | None = None,
+    **options: Any,
 ) -> Backend:
-    """A model ready for use: the one shipped in the package, a folder, a hub id, or ``KIND:NAME``.
+    """A model ready for use: the one shipped in the package, a folder, a hub id, an address, or ``KIND:NAME``.
 
-    ``device``: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps".
-    Raises CheckpointError for a folder that holds no model of ours, InputError for an unknown device.
+    device    "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps"
+    dtype     of the weights, "bfloat16" or torch.bfloat16
+    options   those of the backend: backends/chat/load.py names a chat model's
+
+    An address is ``http://HOST:PORT/v1#NAME`` of a server that speaks OpenAI's protocol. Raises CheckpointError for a
+    folder that holds no model, InputError for an unknown device or option.
     """
+    if str(model).startswith(("http://", "https://")):
+        from .backends.chat.load import load_endpoint
+
+        if dtype is not None:
+            raise InputError(f"dtype is {dtype}, but the server of {model} decides that; leave it out.")
+        return load_endpoint(str(model), **checked(load_endpoint, options, "a model behind a server"))
+    kind, name = _kind_of(model)
+    if kind is None:
+        checked(load_expert, options, "a VideoExpert")
+        return load_expert(model, device=device, dtype=as_dtype(dtype))
+    module, function = KINDS[kind]
+    make = getattr(import_module(f".{module}", __package__), function)
+    backend: Backend = make(
+        name, device=pick_device(device), dtype=as_dtype(dtype), **checked(make, options, f"a {kind} model")
+    )
+    return backend
+
+
+def _kind_of(model: str | Path | None) -> tuple[str | None, str | Path]:
+    """The kind that gives the backend (None: a model of ours), and the model's name without it.
+
+    Raises CheckpointError where a hub id or a folder's config cannot be read.
+    """
+    if model is None:
+        return None, ""
     kind, colon, rest = str(model).partition(":")
-    if model is not None and colon and kind in KINDS:
-        backend: Backend = import_module(f".{KINDS[kind]}", __package__).load(
-            rest, device=pick_device(device), dtype=dtype
-        )
-        return backend
-    return load_expert(model, device=device, dtype=dtype)
+    if colon and kind in KINDS:
+        return kind, rest
+    if Path(model).is_dir() and not (Path(model) / hub.CONFIG).is_file():
+        return None, model
+    from .backends.chat.local import is_chat_model
+
+    return ("chat" if is_chat_model(hub.read_config(model)) else None), model
+
+
+def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
+    """The dtype of that name. Raises InputError for one that is none."""
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if found is not None and not (isinstance(found, torch.dtype) and found.is_floating_point):
+        found, dtype = None, str(dtype)
+    if found is None and dtype is not None:
+        raise InputError(f"dtype is {dtype!r}, expected float32, bfloat16 or float16.")
+    return found
 
 
 def load_expert(

@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 
+import videoexpert
 from tiny_chat import save_qwen, write
 from videoexpert.backends.base import TASKS, Backend, OpenVideo
 from videoexpert.backends.chat import backend as chat_backend
@@ -311,3 +312,22 @@ def test_weights_of_another_shape(folders, tmp_path):
     write(folder / "config.json", config)
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         load_talker(folder, device="cpu")
+
+
+def test_load_finds_the_backend_by_the_models_config(folders, clip):
+    expert = videoexpert.load(
+        folders("qwen3_vl"), device="cpu", dtype="float32", fps=1, max_frames=4, prompts="span"
+    )
+    assert isinstance(expert, ChatBackend)
+    assert (expert.budget.fps, expert.budget.max_frames, expert.prompts.name) == (1.0, 4, "span")
+    assert expert.open(clip).frame_count == 4
+    assert expert.open(clip, num_frames=2).frame_count == 2
+    assert isinstance(videoexpert.load(f"chat:{folders('llava')}", device="cpu"), ChatBackend)
+    with pytest.raises(
+        InputError, match="a chat model has no option 'colour'; it takes load_in_4bit, prompts"
+    ):
+        videoexpert.load(folders("qwen3_vl"), colour="red")
+    with pytest.raises(InputError, match="dtype is 'int8', expected float32"):
+        videoexpert.load(folders("qwen3_vl"), dtype="int8")
+    with pytest.raises(InputError, match="a VideoExpert has no option 'fps'; it takes none"):
+        videoexpert.load(fps=1)

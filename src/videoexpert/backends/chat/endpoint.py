@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
 from typing import Any
 
 from ...errors import InputError, ServerError
@@ -28,7 +29,7 @@ TIMEOUT_S = 600.0  # a long video on a busy server
 
 
 class EndpointTalker:
-    """A model that a server runs. ``workers`` requests are under way at once, over all of a video's questions."""
+    """A model that a server runs. At most ``workers`` requests are under way at once, over all videos and questions."""
 
     multiple = 1
     budget = Budget(fps=1.0, max_frames=64, frame_pixels=448 * 448, total_pixels=64 * 448 * 448)
@@ -38,6 +39,7 @@ class EndpointTalker:
             raise InputError(f"workers is {workers}, expected at least 1 request at a time.")
         self.server, self.name, self.workers = server, server.model, workers
         self.gives_logprobs = True  # until the server refuses them
+        self._free = BoundedSemaphore(workers)
 
     def size_for(self, budget: Budget) -> Callable[[int], Size]:
         return lambda count: within(budget.pixels(count))
@@ -56,6 +58,10 @@ class EndpointTalker:
 
     def ask(self, messages: Sequence[dict[str, Any]], **options: Any) -> ChatReply:
         """One request. Raises ServerError where the server gives no answer, InputError for a wrong key or address."""
+        with self._free:
+            return self._ask(messages, **options)
+
+    def _ask(self, messages: Sequence[dict[str, Any]], **options: Any) -> ChatReply:
         wanted = {"logprobs": True, **options} if self.gives_logprobs else options
         try:
             return chat(self.server, messages, **wanted)

@@ -66,7 +66,7 @@ class LocalTalker:
 def load_talker(
     name: str | Path,
     *,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     dtype: torch.dtype | None = None,
     load_in_4bit: bool = False,
 ) -> LocalTalker:
@@ -85,7 +85,7 @@ def load_talker(
             f"{name} is a {config.get('model_type', 'model of unknown type')}, which does not take pictures and write "
             "text; use an image-text-to-text model (`videoexpert models` lists some)."
         )
-    where = pick_device(device)
+    where = pick_device(str(device))
     options: dict[str, Any] = {"dtype": dtype or ("auto" if where.type != "cpu" else torch.float32)}
     if load_in_4bit:
         options |= _four_bits(where, dtype)
