@@ -31,16 +31,6 @@ LAYERS = (
     ("apps", "testing"),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
-# Imports that still run upward; the list only gets shorter.
-KNOWN = {
-    "evaluation/panels.py imports plot.comparison",
-    "recipes.py imports ablation.world",
-    "recipes.py imports shipped.pipeline",
-    "training/dryrun.py imports ablation.run",
-    "training/dryrun.py imports ablation.world",
-    "training/dryrun.py imports shipped.base",
-    "training/dryrun.py imports shipped.pipeline",
-}
 MAX_LINES = 450
 HEAVY = {"torch", "transformers", "numpy", "matplotlib", "av", "scipy"}
 
@@ -89,8 +79,7 @@ def test_no_import_runs_up(part):
     wrong = {
         f"{file.relative_to(SOURCE)} imports {name}" for file, name in seen if not is_allowed(part, name)
     }
-    known = {line for line in KNOWN if line.split(" ")[0].split("/")[0].removesuffix(".py") == part}
-    assert wrong == known
+    assert wrong == set()
 
 
 def test_every_file_is_seen():

@@ -9,10 +9,11 @@ import yaml
 
 from training_world import M, N, make_recipe
 from videoexpert.apps.cli import main
+from videoexpert.apps.commands.train import _described as describe
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import DataError
 from videoexpert.recipes import Recipe, load_recipe, save_recipe
-from videoexpert.training.dryrun import describe, dry_run
+from videoexpert.training.dryrun import dry_run
 from videoexpert.training.run import open_model
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -170,7 +171,7 @@ def test_files_that_are_no_recipe(tmp_path):
     with pytest.raises(DataError, match="holds a list"):
         load_recipe(tmp_path / "list.yaml")
     (tmp_path / "broken.yaml").write_text("a: [")
-    with pytest.raises(DataError, match="is not YAML"):
+    with pytest.raises(DataError, match="not valid YAML"):
         load_recipe(tmp_path / "broken.yaml")
 
 

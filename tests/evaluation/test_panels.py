@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from videoexpert.errors import DataError, InputError
-from videoexpert.evaluation.panels import System, select
+from videoexpert.evaluation.panels import SystemFiles, select
 from videoexpert.types import Moment
 
 CHARADES = """AAA 0.0 5.0##person opens a door.
@@ -39,9 +39,9 @@ def charades(world, *systems, **options):
 
 
 @pytest.fixture
-def ours(world) -> System:
+def ours(world) -> SystemFiles:
     scored = [{"start": 0, "end": 1, "score": 0.2}, {"start": 12, "end": 20, "score": 0.9}]
-    return System("ours", lines(
+    return SystemFiles("ours", lines(
         world / "ours.jsonl",
         {"id": "AAA_1", "moments": [{"start": 0.0, "end": 5.0, "score": 0.5}]},
         {"id": "AAA_2", "moments": scored},
@@ -57,7 +57,7 @@ def test_videos_are_drawn_by_lot_from_those_that_all_speak_of(world, ours):
     # TimeChat's form: other ids, found by video and sentence; nothing about BBB
     timechat = {"17": {"timestamp": [[2.0, 12.0]], "query": "Person sits down", "vid": "AAA.mp4"}}
     (world / "timechat.json").write_text(json.dumps(timechat))
-    theirs = System("theirs", world / "timechat.json")
+    theirs = SystemFiles("theirs", world / "timechat.json")
     found = charades(world, ours, theirs)
     assert [shown.video for shown in found.videos] == ["AAA"]
     assert found.rule.startswith("the one video of which every system speaks")
@@ -80,7 +80,7 @@ def test_the_lot_is_seeded_and_does_not_look_at_the_answers(world, tmp_path):
 
     def drawn(end, seed):
         rows = [{"id": id, "moments": [{"start": 0, "end": end, "score": 1}]} for id in ids]
-        system = System("us", lines(tmp_path / "p.jsonl", *rows))
+        system = SystemFiles("us", lines(tmp_path / "p.jsonl", *rows))
         return [shown.video for shown in charades(world, system, count=4, seed=seed).videos]
 
     assert drawn(5.0, 0) == drawn(0.1, 0)
@@ -116,7 +116,7 @@ def test_highlights(world):
             "pred_saliency_scores": [-2.0, 0.0, 2.0, -1.0, 9.0],
         },
     )
-    found = select("qvhighlights", world, world / "videos", [System("theirs", theirs)])
+    found = select("qvhighlights", world, world / "videos", [SystemFiles("theirs", theirs)])
     (item,) = found.videos[0].items
     assert (item.kind, item.truth.saliency) == ("highlight", (0.0, 1.0, 0.25, 0.0))
     assert item.systems[0].saliency == (0.0, 0.5, 1.0, 0.25)  # one score too many is left out
@@ -145,9 +145,9 @@ def test_grounded_questions(world):
     (world / "spans.json").write_text(json.dumps({"77_0": [0.2, 0.3], "77_1": [0.1, 0.9]}))
     (world / "answers.json").write_text(json.dumps({"77_1": {"answer": 2, "prediction": 2}}))
     systems = [
-        System("ours", ours),
-        System("theirs", world / "spans.json", world / "answers.json"),
-        System("windows", world / "spans.json"),
+        SystemFiles("ours", ours),
+        SystemFiles("theirs", world / "spans.json", world / "answers.json"),
+        SystemFiles("windows", world / "spans.json"),
     ]
     found = select("nextgqa", world, world / "videos", systems)
     first, second = found.videos[0].items
@@ -158,7 +158,7 @@ def test_grounded_questions(world):
     assert [v.overlap for v in first.systems] == [1.0, pytest.approx(0.5), pytest.approx(0.5)]
     assert first.systems[1].moments == (Moment(2.0, 3.0),)  # fractions of the duration
     with pytest.raises(InputError, match="answers belong to nextgqa"):
-        charades(world, System("theirs", world / "spans.json", world / "answers.json"))
+        charades(world, SystemFiles("theirs", world / "spans.json", world / "answers.json"))
     with pytest.raises(InputError, match="questions belong to nextgqa"):
         charades(world, systems[0], questions=world / "test.csv")
 
@@ -170,7 +170,7 @@ def test_activitynet_by_what_the_predictions_hold(world):
         world / "log.jsonl",
         {"video_id": "v_dance", "task": "grounding", "answer": "from 25 to 75", "info": {"sentence_id": 1}},
     )
-    found = select("activitynet-captions", world, world / "videos", [System("log", log)])
+    found = select("activitynet-captions", world, world / "videos", [SystemFiles("log", log)])
     first, second = found.videos[0].items
     assert first.systems[0].silent
     assert (second.kind, second.question) == ("grounding", "it sleeps.")
@@ -178,21 +178,21 @@ def test_activitynet_by_what_the_predictions_hold(world):
     (world / "c.json").write_text(
         json.dumps({"results": {"dance": [{"sentence": "a dog.", "timestamp": [1, 2]}]}})
     )
-    told = System("told", world / "c.json")
+    told = SystemFiles("told", world / "c.json")
     (item,) = select("activitynet-captions", world, world / "videos", [told]).videos[0].items
     assert (item.kind, item.question) == ("caption", "")
     assert [m.text for m in item.truth.moments] == ["a dog runs.", "it sleeps."]
     assert item.systems[0].moments == (Moment(1.0, 2.0, text="a dog."),)
     with pytest.raises(InputError, match="some predictions are captions and some windows"):
-        select("activitynet-captions", world, world / "videos", [told, System("log", log)])
+        select("activitynet-captions", world, world / "videos", [told, SystemFiles("log", log)])
 
 
 def test_files_without_a_word_about_the_benchmark(world, ours):
     with pytest.raises(InputError, match="panels show charades-sta"):
         select("video-chatgpt", world, world / "videos", [ours])
-    other = System("other", lines(world / "o.jsonl", {"id": "ZZZ_1", "moments": []}))
+    other = SystemFiles("other", lines(world / "o.jsonl", {"id": "ZZZ_1", "moments": []}))
     with pytest.raises(DataError, match="holds nothing about the annotated samples"):
         charades(world, other)
-    absent = System("absent", lines(world / "a.jsonl", {"id": "CCC_4", "moments": []}))
+    absent = SystemFiles("absent", lines(world / "a.jsonl", {"id": "CCC_4", "moments": []}))
     with pytest.raises(DataError, match="of 3 annotated videos every system speaks of 1, and "):
         charades(world, ours, absent)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from layout import check_layout
+from videoexpert.evaluation.voices import Item, Voice
 from videoexpert.plot import comparison
-from videoexpert.plot.comparison import Item, Voice, plot_comparison
+from videoexpert.plot.comparison import plot_comparison
 from videoexpert.plot.panels import BLUE, GREEN, ORANGE
 from videoexpert.types import Moment
 

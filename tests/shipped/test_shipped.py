@@ -21,7 +21,7 @@ from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import InputError, TrainingError
 from videoexpert.language.prompter import Prompter
 from videoexpert.model import VideoExpertModel
-from videoexpert.recipes import load_recipe
+from videoexpert.recipes import ShippedRecipe, TowerRecipe, load_recipe
 from videoexpert.shipped.base import (
     CONTENT,
     STATE_DIMS,
@@ -36,9 +36,9 @@ from videoexpert.shipped.base import (
     state_vectors,
 )
 from videoexpert.shipped.optimiser import Muon, cosine_factor, orthogonalise
-from videoexpert.shipped.pipeline import ShippedRecipe, make_config, train_shipped
+from videoexpert.shipped.pipeline import make_config, train_shipped
 from videoexpert.shipped.text import END, best_videos, sentence, truth
-from videoexpert.shipped.towers import LEFT_OUT, TowerRecipe, check_probes, frame_labels
+from videoexpert.shipped.towers import LEFT_OUT, check_probes, frame_labels
 from videoexpert.synthetic.actions import ACTION_INDEX, ACTIONS
 from videoexpert.synthetic.language import Seen
 from videoexpert.synthetic.samples import content_samples, samples_of

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from transformers import AutoTokenizer
 
 from ..assets import SHIPPED_CLIP, SHIPPED_MODEL
@@ -25,8 +24,9 @@ from ..features.encode import TokenEncoder, clips_of, encode_to_store
 from ..features.store import FeatureStore
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
+from ..recipes import AblationRecipe, BaseRecipe
 from ..session import load_expert
-from ..shipped.base import BaseRecipe, StateSource, train_base
+from ..shipped.base import StateSource, train_base
 from ..shipped.pipeline import calibrate, make_config, swap_adapter
 from ..shipped.rendered import RenderedSource, RenderRecipe, build
 from ..synthetic.write import WorldRecipe, write_world
@@ -39,25 +39,6 @@ BENCHMARKS = {  # where its annotations lie, and which split
     "youcook2": ("youcook2/youcookii_annotations_trainval.json", "validation"),
     "nextgqa": ("nextgqa", "test"),
 }
-
-
-class AblationRecipe(BaseModel):
-    """recipes/ablation.yaml; an unknown or wrong field is reported by name."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["ablation"]
-    seed: int
-    level: int
-    model: dict[str, Any]
-    language: dict[str, Any]
-    videos: int
-    render_size: int
-    warm_start: BaseRecipe
-    base: BaseRecipe
-    variant: BaseRecipe
-    calibration_videos: int
-    test_videos: int
 
 
 class WorldBench:

@@ -16,7 +16,6 @@ from ..annotations.readers import read
 from ..annotations.samples import CLIP_S, Sample, clip_count
 from ..annotations.videos import VideoFolder
 from ..errors import DataError, InputError
-from ..plot.comparison import Item, Voice
 from ..scoring.captions.files import CaptionedSegment, match_ids, read_caption_predictions
 from ..scoring.captions.scoring import tasks_in
 from ..scoring.gqa import Question, are_fractions, is_right, keyed
@@ -28,12 +27,13 @@ from ..scoring.score import annotation_file
 from ..types import Moment
 from ..windows import iou
 from .runner import ANSWERED
+from .voices import Item, Voice
 
 Window = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class System:
+class SystemFiles:
     """A name with its prediction file, and for nextgqa perhaps a second file with the answers."""
 
     name: str
@@ -68,7 +68,7 @@ def select(
     benchmark: str,
     annotations: Path,
     videos: Path,
-    systems: Sequence[System],
+    systems: Sequence[SystemFiles],
     *,
     split: str | None = None,
     questions: Path | None = None,
@@ -122,7 +122,7 @@ def _shown(
     video: str,
     samples: Sequence[Sample],
     folder: VideoFolder,
-    systems: Sequence[System],
+    systems: Sequence[SystemFiles],
     said: Sequence[Mapping[str, Voice]],
     most: int,
 ) -> Shown:
@@ -148,7 +148,7 @@ def read_samples(
     annotations: Path,
     split: str | None,
     questions: Path | None,
-    systems: Sequence[System],
+    systems: Sequence[SystemFiles],
 ) -> list[Sample]:
     """The benchmark's samples; ActivityNet's captions, or its sentences as queries, as the predictions are."""
     if questions is not None and benchmark != "nextgqa":
@@ -177,11 +177,11 @@ def _annotated(sample: Sample) -> Voice:
     return Voice("annotated", moments, saliency, sample.answer)
 
 
-def statements(benchmark: str, samples: Sequence[Sample], system: System) -> dict[str, Voice]:
+def statements(benchmark: str, samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]:
     """What a system says, by the id of the sample. Raises DataError for a file of another benchmark."""
     if system.answers is not None and benchmark != "nextgqa":
         raise InputError(f"answers belong to nextgqa, not to {benchmark}; leave them out.")
-    kinds: dict[str, Callable[[Sequence[Sample], System], dict[str, Voice]]] = {
+    kinds: dict[str, Callable[[Sequence[Sample], SystemFiles], dict[str, Voice]]] = {
         "caption": _captions,
         "qa": _answers,
         "grounded_qa": _answers,
@@ -194,7 +194,7 @@ def statements(benchmark: str, samples: Sequence[Sample], system: System) -> dic
     return found
 
 
-def _windows(samples: Sequence[Sample], system: System) -> dict[str, Voice]:
+def _windows(samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]:
     """Grounding and highlights."""
     by_id = {sample.id: sample for sample in samples}
     queries = [Query(s.id, s.video, s.query or "", s.windows, s.duration_s) for s in samples]
@@ -212,7 +212,7 @@ def _windows(samples: Sequence[Sample], system: System) -> dict[str, Voice]:
     return found
 
 
-def _answers(samples: Sequence[Sample], system: System) -> dict[str, Voice]:
+def _answers(samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]:
     """Question answering, with or without evidence."""
     rows = keyed(read_predictions(system.predictions), "predictions")
     answers = rows if system.answers is None else keyed(read_predictions(system.answers), "answers")
@@ -246,7 +246,7 @@ def _judged(answer: Prediction | None, sample: Sample) -> tuple[str | None, bool
     return str(answer.choice), False
 
 
-def _captions(samples: Sequence[Sample], system: System) -> dict[str, Voice]:
+def _captions(samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]:
     lengths = {sample.video: sample.duration_s for sample in samples if sample.duration_s}
     told = read_caption_predictions(system.predictions, lengths).videos
     names = match_ids(list(told), [sample.video for sample in samples])
@@ -312,4 +312,4 @@ def length(shown: Shown) -> tuple[float, float]:
     return start, end - start
 
 
-__all__ = ["CLIP_S", "Selection", "Shown", "System", "length", "select"]
+__all__ = ["CLIP_S", "Selection", "Shown", "SystemFiles", "length", "select"]

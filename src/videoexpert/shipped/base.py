@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from ..errors import InputError
 from ..language.prompter import Prompter
 from ..language.sequence import IGNORED
 from ..model import VideoExpertModel
+from ..recipes import BaseRecipe
 from ..synthetic.actions import ACTION_INDEX, ACTIONS
 from ..synthetic.language import meaning
 from ..synthetic.samples import TRUE_OR_NOT, YES_NO, content_samples, samples_of
@@ -54,23 +55,6 @@ class VideoSource(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> tuple[Script, VisualTokens]: ...
-
-
-@dataclass
-class BaseRecipe:
-    """Budget of the joint stage."""
-
-    steps: int = 3000
-    videos: int = 8  # per step
-    questions: int = 7  # of each video, at the most
-    learning_rate: float = 2e-3
-    dense_weight: float = 2.0
-    tasks: tuple[str, ...] = ("grounding", "caption", "grounded_qa")
-    train_language: bool = True  # off: only the paper's parts, on a frozen language model
-    frames: tuple[int, ...] = ()  # of a batch's videos, one of these by lot; () for all that the source gives
-    read_questions: bool = False  # content: what a sentence says is read out at its end, too
-    train_experts: bool = False  # with the language model also the LoRAs; without it they always train
-    seed: int = 1
 
 
 class StateSource:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPModel, LlamaConfig
 
@@ -22,40 +21,20 @@ from ..language import prompt
 from ..language.prompter import Prompter
 from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
-from ..recipes import claim
+from ..recipes import ShippedRecipe, claim
 from ..synthetic.language import ABSENT_QUERIES
 from ..synthetic.samples import false_queries, true_queries
 from ..types import VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
 from ..windows import iou
-from .base import STATE_DIMS, BaseRecipe, StateSource, VideoSource, quick_scores, train_base
+from .base import STATE_DIMS, StateSource, VideoSource, quick_scores, train_base
 from .rendered import RenderedSource, RenderRecipe, build
-from .text import TextRecipe, train_text
+from .text import train_text
 from .tokenizer import train_tokenizer
-from .towers import TowerRecipe, train_tower
+from .towers import train_tower
 
 Log = Callable[[str], None]
-
-
-class ShippedRecipe(BaseModel):
-    """recipes/shipped.yaml; an unknown or wrong field is reported by name."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: str
-    seed: int
-    levels: list[int]  # of the training videos, drawn evenly; a level may stand more than once
-    tower: TowerRecipe
-    text: TextRecipe
-    model: dict[str, Any]
-    language: dict[str, Any]
-    warm_start: list[BaseRecipe]
-    videos: int
-    render_size: int
-    joint: BaseRecipe
-    experts: BaseRecipe
-    calibration_videos: int
 
 
 def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, PreTrainedTokenizerFast
 
+from ..recipes import TextRecipe
 from ..synthetic.language import Seen, query_for, say_seen, seen_at
 from ..synthetic.render import render
 from ..synthetic.world import Script, sample_script
@@ -30,23 +31,6 @@ from .optimiser import build_optimiser, cosine_factor, log_interval, set_learnin
 
 END = "<|endoftext|>"
 MAX_TOKENS = 96
-
-
-@dataclass
-class TextRecipe:
-    """Size and budget of the text tower."""
-
-    width: int = 96
-    layers: int = 2
-    heads: int = 4
-    levels: tuple[int, ...] = (1, 2, 3)  # of the scripts, drawn evenly
-    scripts: int = 3000  # whose frames are encoded once
-    frames: int = 4  # of each script
-    steps: int = 2000
-    batch: int = 256  # frames and texts a step
-    learning_rate: float = 2e-3
-    seed: int = 1
-    probe: int = 1000  # held-out videos among which the finished tower looks for one
 
 
 @dataclass(frozen=True)

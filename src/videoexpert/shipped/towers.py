@@ -12,7 +12,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig
 
 from .. import files
 from ..errors import TrainingError
+from ..recipes import TowerRecipe
 from ..synthetic.render import render
 from ..synthetic.things import COLOURS, GLYPH_INDEX, GLYPHS, SHAPE_INDEX, SHAPES, SYMMETRY
 from ..synthetic.world import Script, sample_script, states_at
@@ -34,29 +35,6 @@ STATE_WIDTH = 6 + len(SHAPES)  # per colour: presence, x, y, size, angle as a co
 STATE_SCALE = torch.tensor([1.0, 1.0, 3.0])  # sizes span a third of what places span
 SHARPER = 4.0
 LEFT_OUT = -100  # a label that no loss counts
-
-
-@dataclass
-class TowerRecipe:
-    """Sizes and budget of the tower stage."""
-
-    image_size: int = 64
-    patch_size: int = 8
-    width: int = 96
-    layers: int = 4
-    heads: int = 8
-    projection: int = 128
-    levels: tuple[int, ...] = (1, 2, 3)  # of the scripts, drawn evenly; a level may stand more than once
-    steps: int = 1300
-    scripts: int = 42  # per step
-    frames: int = 6  # of each script
-    learning_rate: float = 3e-3
-    seed: int = 1
-    places_first: int = 0  # steps after which shapes, angles and details weigh SHARPER times as much
-    at_most: dict[str, float] = field(
-        default_factory=dict
-    )  # probe -> what must be reached for the run to go on
-    at_least: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, LlamaConfig
+from transformers import AutoConfig, AutoTokenizer
 
-from ..ablation.run import TABLES
-from ..ablation.world import AblationRecipe
 from ..annotations.samples import Sample
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
@@ -19,9 +17,8 @@ from ..language.prompter import Prompter
 from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
 from ..recipes import Recipe, SourceRecipe
-from ..shipped.base import BaseRecipe
-from ..shipped.pipeline import ShippedRecipe
 from ..types import VisualTokens
+from ..vision.encoder import tower_config
 from .mixture import Source, example, plan, read_samples, unusable
 from .run import make_schedule
 from .trainer import set_trained
@@ -80,50 +77,6 @@ class DryRun:
         return found + [f"note     {note}" for note in self.notes]
 
 
-def describe(recipe: Any, world: int = 1) -> list[str]:
-    """Lines on any kind of recipe."""
-    if recipe.kind == "train":
-        return dry_run(recipe, world).lines()
-    return _shipped(recipe) if recipe.kind == "shipped" else _ablation(recipe)
-
-
-def _ablation(recipe: AblationRecipe) -> list[str]:
-    """What `videoexpert ablate` shares between variants, trains for each, and which tables it knows."""
-    config = VideoExpertConfig.from_preset("paper", **recipe.model)
-    stages = [("warm start", recipe.warm_start), ("base", recipe.base), ("each variant", recipe.variant)]
-    found = [f"tokens   {config.num_frames} temporal and {config.num_spatial_tokens} spatial a video"]
-    found += [_stage(name, stage) for name, stage in stages]
-    found.append(f"data     {recipe.videos:,} videos rendered, {recipe.test_videos:,} to score on")
-    for name, make in TABLES.items():
-        variants = make(config.to_dict()).variants
-        found.append(f"table    {name}: " + ", ".join(variant.name for variant in variants))
-    return found
-
-
-def _stage(name: str, stage: BaseRecipe) -> str:
-    trained = "with" if stage.train_language else "without"
-    return (
-        f"steps    {name}: {stage.steps:,} of {stage.videos} videos with up to {stage.questions} questions, "
-        f"{trained} the language model"
-    )
-
-
-def _shipped(recipe: ShippedRecipe) -> list[str]:
-    """The stages of the shipped model, which makes its own data and base models."""
-    fields, language = recipe.model, LlamaConfig(**recipe.language)
-    config = VideoExpertConfig.from_preset("paper", **fields)
-    tower = recipe.tower
-    found = [
-        f"tokens   {config.num_frames} temporal and {config.num_spatial_tokens} spatial a video",
-        f"trains   vision and text towers from scratch: {tower.steps:,} steps of "
-        f"{tower.scripts * tower.frames} pictures",
-        f"trains   a Llama of {language.num_hidden_layers} layers and width {language.hidden_size}, from scratch",
-    ]
-    stages = [(f"warm start {i}", stage) for i, stage in enumerate(recipe.warm_start, 1)]
-    found += [_stage(*named) for named in (*stages, ("joint", recipe.joint), ("experts", recipe.experts))]
-    return [*found, f"data     {recipe.videos:,} videos rendered, {recipe.calibration_videos:,} to calibrate"]
-
-
 def dry_run(recipe: Recipe, world: int = 1) -> DryRun:
     """Build the model without weights, read the annotations, draw the plan. Only features are not looked at."""
     found = DryRun()
@@ -178,10 +131,8 @@ def _config(recipe: Recipe, found: DryRun) -> tuple[VideoExpertConfig, Any] | No
 
 def _tower(vision: dict[str, Any]) -> dict[str, Any]:
     """The vision tower's own config out of that of a two-tower model."""
-    from ..vision.encoder import _vision_config
-
     try:
-        return _vision_config(vision).to_dict()
+        return tower_config(vision).to_dict()
     except InputError as error:
         raise CheckpointError(f"the recipe's vision model cannot be used: {error}") from error
 
@@ -266,4 +217,4 @@ def _memory(recipe: Recipe, model: VideoExpertModel, found: DryRun) -> dict[str,
     return {name: amount / 2**30 for name, amount in parts.items()}
 
 
-__all__ = ["DryRun", "describe", "dry_run"]
+__all__ = ["DryRun", "dry_run"]

@@ -83,7 +83,7 @@ class VisionEncoder(nn.Module):
         """
         fields = dict(config)
         preprocessing = fields.pop("preprocessing", None)
-        vision_config = _vision_config(fields)
+        vision_config = tower_config(fields)
         model = _model_class(vision_config)(vision_config)
         return cls(model, Preprocessor(**preprocessing) if preprocessing else None)
 
@@ -97,7 +97,7 @@ class VisionEncoder(nn.Module):
         """
         try:
             config = AutoConfig.from_pretrained(path_or_id)
-            vision_config = _vision_config(config.to_dict())
+            vision_config = tower_config(config.to_dict())
             kind: Any = _model_class(vision_config)
             with _without_load_report():
                 model, report = kind.from_pretrained(
@@ -234,7 +234,7 @@ def _siglip_pool(head: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.T
     return pooled[:, 0], weights[:, 0]
 
 
-def _vision_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
+def tower_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
     """The vision tower's config of a clip, siglip, or vision-only config."""
     kind = fields.get("model_type")
     if kind not in _MODEL_TYPES:

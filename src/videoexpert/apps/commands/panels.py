@@ -13,7 +13,7 @@ from ... import files
 from ...errors import InputError, VideoExpertError
 
 if TYPE_CHECKING:
-    from ...evaluation.panels import Shown, System
+    from ...evaluation.panels import Shown, SystemFiles
 
 
 def panels(
@@ -98,8 +98,8 @@ def panels(
         raise typer.Exit(1)
 
 
-def _systems(predictions: list[Path], names: list[str], answers: list[Path]) -> list[System]:
-    from ...evaluation.panels import System
+def _systems(predictions: list[Path], names: list[str], answers: list[Path]) -> list[SystemFiles]:
+    from ...evaluation.panels import SystemFiles
 
     for option, given in (("--name", names), ("--answers", answers)):
         if given and len(given) != len(predictions):
@@ -111,7 +111,7 @@ def _systems(predictions: list[Path], names: list[str], answers: list[Path]) -> 
     if len(set(used)) < len(used):
         raise InputError(f"the systems are called {', '.join(used)}; give each a --name of its own.")
     second: list[Path | None] = [*answers] if answers else [None] * len(predictions)
-    return [System(n, p, a) for n, p, a in zip(used, predictions, second, strict=True)]
+    return [SystemFiles(n, p, a) for n, p, a in zip(used, predictions, second, strict=True)]
 
 
 def _draw(shown: Shown, picture: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,9 +38,7 @@ def train(
 
     found = load_recipe(recipe, overrides or [])
     if dry_run:
-        from ...training.dryrun import describe
-
-        for line in describe(found):
+        for line in _described(found):
             typer.echo(line)
         return
     assert out is not None
@@ -55,6 +53,21 @@ def train(
 
         folder = run(found, out)
     typer.echo(f"model in {folder}")
+
+
+def _described(recipe: Any) -> list[str]:
+    """Lines on any kind of recipe."""
+    if recipe.kind == "shipped":
+        from ...shipped.describe import describe as of_shipped
+
+        return of_shipped(recipe)
+    if recipe.kind == "ablation":
+        from ...ablation.describe import describe as of_ablation
+
+        return of_ablation(recipe)
+    from ...training.dryrun import dry_run
+
+    return dry_run(recipe).lines()
 
 
 def finetune(

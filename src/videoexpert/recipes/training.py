@@ -1,20 +1,15 @@
-"""Recipes: what trains on what, in YAML. Every fault of a recipe is reported at once."""
+"""The recipe of a training run on annotated videos; everything that is wrong with one is said at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from . import files
-from .annotations.readers import BENCHMARKS
-from .config import PRESETS, VideoExpertConfig
-from .errors import DataError, InputError
+from ..annotations.readers import BENCHMARKS
+from ..config import PRESETS, VideoExpertConfig
+from ..errors import InputError
 
-RECIPE = "recipe.yaml"  # in the folder of a run
 # Fields of VideoExpertConfig that the base models or the tokenizer decide.
 DERIVED = (
     "vision_config",
@@ -100,107 +95,7 @@ class Recipe(_Part):
     training: TrainingRecipe
 
 
-def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> Any:
-    """A recipe file with ``key=value`` on top (``training.steps=10``, ``data.0.split=val``).
-
-    Returns a Recipe, a ShippedRecipe for ``kind: shipped``, an AblationRecipe for ``kind: ablation``.
-    Raises DataError that lists every fault.
-    """
-    path = Path(file)
-    if not path.is_file():
-        raise DataError(f"{path} does not exist, expected a recipe; the ready ones lie in recipes/.")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(raw, dict):
-        raise DataError(f"{path} holds a {type(raw).__name__}, expected a mapping with the key kind.")
-    return from_mapping(raw, str(path), overrides)
-
-
-def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Any:
-    """A recipe from a mapping with ``overrides`` on top; ``name`` stands in the DataError of ``load_recipe``."""
-    found = [fault for text in overrides if (fault := _override(raw, text))]
-    kind = raw.get("kind")
-    model: type[BaseModel]
-    if kind == "shipped":
-        from .shipped.pipeline import ShippedRecipe
-
-        model = ShippedRecipe
-    elif kind == "ablation":
-        from .ablation.world import AblationRecipe
-
-        model = AblationRecipe
-    else:
-        model = Recipe
-        found += _cross_faults(raw)
-    recipe = None
-    try:
-        recipe = model.model_validate(raw)
-    except ValidationError as error:
-        found += [_sentence(entry) for entry in error.errors()]
-    if found:
-        word = "fault" if len(found) == 1 else "faults"
-        raise DataError(f"{name} has {len(found)} {word} (docs/training.md):\n  " + "\n  ".join(found))
-    return recipe
-
-
-def save_recipe(recipe: BaseModel, file: Path) -> None:
-    """The resolved recipe, every default written out; ``load_recipe`` reads it back."""
-    files.write_text(file, yaml.safe_dump(recipe.model_dump(), sort_keys=False))
-
-
-def claim(recipe: BaseModel, out: Path) -> None:
-    """Save the resolved recipe as ``out/recipe.yaml``; raises InputError for an ``out`` that another recipe began."""
-    out.mkdir(parents=True, exist_ok=True)
-    if not (out / RECIPE).exists():
-        save_recipe(recipe, out / RECIPE)
-    elif load_recipe(out / RECIPE) != recipe:
-        raise InputError(f"{out} holds a run of another recipe ({out / RECIPE}); choose another --out.")
-
-
-def _override(raw: dict[str, Any], text: str) -> str | None:
-    """Set one dotted key; a sentence where that cannot be done."""
-    key, separator, value = text.partition("=")
-    names = key.split(".")
-    if not separator or not all(names):
-        return f"override {text!r}, expected key=value such as training.steps=100"
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        return f"override {text!r}: the value is not YAML"
-    place: Any = raw
-    for depth, name in enumerate(names):
-        last = depth == len(names) - 1
-        if isinstance(place, list):
-            if not name.isdigit() or int(name) >= len(place):
-                return (
-                    f"override {text!r}: {'.'.join(names[:depth])} has {len(place)} entries, numbered from 0"
-                )
-            index: Any = int(name)
-        elif isinstance(place, dict):
-            index = name
-            if not last and place.get(index) is None:
-                place[index] = {}
-        else:
-            return f"override {text!r}: {'.'.join(names[:depth])} is {place!r} and holds no key {name}"
-        if last:
-            place[index] = parsed
-        else:
-            place = place[index]
-    return None
-
-
-def _sentence(entry: Any) -> str:
-    place = ".".join(str(part) for part in entry["loc"])
-    if entry["type"] == "extra_forbidden":
-        return f"{place} is no field of a recipe"
-    if entry["type"] == "missing":
-        return f"{place} is missing"
-    return f"{place} is {entry['input']!r}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
-
-
-def _cross_faults(raw: dict[str, Any]) -> list[str]:
+def cross_faults(raw: dict[str, Any]) -> list[str]:
     """What single fields cannot tell; parts that are of a wrong kind are left to the fields' own faults."""
     faults: list[str] = []
     model, training = raw.get("model"), raw.get("training")
@@ -262,16 +157,3 @@ def _training_faults(training: dict[str, Any], validated: bool) -> list[str]:
     if training.get("patience") is not None and not validated:
         faults.append("training.patience needs a validation set")
     return faults
-
-
-__all__ = [
-    "EvaluationRecipe",
-    "ModelRecipe",
-    "Recipe",
-    "SourceRecipe",
-    "TrainingRecipe",
-    "claim",
-    "from_mapping",
-    "load_recipe",
-    "save_recipe",
-]
