@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import platform
 import zipfile
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,14 @@ from .. import files
 from ..annotations.readers import read
 from ..annotations.samples import Dataset, Sample, sentences_as_queries
 from ..annotations.videos import VideoFolder
-from ..errors import DataError, InputError, VideoError
+from ..backends.chat.answers import FAILURES
+from ..errors import DataError, InputError, ServerError, VideoError
 from ..scoring.predictions import digest
 from ..scoring.score import score
-from .systems import System
+from .systems import Row, System
 
 ANSWERED = ("charades-sta", "activitynet-captions", "qvhighlights", "youcook2", "nextqa", "nextgqa")
+Task = tuple[str, list[Sample]]  # a video's id, and what is asked about it
 PREDICTIONS, RESULT, SUBMISSION = "predictions.jsonl", "result.json", "submission.zip"
 
 
@@ -82,7 +87,7 @@ def evaluate(
     result = score(
         benchmark, predictions, annotations, split=dataset.split if in_parts else None, missing=missing
     )
-    result["run"] = {**result["run"], **run, "failed_videos": failed}
+    result["run"] = {**result["run"], **run, "failed_videos": failed, **_parsing(predictions)}
     if benchmark == "qvhighlights":
         write_submission(predictions, folder / SUBMISSION)
     files.write_json(folder / RESULT, result)
@@ -142,21 +147,63 @@ def _answer_all(
             by_video.setdefault((sample.video, sample.clip), []).append(sample)
     failed: dict[str, str] = {}
     count = len(done)
+
+    def answer(video: str, own: list[Sample]) -> Iterator[Row]:
+        path = find(video)
+        if path is None:
+            raise VideoError(f"no file for {video} in the folder of the videos.")
+        return system.answer(path, own)
+
     with predictions.open("a", encoding="utf-8") as stream:
-        for (video, _), own in by_video.items():
+        tasks = [(video, own) for (video, _), own in by_video.items()]
+        for (video, own), rows in _ahead(tasks, answer, getattr(system, "videos_at_once", 1)):
             try:
-                path = find(video)
-                if path is None:
-                    raise VideoError(f"no file for {video} in the folder of the videos.")
-                for row in system.answer(path, own):
+                for row in rows():
                     stream.write(json.dumps(row, ensure_ascii=False) + "\n")
                 stream.flush()
-            except (VideoError, DataError) as error:
+            except (VideoError, DataError, ServerError) as error:
                 failed[video] = str(error)
             count += len(own)
             if progress:
                 progress(count, len(samples))
     return failed
+
+
+def _ahead(
+    tasks: list[Task], answer: Callable[[str, list[Sample]], Iterator[Row]], at_once: int
+) -> Iterator[tuple[Task, Callable[[], Iterable[Row]]]]:
+    """Each task with what gives its rows, in order; up to ``at_once`` videos are asked ahead of being written."""
+    if at_once <= 1:
+        for task in tasks:
+            yield task, partial(answer, *task)
+        return
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        waiting: deque[tuple[Task, Future[list[Row]]]] = deque()
+        try:
+            for task in tasks:
+                waiting.append((task, pool.submit(_whole, answer, task)))
+                if len(waiting) >= 2 * at_once:
+                    done, future = waiting.popleft()
+                    yield done, future.result
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result
+        finally:  # an error or an interrupt: what waits is not asked
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _whole(answer: Callable[[str, list[Sample]], Iterator[Row]], task: Task) -> list[Row]:
+    return list(answer(*task))
+
+
+def _parsing(predictions: Path) -> dict[str, Any]:
+    """How the answers of a system that answers in text were read: {"parsed": {rule: count}, "parse_failures"}."""
+    rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
+    parsed = Counter(str(row["parsed"]) for row in rows if "parsed" in row)
+    if not parsed:
+        return {}
+    failed = sum(count for how, count in parsed.items() if how in FAILURES)
+    return {"parsed": dict(sorted(parsed.items())), "parse_failures": failed}
 
 
 def _in_order(predictions: Path, samples: list[Sample]) -> None:

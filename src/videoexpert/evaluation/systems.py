@@ -14,7 +14,7 @@ from ..annotations.samples import CLIP_S, Sample
 from ..backends.base import Backend, OpenVideo
 from ..backends.blank import open_blank
 from ..errors import InputError, UnsupportedError, VideoExpertError
-from ..types import Moment, Moments
+from ..types import Moment, Moments, Told
 
 Row = dict[str, Any]
 NEEDS = {
@@ -27,7 +27,10 @@ NEEDS = {
 
 
 class System(Protocol):
-    """Anything that answers samples about one video: a backend, or a guess that opens none."""
+    """Anything that answers samples about one video: a backend, or a guess that opens none.
+
+    A system may have ``videos_at_once``: about so many videos it may be asked at a time, each from a thread of its own.
+    """
 
     name: str
 
@@ -45,6 +48,7 @@ class BackendSystem:
 
     def __init__(self, backend: Backend, top_k: int = 10) -> None:
         self.backend, self.top_k, self.name = backend, top_k, backend.name
+        self.videos_at_once: int = getattr(backend, "videos_at_once", 1)
 
     def describe(self) -> dict[str, Any]:
         return self.backend.describe()
@@ -69,16 +73,19 @@ class BackendSystem:
             if sample.id in found:
                 row |= self._found(video, sample, found[sample.id])
             elif sample.task == "caption":
-                row["moments"] = [{**_moment(m, video.start), "text": m.text} for m in video.caption()]
+                captions = video.caption()
+                row["moments"] = [{**_moment(m, video.start), "text": m.text} for m in captions]
+                row |= _read(captions)
             else:
                 answer = video.ask(sample.query or "", list(sample.choices) or None)
                 row |= {"query": sample.query, "answer": answer.text, "choice": answer.choice}
                 row["moments"] = [_moment(m, video.start) for m in answer.moments]
+                row |= _read(answer)
             yield row
 
     def _found(self, video: OpenVideo, sample: Sample, moments: Moments) -> Row:
         row: Row = {"query": sample.query, "moments": [_moment(m, video.start) for m in moments]}
-        row["presence"] = moments.presence
+        row |= {"presence": moments.presence, **_read(moments)}
         if sample.task == "highlight":
             row["saliency"] = clip_scores(video, moments)
         return row
@@ -147,6 +154,14 @@ def duration_of(path: Path) -> float:
     from ..video.probe import probe
 
     return probe(path).duration_s
+
+
+def _read(answer: Any) -> Row:
+    """How an answer that came as text was read; nothing of other answers."""
+    told: Told | None = getattr(answer, "told", None)
+    if told is None:
+        return {}
+    return {"parsed": told.parsed} if told.choice is None else {"parsed": told.parsed, "chosen": told.choice}
 
 
 def _moment(moment: Moment, offset: float) -> dict[str, float]:

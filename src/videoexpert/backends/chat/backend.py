@@ -55,6 +55,7 @@ class ChatBackend:
         self.budget = budget or talker.budget
         self.scoring = scoring or Scoring()
         self.name = talker.name
+        self.videos_at_once = talker.videos_at_once
 
     def describe(self) -> dict[str, Any]:
         """What a number needs to be reproduced: model, prompts, budgets, parser, score."""

@@ -38,6 +38,7 @@ class EndpointTalker:
         if workers < 1:
             raise InputError(f"workers is {workers}, expected at least 1 request at a time.")
         self.server, self.name, self.workers = server, server.model, workers
+        self.videos_at_once = workers  # a video may have one question only
         self.gives_logprobs = True  # until the server refuses them
         self._free = BoundedSemaphore(workers)
 

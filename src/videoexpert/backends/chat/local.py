@@ -38,6 +38,8 @@ def is_chat_model(config: dict[str, Any]) -> bool:
 class LocalTalker:
     """A loaded model with its processor and clock."""
 
+    videos_at_once = 1
+
     def __init__(self, model: Any, processor: Any, name: str, digest: str = "unsaved") -> None:
         self.model, self.processor, self.name, self.digest = model.eval(), processor, name, digest
         self.feed: Feed = feed_for(model.config.model_type, processor)

@@ -52,9 +52,11 @@ class Talker(Protocol):
     """A model that can be shown frames.
 
     ``multiple``: the number of frames is one of it. ``budget``: how much of a video it is shown by default.
+    ``videos_at_once``: how many conversations keep it busy.
     """
 
     name: str
+    videos_at_once: int
     multiple: int
     budget: Budget
 
