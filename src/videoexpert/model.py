@@ -93,7 +93,7 @@ def visual_tokens(
             gop_similarity=config.gop_similarity,
         )
     return [
-        VisualTokens(t, s, video.duration_s, video.start_s)
+        VisualTokens(t, s, video.duration_s, video.start_s, video.holes)
         for t, s, video in zip(cls, spatial, videos, strict=True)
     ]
 

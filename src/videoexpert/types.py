@@ -1,4 +1,7 @@
-"""Objects that cross a stage. Frozen and self-checking; times are seconds from the start of the video.
+"""Objects that cross a stage. Frozen and self-checking.
+
+Times are seconds on the players' clock: 0 is where the file begins, sound included, as players and ``ffmpeg -ss``
+count (docs/clocks.md).
 
 Letters: B batch, N frames, P patches a frame, C vision width, U groups of pictures, W tokens a group,
 M = U*W S-tokens, L sequence length, D language width, H head width, Q queries, r rank.
@@ -8,8 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,21 +28,80 @@ class TokenRole(IntEnum):
     SPATIAL = 2
 
 
+Hole = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The part of a video that is looked at, on the players' clock, and the holes in it that show nothing.
+
+    start_s     where it begins (0 unless trimmed)
+    duration_s  its length, holes included
+    holes       ``(from, to)`` in seconds, ascending, apart, inside: sound before the first picture, a camera that
+                dropped out. Almost always empty.
+
+    What is *seen* is the rest, ``seen_s`` long. Frames are spread over that; ``at`` and ``seen_at`` convert.
+    """
+
+    start_s: float
+    duration_s: float
+    holes: tuple[Hole, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_clip(self.start_s, self.duration_s)
+        edges = [self.start_s, *(edge for hole in self.holes for edge in hole), self.end_s]
+        if any(not a <= b + 1e-6 for a, b in pairwise(edges)) or not self.seen_s > 0:
+            raise ValueError(f"holes must ascend inside the clip and leave some of it, got {self.holes}")
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.duration_s
+
+    @property
+    def seen_s(self) -> float:
+        """Seconds of the clip that hold pictures."""
+        return self.duration_s - sum(end - start for start, end in self.holes)
+
+    def at(self, seen: float, *, end: bool = False) -> float:
+        """Seconds on the clock at which ``seen`` seconds of pictures have passed; before a hole for an ``end``."""
+        clock = self.start_s + seen
+        for start, stop in self.holes:
+            if clock < start or (end and clock == start):
+                break
+            clock += stop - start
+        return clock
+
+    def centres(self, count: int) -> tuple[float, ...]:
+        """The centres of ``count`` equal bins of what is seen, on the clock."""
+        return tuple(self.at((i + 0.5) / count * self.seen_s) for i in range(count))
+
+    def moment(self, moment: Moment) -> Moment:
+        """A moment given in seconds of pictures, on the clock."""
+        start = self.at(moment.start)
+        return replace(moment, start=start, end=max(start, self.at(moment.end, end=True)))
+
+    def seen_at(self, clock: float) -> float:
+        """Seconds of pictures that have passed at ``clock``: the inverse of ``at``, constant in holes."""
+        return clock - self.start_s - sum(min(max(clock - a, 0.0), b - a) for a, b in self.holes)
+
+
 @dataclass(frozen=True)
 class Frames:
     """N upright frames of one video with their own times (stage 1 -> 2).
 
     pixels      (N, 3, height, width) uint8, RGB
-    times_s     (N,) float64, presentation time of each frame, ascending, relative to the video's first picture
+    times_s     (N,) float64, presentation time of each frame, ascending, on the players' clock
+    duration_s  length of the clip looked at
     start_s     start of the clip looked at (0 unless trimmed), on the same clock
-    duration_s  length of the clip looked at; frame i stands for
-                ``[start_s + i/N * duration_s, start_s + (i+1)/N * duration_s)``
+    holes       parts of the clip without a picture (``Stretch``). Frame i stands for bin i of N equal bins of the
+                rest: without holes ``[start_s + i/N * duration_s, start_s + (i+1)/N * duration_s)``
     """
 
     pixels: torch.Tensor
     times_s: torch.Tensor
     duration_s: float
     start_s: float = 0.0
+    holes: tuple[Hole, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 4 or self.pixels.shape[1] != 3:
@@ -49,10 +112,15 @@ class Frames:
             raise ValueError("a video needs at least one frame, got 0")
         if bool((self.times_s.diff() < 0).any()):
             raise ValueError("times_s must not decrease")
-        _check_clip(self.start_s, self.duration_s)
+        Stretch(self.start_s, self.duration_s, self.holes)  # checks itself
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def stretch(self) -> Stretch:
+        """The clip looked at."""
+        return Stretch(self.start_s, self.duration_s, self.holes)
 
 
 @dataclass(frozen=True)
@@ -61,12 +129,15 @@ class VisualTokens:
 
     temporal    (N, C) class token of each frame (paper Eq. 1-2)
     spatial     (M, C) compressed patch tokens (paper Eq. 3); M may be 0
+
+    ``duration_s``, ``start_s`` and ``holes`` as in Frames.
     """
 
     temporal: torch.Tensor
     spatial: torch.Tensor
     duration_s: float
     start_s: float = 0.0
+    holes: tuple[Hole, ...] = ()
 
     def __post_init__(self) -> None:
         if self.temporal.ndim != 2 or self.spatial.ndim != 2:
@@ -78,7 +149,12 @@ class VisualTokens:
             raise ValueError(
                 f"temporal and spatial differ in width: {self.temporal.shape[1]} and {self.spatial.shape[1]}"
             )
-        _check_clip(self.start_s, self.duration_s)
+        Stretch(self.start_s, self.duration_s, self.holes)  # checks itself
+
+    @property
+    def stretch(self) -> Stretch:
+        """The clip looked at."""
+        return Stretch(self.start_s, self.duration_s, self.holes)
 
 
 @dataclass(frozen=True)
@@ -135,6 +211,7 @@ class Moments(Sequence[Moment]):
     absent      True when ``presence`` is below the model's threshold: the moments are then its best guesses only
     curve       (N,) indicator probability of each frame, as a tuple of floats; for plots and highlights
     told        how the text was read, of a chat model
+    curve_times (N,) seconds that the frames stand for; empty where they are spread evenly over the clip
     """
 
     query: str
@@ -143,6 +220,7 @@ class Moments(Sequence[Moment]):
     absent: bool = False
     curve: tuple[float, ...] = field(default=(), repr=False)
     told: Told | None = field(default=None, repr=False)
+    curve_times: tuple[float, ...] = field(default=(), repr=False)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing here
         return self.items[index]

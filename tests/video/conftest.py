@@ -74,13 +74,17 @@ def mux(container, packets, ticks):
 
 
 def plain_times(path: Path) -> np.ndarray:
-    """All times, from the first picture on, in display order, by the plainest loop there is."""
+    """All times on the players' clock, in display order, by the plainest loop there is."""
     with av.open(str(path)) as container:
         stream = container.streams.best("video")
         assert stream is not None
         stream.thread_type = "AUTO"
         ticks = np.asarray(sorted(frame.pts for frame in container.decode(stream)))
-        return (ticks - ticks[0]) * float(stream.time_base)
+        zero = Fraction(container.start_time, av.time_base) / stream.time_base
+        nearest = (
+            round(zero) if abs(zero - round(zero)) * stream.time_base < 2e-6 else zero
+        )  # FFmpeg rounds it
+        return (ticks - float(nearest)) * float(stream.time_base)
 
 
 def plain_pictures(path: Path, wanted: Sequence[int]) -> dict[int, av.VideoFrame]:

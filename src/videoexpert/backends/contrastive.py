@@ -19,7 +19,7 @@ from ..assets import SHIPPED_CLIP
 from ..errors import InputError, UnsupportedError
 from ..grounding.decoding import decode_moments, saliency
 from ..grounding.targets import frame_centres
-from ..types import Answer, Highlights, Moment, Moments
+from ..types import Answer, Highlights, Moment, Moments, Stretch
 from ..video.decode import read_frames
 from ..vision.encoder import VisionEncoder
 from .base import TASKS
@@ -54,7 +54,7 @@ class Contrastive:
         count = self.num_frames if num_frames is None else num_frames
         frames = read_frames(path, count, start_s=start, end_s=end, resize=self.vision.preprocessor.resize)
         image = F.normalize(self.vision.encode(frames.pixels).cls, dim=-1)
-        return ContrastiveVideo(self, image, frames.duration_s, frames.start_s, os.fspath(path))
+        return ContrastiveVideo(self, image, frames.stretch, os.fspath(path))
 
     @torch.no_grad()
     def texts(self, texts: Sequence[str]) -> Tensor:
@@ -68,9 +68,9 @@ class Contrastive:
 class ContrastiveVideo:
     """An open video: the direction of each of its frames, (N, C)."""
 
-    def __init__(self, backend: Contrastive, image: Tensor, duration: float, start: float, path: str) -> None:
-        self.backend, self.image = backend, image
-        self.duration, self.start, self.path = duration, start, path
+    def __init__(self, backend: Contrastive, image: Tensor, clip: Stretch, path: str) -> None:
+        self.backend, self.image, self.clip, self.path = backend, image, clip, path
+        self.duration, self.start = clip.duration_s, clip.start_s
 
     def similarities(self, texts: Sequence[str]) -> Tensor:
         """(len(texts), N) cosine of each text with each frame."""
@@ -92,7 +92,8 @@ class ContrastiveVideo:
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
         """Saliency of each clip of ``clip_s`` seconds, and the best moments."""
         found = self.ground(query, top_k)
-        times, scores = saliency(torch.tensor(found.curve), self.duration, clip_s, self.start)
+        curve = torch.tensor(found.curve)
+        times, scores = saliency(curve, self.duration, clip_s, self.start, self.clip.holes)
         return Highlights(query, times, scores, found.items, clip_s, found.presence, found.absent)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
@@ -117,12 +118,13 @@ class ContrastiveVideo:
             prob,
             torch.zeros(len(prob), 2),
             frame_centres(len(prob)),
-            self.duration,
-            self.start,
+            self.clip.seen_s,
             moment_from="run",
             top_k=top_k,
         )
-        return Moments(query, tuple(found), curve=tuple(prob.tolist()))
+        times = self.clip.centres(len(prob)) if self.clip.holes else ()
+        items = tuple(self.clip.moment(moment) for moment in found)
+        return Moments(query, items, curve=tuple(prob.tolist()), curve_times=times)
 
 
 def load(name: str, *, device: torch.device, dtype: torch.dtype | None = None) -> Contrastive:

@@ -125,7 +125,7 @@ class Expert:
 
 
 class Video:
-    """An open video. Every answer shares one prefix; times are seconds from the start of the whole video."""
+    """An open video. Every answer shares one prefix; times are seconds on the players' clock of the whole video."""
 
     def __init__(self, expert: Expert, tokens: VisualTokens, path: str = "") -> None:
         self.expert, self.tokens, self.path = expert, tokens, path
@@ -169,7 +169,9 @@ class Video:
         if clip_s <= 0:
             raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
         moments = self.ground(query, top_k)
-        times, scores = saliency(torch.tensor(moments.curve), self.duration, clip_s, self.start)
+        times, scores = saliency(
+            torch.tensor(moments.curve), self.duration, clip_s, self.start, self.tokens.holes
+        )
         return Highlights(query, times, scores, moments.items, clip_s, moments.presence, moments.absent)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
@@ -207,7 +209,8 @@ class Video:
 
     @cached_property
     def _blank(self) -> Video:
-        return self.expert.open_blank(self.duration, self.start, len(self.tokens.temporal))
+        grey = self.expert.open_blank(self.duration, self.start, len(self.tokens.temporal))
+        return Video(self.expert, replace(grey.tokens, holes=self.tokens.holes))
 
     @overload
     def evidence(self, queries: str) -> Evidence: ...  # type: ignore[overload-overlap]
@@ -252,6 +255,9 @@ class Video:
         answered = self.expert.prompter.answered(question, ids)
         return ids, self._locate([answered]) if answered.loc_positions else None
 
+    def _curve_times(self, count: int) -> tuple[float, ...]:
+        return self.tokens.stretch.centres(count) if self.tokens.holes else ()
+
     def _locate(self, segments: Sequence[Segment]) -> HeadOutput:
         """Every ``<LOC>`` of the segments, in passes of bounded length."""
         passes: list[list[Segment]] = [[]]
@@ -270,19 +276,26 @@ class Video:
         logits: Tensor = head.indicator_logits[index].float().cpu()
         right = Calibration(config.score_temperature, config.score_bias)(logits)
         peak = Calibration(config.presence_temperature, config.presence_bias)(logits.max())
+        clip = self.tokens.stretch
         items = decode_moments(
             right,
             head.offsets[index].cpu(),
             self.expert.model.centres(len(logits)).cpu(),
-            self.duration,
-            self.start,
+            clip.seen_s,
             nms_iou=config.nms_iou,
             top_k=top_k,
             moment_from=config.moment_from,
         )
         presence = float(peak)
         curve = tuple(logits.sigmoid().tolist())
-        return Moments(query, tuple(items), presence, presence < config.absent_below, curve)
+        return Moments(
+            query,
+            tuple(map(clip.moment, items)),
+            presence,
+            presence < config.absent_below,
+            curve,
+            self._curve_times(len(curve)),
+        )
 
 
 def _evidence(seen: Moments, guessed: Moments) -> Evidence:

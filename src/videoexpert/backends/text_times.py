@@ -72,8 +72,8 @@ class TextTimesVideo(Video):
         return self.expert.prompter.decode(ids)
 
     def _moment(self, span: Span, text: str | None = None) -> Moment:
-        start, end = (self.start + edge * self.duration for edge in span)
-        return Moment(start, end, text=text)
+        clip = self.tokens.stretch
+        return clip.moment(Moment(span[0] * clip.seen_s, span[1] * clip.seen_s, text=text))
 
 
 __all__ = ["TextTimesExpert", "TextTimesVideo"]

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..annotations.samples import Sample, clip_count
 from ..errors import InputError
+from ..types import Stretch
 from ..windows import ious
 from .systems import Row, duration_of
 

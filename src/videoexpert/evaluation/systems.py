@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..annotations.samples import CLIP_S, Sample
+from ..annotations.samples import CLIP_S, Sample, clip_count
 from ..backends.base import Backend, OpenVideo
 from ..backends.blank import open_blank
 from ..errors import InputError, UnsupportedError, VideoExpertError
@@ -146,7 +146,15 @@ def clip_scores(video: OpenVideo, moments: Moments) -> list[float]:
 
     from ..grounding.decoding import saliency
 
-    return list(saliency(torch.tensor(moments.curve), video.duration, CLIP_S)[1])
+    curve = torch.tensor(moments.curve)
+    if not moments.curve_times:
+        return list(saliency(curve, video.duration, CLIP_S)[1])
+    # Where a part of the video shows nothing, no frame is near, and nothing is salient.
+    times = torch.tensor(moments.curve_times, dtype=torch.float64) - video.start
+    middles = (torch.arange(clip_count(video.duration)) + 0.5) * CLIP_S
+    far, nearest = (middles[:, None] - times[None]).abs().min(dim=1)
+    reach = max(CLIP_S, float(times.diff().median()) if len(times) > 1 else 0.0)
+    return torch.where(far <= reach, curve[nearest], 0.0).tolist()
 
 
 def duration_of(path: Path) -> float:

@@ -128,7 +128,7 @@ class TokenEncoder:
     def encode(self, videos: Sequence[Frames], batch_size: int = BATCH) -> list[VisualTokens]:
         """What ``VideoExpertModel.encode_video`` gives of each video, in half precision."""
         return [
-            VisualTokens(half(tokens.temporal), half(tokens.spatial), tokens.duration_s, tokens.start_s)
+            replace(tokens, temporal=half(tokens.temporal), spatial=half(tokens.spatial))
             for tokens in visual_tokens(self.vision, self.config, videos, batch_size)
         ]
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from .. import files
 from ..config import VideoExpertConfig
 from ..errors import DataError, InputError
-from ..types import VisualTokens
+from ..types import Hole, VisualTokens
 
 STORE = "store.json"
 FORMAT = 1
@@ -111,6 +111,7 @@ class Entry:
     duration_s: float
     start_s: float
     frames: int
+    holes: Sequence[Hole] = ()
 
 
 class FeatureStore(Mapping[str, VisualTokens]):
@@ -208,7 +209,8 @@ class FeatureStore(Mapping[str, VisualTokens]):
             temporal, spatial = (_row(handle, name, entry.row) for name in ("temporal", "spatial"))
         except (OSError, SafetensorError, IndexError) as error:
             raise self._damaged(entry.shard) from error
-        return VisualTokens(temporal, spatial, entry.duration_s, entry.start_s)
+        holes = tuple((float(a), float(b)) for a, b in entry.holes)
+        return VisualTokens(temporal, spatial, entry.duration_s, entry.start_s, holes)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and any(name in self.entries for name in _spellings(key))
@@ -277,6 +279,7 @@ class ShardWriter:
             "duration_s": tokens.duration_s,
             "start_s": tokens.start_s,
             "frames": len(tokens.temporal),
+            "holes": [list(hole) for hole in tokens.holes],
         }
         self._waiting.append((video, half(tokens.temporal), half(tokens.spatial)))
         if len(self._waiting) == self.shard_videos:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from .. import windows
 from ..errors import InputError, VideoExpertError
-from ..types import Moment
+from ..types import Hole, Moment, Stretch
 
 Floats = NDArray[np.float64]
 
@@ -114,13 +115,17 @@ def crossing(scores: Floats, times: Floats, inside: int, outside: int, level: fl
 
 
 def saliency(
-    indicator_prob: Tensor, duration_s: float, clip_s: float = 2.0, start_s: float = 0.0
+    indicator_prob: Tensor,
+    duration_s: float,
+    clip_s: float = 2.0,
+    start_s: float = 0.0,
+    holes: Sequence[Hole] = (),
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Start time in seconds and saliency in [0, 1] of each clip of ``clip_s`` seconds (the last may be less).
 
     Frame i of indicator_prob (N,) covers [i/N, (i+1)/N) of the duration; a clip gets the mean over the time
-    it covers, so the mean over time is kept whatever N and ``clip_s``. Raises InputError unless both lengths
-    are positive.
+    it covers, so the mean over time is kept whatever N and ``clip_s``. ``holes`` (``Stretch``) count as 0, and the
+    frames cover the rest. Raises InputError unless both lengths are positive.
     """
     if not (math.isfinite(clip_s) and clip_s > 0 and math.isfinite(duration_s) and duration_s > 0):
         raise InputError(f"clip_s is {clip_s} and duration_s {duration_s}, expected positive seconds.")
@@ -130,8 +135,10 @@ def saliency(
     edges = np.minimum(np.arange(num_clips + 1) * clip_s, duration_s)
     edges[-1] = duration_s
     area = np.concatenate([[0.0], np.cumsum(prob)]) / len(prob)
-    at_edges = np.interp(edges / duration_s, np.linspace(0.0, 1.0, len(prob) + 1), area)
-    scores = np.clip(np.diff(at_edges) / np.diff(edges / duration_s), 0.0, 1.0)
+    clip = Stretch(start_s, duration_s, tuple(holes))
+    seen = np.asarray([clip.seen_at(start_s + edge) for edge in edges]) if holes else edges
+    at_edges = np.interp(seen / clip.seen_s, np.linspace(0.0, 1.0, len(prob) + 1), area)
+    scores = np.clip(np.diff(at_edges) / np.diff(edges / clip.seen_s), 0.0, 1.0)
     return tuple((start_s + edges[:-1]).tolist()), tuple(scores.tolist())
 
 

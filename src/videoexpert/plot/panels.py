@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import files
-from ..types import Moment, Moments, worth_showing
+from ..types import Moment, Moments, Stretch, worth_showing
 from ..video.decode import read_frames
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def time_scale() -> Panel:
 def indicator_curve(found: Moments, start: float, duration: float) -> Panel:
     """Indicator probability over time, the best moment shaded."""
     values = np.asarray(found.curve)
-    times = start + (np.arange(len(values)) + 0.5) / len(values) * duration
+    times = np.asarray(found.curve_times or Stretch(start, duration).centres(len(values)))
     colour = GREY if found.absent else BLUE
 
     def draw(axes: Axes) -> None:

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..annotations.readers import read
-from ..annotations.samples import Sample, sentences_as_queries
+from ..annotations.samples import Sample, Window, sentences_as_queries
 from ..errors import DataError
 from ..features.store import video_key
 from ..language.prompter import Prompter
 from ..recipes import SourceRecipe
-from ..types import VisualTokens
+from ..types import Stretch, VisualTokens
 from .batches import Example, collate, make_example
 from .conversation import conversation_example, usable_turns
 
@@ -214,14 +214,29 @@ def example(
 
     A window past the encoded end stretches the clock instead: its label must not fall off the frames.
     """
-    duration_s = tokens.duration_s
+    clip = tokens.stretch
+    if clip.holes:
+        sample = _seen(sample, clip)
+    duration_s = clip.seen_s
     if any(start >= duration_s for start, _ in sample.windows):
         duration_s = max(end for _, end in sample.windows)
     if sample.task == "conversation":
-        return conversation_example(prompter, sample, duration_s)
+        made = conversation_example(prompter, sample, duration_s)
+        return (
+            replace(made, windows=tuple(_seen_windows(w, clip) for w in made.windows)) if clip.holes else made
+        )
     if sample.duration_s is None:
         sample = replace(sample, duration_s=duration_s)
     return replace(make_example(prompter, sample, rng), duration_s=duration_s)
+
+
+def _seen(sample: Sample, clip: Stretch) -> Sample:
+    """The sample in seconds of pictures: frames are not spread over holes that show nothing."""
+    return replace(sample, windows=_seen_windows(sample.windows, clip), duration_s=clip.seen_s, saliency=None)
+
+
+def _seen_windows(windows: Sequence[Window], clip: Stretch) -> tuple[Window, ...]:
+    return tuple((clip.seen_at(clip.start_s + a), clip.seen_at(clip.start_s + b)) for a, b in windows)
 
 
 __all__ = [

@@ -30,6 +30,8 @@ _PROTOCOLS = {"concat", "http", "https", "rtsp", "rtmp", "hls", "data"}
 # PyAV from 17 on hands one picture's colours to all cores; waking them costs a small picture a third of its
 # whole decoding, and several videos are read at once anyway. Before, there was one thread and no choice.
 _ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+_CLOCK_MAY_JUMP = 0x200  # AVFMT_TS_DISCONT
+_MICROSECOND = Fraction(1, 1_000_000)
 _MAX_SAMPLE_ASPECT = 8  # outside [1/8, 8] a sample aspect ratio is a broken header, not a picture
 
 
@@ -45,6 +47,29 @@ class Source:
     def time_base(self) -> Fraction:
         """Seconds per tick of the picture stream."""
         return Fraction(self.stream.time_base or Fraction(1, 1000))
+
+    @property
+    def clock_may_jump(self) -> bool:
+        """Whether the container is one whose clock may start again or jump: MPEG streams, discs, recordings."""
+        return bool(self.container.format.flags & _CLOCK_MAY_JUMP)
+
+    def zero(self, *, pictures_too: bool = True) -> Fraction | None:
+        """Tick, of the picture stream, of the players' zero: where the file begins, sound included.
+
+        FFmpeg's ``start_time``, from which players and ``ffmpeg -ss`` count. None where the file does not say.
+        ``pictures_too=False``: where the other streams begin.
+        """
+        streams = [s for s in self.container.streams if pictures_too or s.index != self.stream.index]
+        starts = [
+            Fraction(s.start_time) * s.time_base for s in streams if s.start_time is not None and s.time_base
+        ]
+        said = self.container.start_time
+        if said is None or not pictures_too:
+            return min(starts) / self.time_base if starts else None
+        # FFmpeg rounds it to the microsecond: the stream's own start is exact.
+        rounded = Fraction(said, av.time_base)
+        exact = [start for start in starts if abs(start - rounded) < _MICROSECOND]
+        return (exact[0] if exact else rounded) / self.time_base
 
     @property
     def sample_aspect_ratio(self) -> Fraction:

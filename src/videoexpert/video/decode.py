@@ -14,7 +14,6 @@ import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 import av
@@ -22,10 +21,10 @@ import numpy as np
 import torch
 
 from ..errors import InputError, VideoError
-from ..types import Frames
+from ..types import Frames, Stretch
 from .container import Source, open_video
 from .pictures import DamageError, Measured, VideoWarning, decode_carefully, decode_quickly, measure
-from .sampling import centre_ticks, linspace_indices, shown_at
+from .sampling import linspace_indices, shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
 Sampling = Literal["centre", "linspace"]
@@ -52,12 +51,12 @@ class _Request:
 class Choice:
     """Which pictures of a timeline stand for the N bins of a clip.
 
+    stretch     the clip
     ticks       (N,) ascending: each bin gets the picture on show then
     indices     (N,) those pictures' places in the timeline
     """
 
-    start: Fraction
-    duration: Fraction
+    stretch: Stretch
     ticks: list[int]
     indices: np.ndarray
 
@@ -76,17 +75,18 @@ def choose(
         InputError: the clip is not inside the video.
     """
     start, end = timeline.clip(start_s, end_s, name)
-    first = int(timeline.ticks[0]) + start / timeline.time_base
+    stretch = timeline.part(start, end)
     if sampling == "centre":
-        ticks = centre_ticks(num_frames, first, (end - start) / timeline.time_base)
-        return Choice(start, end - start, ticks, shown_at(timeline.ticks, ticks))
+        ticks = timeline.centres(start, end, num_frames)
+        return Choice(stretch, ticks, shown_at(timeline.ticks, ticks))
     # Of the pictures that begin inside the clip, as the released code samples; the one on show if none does.
-    until = first + (end - start) / timeline.time_base
+    first, until = (timeline.zero + edge / timeline.time_base for edge in (start, end))
     low, high = (int(np.searchsorted(timeline.ticks, -(-t // 1))) for t in (first, until))
     if low == high:
-        low = high - 1
+        low = max(low, 1) - 1
+        high = low + 1
     indices = low + linspace_indices(high - low, num_frames)
-    return Choice(start, end - start, timeline.ticks[indices].tolist(), indices)
+    return Choice(stretch, timeline.ticks[indices].tolist(), indices)
 
 
 def read_frames(
@@ -100,12 +100,15 @@ def read_frames(
 ) -> Frames:
     """Reads N upright frames of a video or of its clip ``[start_s, end_s)`` (DESIGN.md section 2.1).
 
-    Times are seconds from the first picture's presentation on, from the container's timestamps.
+    Times are seconds on the players' clock, from the container's timestamps: 0 is where the file begins, sound
+    included (docs/clocks.md). The whole video runs from there to the end of the last picture; sound may outlast
+    it. Parts of a file whose own clock starts again are laid end to end, pictures with insane times are left out,
+    and long stretches without a picture are ``holes``, over which no frames are spread.
+
     ``sampling="centre"``: frame i is the picture on show at the centre of bin i (it may have come on before,
     in a clip even before ``start_s``); a video of fewer pictures repeats them. ``"linspace"``: pictures
     number ``linspace(0, T - 1, N)`` of the T in the clip, as the released code does. Rotation, mirroring and
-    sample aspect ratio are applied. The duration is the pictures' own, to the end of the last one; sound may
-    outlast it.
+    sample aspect ratio are applied.
 
     ``resize`` maps an upright (height, width, 3) uint8 RGB picture to a (3, h, w) uint8 tensor as soon as it
     is decoded; None keeps the native upright size.
@@ -115,7 +118,7 @@ def read_frames(
         InputError: ``num_frames`` below 1, or a clip outside the video.
 
     Warns:
-        VideoWarning: parts of the file are damaged and left out.
+        VideoWarning: parts of the file are damaged and left out, or its clock is not sound.
     """
     check_request(num_frames, sampling)
     request = _Request(os.fspath(path), num_frames, start_s, end_s, sampling)
@@ -179,7 +182,8 @@ class _Bins:
     def frames(self, timeline: Timeline, choice: Choice) -> Frames:
         assert self.pixels is not None
         times = torch.from_numpy(timeline.seconds(self.ticks))
-        return Frames(self.pixels, times, float(choice.duration), float(choice.start))
+        clip = choice.stretch
+        return Frames(self.pixels, times, clip.duration_s, clip.start_s, clip.holes)
 
 
 @dataclass(frozen=True)
@@ -257,7 +261,7 @@ def _read_planned(
             raise DamageError  # the end is not where the packets say
     if not np.array_equal(bins.ticks, timeline.ticks[choice.indices]):
         raise DamageError
-    warn_of(request.path, problems)
+    warn_of(request.path, (*timeline.problems, *problems))
     return bins.frames(timeline, choice)
 
 
@@ -279,7 +283,7 @@ def _fill(
     if run.key is not None:
         key_tick = int(packets.ticks[run.key])
         seek_to(source, packets, run.key)
-    frames = decode_quickly(source, problems, key_tick)
+    frames = decode_quickly(source, packets.clock, problems, key_tick)
     tick, previous = next(frames, (None, None))
     if tick is None or previous is None or (key_tick is not None and tick != key_tick):
         raise DamageError
@@ -320,14 +324,13 @@ def _read_measured(request: _Request, packets: Packets, resize: Resize | None) -
     choice = _choose(request, measured.timeline)
     bins = _Bins(request.num_frames, resize)
     with open_video(request.path, threads=not measured.careful) as source:
-        _fetch(source, measured, choice, bins)
-    if measured.careful:
-        warn_of(request.path, measured.problems)
+        _fetch(source, packets, measured, choice, bins)
+    warn_of(request.path, (*measured.timeline.problems, *(measured.problems if measured.careful else ())))
     return bins.frames(measured.timeline, choice)
 
 
-def _fetch(source: Source, measured: Measured, choice: Choice, bins: _Bins) -> None:
-    frames = (decode_carefully if measured.careful else decode_quickly)(source, [])
+def _fetch(source: Source, packets: Packets, measured: Measured, choice: Choice, bins: _Bins) -> None:
+    frames = (decode_carefully if measured.careful else decode_quickly)(source, packets.clock, [])
     low = 0
     for place, (_, frame) in enumerate(frames):
         high = int(np.searchsorted(choice.indices, place, side="right"))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import VideoError
 from .container import Source, clockwise_turn, open_video
-from .timeline import Packets, Timeline, demux, timeline_of
+from .timeline import Packets, Reclock, Timeline, demux, is_left_out, timeline_of
 
 Picture = tuple[int, av.VideoFrame]  # presentation tick, and the picture as stored
 
@@ -24,20 +24,24 @@ class VideoWarning(UserWarning):
     """Part of a video could not be used; the message says which part."""
 
 
-def decode_quickly(source: Source, problems: list[str], from_tick: int | None = None) -> Iterator[Picture]:
-    """Pictures in display order; after a seek, those shown before ``from_tick`` are passed over.
+def decode_quickly(
+    source: Source, clock: Reclock, problems: list[str], from_tick: int | None = None
+) -> Iterator[Picture]:
+    """Pictures in display order, on the ``clock``; after a seek, those shown before ``from_tick`` are passed over.
 
     Raises:
         DamageError: at the first sign of damage; several threads do not tell its place.
     """
-    for packet in demux(source, problems):
-        if packet.is_corrupt:
+    for packet, broken in demux(source, problems, clock):
+        if broken:
             raise DamageError
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
             raise DamageError from error
         for frame in frames:
+            if frame.pts is not None and is_left_out(frame.pts):
+                continue
             if from_tick is not None and frame.pts is not None and frame.pts < from_tick:
                 continue  # leading pictures of an open group refer to what the seek skipped
             if frame.is_corrupt or frame.pts is None:
@@ -45,7 +49,7 @@ def decode_quickly(source: Source, problems: list[str], from_tick: int | None = 
             yield frame.pts, frame
 
 
-def decode_carefully(source: Source, problems: list[str]) -> Iterator[Picture]:
+def decode_carefully(source: Source, clock: Reclock, problems: list[str]) -> Iterator[Picture]:
     """Pictures in display order up to each damage, and again from the next key frame on.
 
     Between the two, pictures would be predicted from one that is missing: they are left out. ``problems``
@@ -54,13 +58,15 @@ def decode_carefully(source: Source, problems: list[str]) -> Iterator[Picture]:
     """
     damaged = flagged = timeless = 0
     waiting = False  # for a key frame
-    for packet in demux(source, problems):
+    for packet, broken in demux(source, problems, clock):
         if waiting and not packet.is_keyframe:
             continue
-        frames = _decode(source, packet)
+        frames = None if broken else _decode(source, packet)
         waiting = frames is None
         damaged += waiting
-        for frame in frames or _rest(source, packet):
+        for frame in frames or (_rest(source) if broken else []):
+            if frame.pts is not None and is_left_out(frame.pts):
+                continue
             flagged += frame.is_corrupt
             timeless += frame.pts is None
             if not frame.is_corrupt and frame.pts is not None:
@@ -78,21 +84,17 @@ def decode_carefully(source: Source, problems: list[str]) -> Iterator[Picture]:
 
 def _decode(source: Source, packet: av.Packet) -> list[av.VideoFrame] | None:
     """None where the packet is damaged."""
-    if packet.is_corrupt:
-        return None
     try:
         return source.stream.codec_context.decode(packet if packet.size else None)
     except av.FFmpegError:
         return None
 
 
-def _rest(source: Source, packet: av.Packet) -> list[av.VideoFrame]:
+def _rest(source: Source) -> list[av.VideoFrame]:
     """Pictures still inside the decoder before a packet that breaks off; they decoded well.
 
     Before a packet that reads well and does not decode they are not used: the damage may have begun in them.
     """
-    if not packet.is_corrupt:
-        return []
     try:
         return source.stream.codec_context.decode(None)
     except av.FFmpegError:
@@ -129,7 +131,7 @@ def _measure(source: Source, packets: Packets, careful: bool) -> Measured:
     problems: list[str] = []
     ticks = array("q")
     size, turn = source.square_size, 0
-    for tick, frame in (decode_carefully if careful else decode_quickly)(source, problems):
+    for tick, frame in (decode_carefully if careful else decode_quickly)(source, packets.clock, problems):
         if not ticks:
             size, turn = source.upright_size(frame), clockwise_turn(frame)
         ticks.append(tick)

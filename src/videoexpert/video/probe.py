@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import av
 import numpy as np
 
+from ..types import Hole
 from .container import Source, open_video
 from .decode import Sampling, choose
 from .pictures import Measured, measure
@@ -23,11 +25,12 @@ class VideoInfo:
     width, height           upright, in square pixels
     rotation_deg            clockwise turn that was applied to the stored picture: 0, 90, 180 or 270
     sample_aspect_ratio     width over height of a stored pixel; 1.0 where not stated
-    duration_s              from the first picture's presentation to the end of the last one's
+    duration_s              from the players' zero, where the file begins, to the end of the last picture
     declared_duration_s     what the container's header says, sound included; None if nothing
     header_frames           what the header says; 0 if nothing
     start_offset_s          the first picture's time on the container's own clock
-    picture_times_s         (T,) seconds from the first picture on
+    holes                   ``(from, to)`` in seconds: long stretches without a picture
+    picture_times_s         (T,) seconds on the players' clock
     problems                one phrase for each thing that is unsound
     """
 
@@ -46,6 +49,7 @@ class VideoInfo:
     average_fps: float
     variable_frame_rate: bool
     start_offset_s: float
+    holes: tuple[Hole, ...]
     has_audio: bool
     streams: tuple[str, ...]
     problems: tuple[str, ...]
@@ -89,7 +93,8 @@ def _info(source: Source, measured: Measured) -> VideoInfo:
     container, stream, timeline = source.container, source.stream, measured.timeline
     times = timeline.seconds(timeline.ticks)
     gaps = np.diff(times)
-    duration_s = float(timeline.duration_s)
+    whole = timeline.part(Fraction(0), timeline.duration_s)
+    duration_s = whole.duration_s
     declared_s = container.duration / av.time_base if container.duration else None
     return VideoInfo(
         path=source.path,
@@ -104,12 +109,17 @@ def _info(source: Source, measured: Measured) -> VideoInfo:
         declared_duration_s=declared_s,
         frame_count=len(times),
         header_frames=stream.frames,
-        average_fps=len(times) / duration_s,
+        average_fps=len(times) / whole.seen_s,
         variable_frame_rate=len(gaps) > 0 and float(gaps.max() - gaps.min()) > _EVEN_S,
         start_offset_s=float(int(timeline.ticks[0]) * timeline.time_base),
+        holes=whole.holes,
         has_audio=bool(container.streams.audio),
         streams=tuple(_describe(s) for s in container.streams),
-        problems=(*measured.problems, *_header_problems(source, len(times), duration_s, declared_s)),
+        problems=(
+            *timeline.problems,
+            *measured.problems,
+            *_header_problems(source, len(times), duration_s, declared_s),
+        ),
         timeline=timeline,
     )
 

@@ -17,13 +17,20 @@ def bin_centres(num_frames: int, start_s: float, duration_s: float) -> np.ndarra
     return start_s + (np.arange(num_frames) + 0.5) / num_frames * duration_s
 
 
-def centre_ticks(num_frames: int, start: Fraction, duration: Fraction) -> list[int]:
-    """N bin centres of ``[start, start + duration)``, all in ticks of a container's clock, rounded down.
+def centre_ticks(
+    num_frames: int, start: Fraction, duration: Fraction, holes: Sequence[tuple[Fraction, Fraction]] = ()
+) -> list[int]:
+    """N bin centres of ``duration`` from ``start`` on, all in ticks of a container's clock, rounded down.
+
+    ``holes`` (ascending, from ``start`` on) are passed over: no centre lies in one, and ``duration`` is what remains.
 
     Exact: a picture shown at the very centre of a bin counts as shown there, which floats would get wrong
     half of the time (20 pictures a second, 10 seconds and N = 100 put every centre on a picture).
     """
-    return [(start + duration * Fraction(2 * i + 1, 2 * num_frames)) // 1 for i in range(num_frames)]
+    centres = [start + duration * Fraction(2 * i + 1, 2 * num_frames) for i in range(num_frames)]
+    for low, high in holes:
+        centres = [centre + (high - low) if centre >= low else centre for centre in centres]
+    return [centre // 1 for centre in centres]
 
 
 def shown_at(picture_ticks: np.ndarray, ticks: Sequence[int]) -> np.ndarray:

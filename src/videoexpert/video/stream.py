@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, VideoError
-from ..types import Frames
+from ..types import Frames, Stretch
 from .container import Source, open_video
 from .decode import (
     Choice,
@@ -36,7 +36,7 @@ from .decode import (
     warn_of,
 )
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measure
-from .sampling import centre_ticks, shown_at
+from .sampling import shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
 T = TypeVar("T")
@@ -49,22 +49,23 @@ Shown = tuple[
 class Glance:
     """What a file's packets say without decoding: quick even for a film of hours, exact but for damaged files.
 
-    start_s, end_s   first picture, and the end of the last, on the clock of ``Frames``
-    frame_count      pictures that the packets promise
+    stretch       the whole video on the players' clock, with the holes that show nothing
+    frame_count   pictures that the packets promise
+    problems      one phrase for each way in which the file's own clock is not sound
     """
 
-    start_s: float
-    end_s: float
+    stretch: Stretch
     frame_count: int
+    problems: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:
-        """Seconds from the first picture to the end of the last."""
-        return self.end_s - self.start_s
+        """From the players' zero to the end of the last picture."""
+        return self.stretch.duration_s
 
     @property
     def average_fps(self) -> float:
-        return self.frame_count / self.duration_s
+        return self.frame_count / self.stretch.seen_s
 
 
 def glance(path: str | os.PathLike[str]) -> Glance:
@@ -75,8 +76,8 @@ def glance(path: str | os.PathLike[str]) -> Glance:
     """
     with open_video(path) as source:
         timeline = timeline_of(source, read_packets(source))
-    first = float(timeline.seconds(timeline.ticks[:1])[0])
-    return Glance(first, first + float(timeline.duration_s), len(timeline.ticks))
+    whole = timeline.part(Fraction(0), timeline.duration_s)
+    return Glance(whole, len(timeline.ticks), timeline.problems)
 
 
 def window_clips(
@@ -115,16 +116,21 @@ def read_windows(
 ) -> Iterator[Frames]:
     """Windows of a video (``window_clips``), N frames each, in order, from one pass over the file.
 
-    Each equals ``read_frames`` of its clip. Memory: the windows that overlap at one time, whatever the video's
-    length. Arguments and errors as in ``read_frames``.
+    Each equals ``read_frames`` of its clip. Holes that show nothing do not count as a window's seconds. Memory:
+    the windows that overlap at one time, whatever the video's length. Arguments and errors as in ``read_frames``.
 
     >>> for frames in read_windows("film.mkv", 120.0, 64, overlap_s=30.0, resize=resize):
     ...     tokens = encode(frames)  # frames.start_s, frames.duration_s say which window
     """
 
     def clips(timeline: Timeline) -> list[tuple[float, float]]:
-        start, end = timeline.clip(start_s, end_s, os.fspath(path))
-        return window_clips(float(start), float(end), window_s, overlap_s)
+        whole = timeline.part(*timeline.clip(start_s, end_s, os.fspath(path)))
+        if not whole.holes:
+            return window_clips(whole.start_s, whole.end_s, window_s, overlap_s)
+        return [
+            (whole.at(a), whole.at(b, end=True))
+            for a, b in window_clips(0.0, whole.seen_s, window_s, overlap_s)
+        ]
 
     return _read(os.fspath(path), clips, num_frames, resize, sampling)
 
@@ -161,10 +167,10 @@ def stream_frames(
 ) -> Iterator[tuple[float, torch.Tensor]]:
     """``(time_s, picture)`` at ``rate`` pictures a second, from one pass over the file; one picture in memory.
 
-    Picture i is the one on show at the centre of the bin ``[start + i / rate, start + (i + 1) / rate)``, for every
-    bin whose centre is inside the clip (at least one bin): what ``read_frames`` gives for as many frames. ``time_s``
-    is that picture's own presentation time. picture: (3, height, width) uint8, as ``resize`` made it; where pictures
-    come more slowly than ``rate``, the same tensor is yielded again, so ``is`` finds repeats.
+    Picture i is the one on show at the centre of the bin ``[start + i / rate, start + (i + 1) / rate)``, holes left
+    out, for every bin whose centre is inside the clip (at least one bin): what ``read_frames`` gives for as many
+    frames. ``time_s`` is that picture's own presentation time. picture: (3, height, width) uint8, as ``resize``
+    made it; where pictures come more slowly than ``rate``, the same tensor is yielded again, so ``is`` finds repeats.
 
     Raises:
         InputError: a rate that is not positive; otherwise as ``read_frames``. VideoError: as ``read_frames``.
@@ -179,10 +185,8 @@ def stream_frames(
     def wanted(timeline: Timeline) -> tuple[list[int], np.ndarray]:
         start, end = timeline.clip(start_s, end_s, name)
         exact = Fraction(rate).limit_denominator(10**6)
-        count = max(1, math.ceil((end - start) * exact - Fraction(1, 2)))
-        ticks = centre_ticks(
-            count, int(timeline.ticks[0]) + start / timeline.time_base, count / exact / timeline.time_base
-        )
+        count = max(1, math.ceil(timeline.seen(start, end) * exact - Fraction(1, 2)))
+        ticks = timeline.centres(start, end, count, 1 / exact)
         return ticks, shown_at(timeline.ticks, ticks)
 
     return _at_rate(name, packets, timeline, wanted, resize)
@@ -206,7 +210,7 @@ def _at_rate(
     except DamageError:
         measured = measure(name, packets)
     _, places = wanted(measured.timeline)
-    for low, high, picture, tick in _careful(name, measured, places[done:], resize):
+    for low, high, picture, tick in _careful(name, packets, measured, places[done:], resize):
         for _ in range(low, high):
             yield float(measured.timeline.seconds(np.asarray([tick]))[0]), picture
 
@@ -252,7 +256,7 @@ def _clips(
     except DamageError:
         measured = measure(name, packets)
     slots = _Slots(choices_of(measured.timeline)[done:])
-    yield from slots.fill(_careful(name, measured, slots.places, resize), measured.timeline)
+    yield from slots.fill(_careful(name, packets, measured, slots.places, resize), measured.timeline)
 
 
 class _Slots:
@@ -286,9 +290,9 @@ class _Slots:
                 done += 1
 
     def _frames(self, clip: int, pixels: torch.Tensor, ticks: np.ndarray, timeline: Timeline) -> Frames:
-        choice = self.choices[clip]
+        stretch = self.choices[clip].stretch
         times = torch.from_numpy(timeline.seconds(ticks))
-        return Frames(pixels, times, float(choice.duration), float(choice.start))
+        return Frames(pixels, times, stretch.duration_s, stretch.start_s, stretch.holes)
 
 
 def _planned(
@@ -311,6 +315,7 @@ def _planned(
     runs = [Run(None, 0, len(ticks))]
     if packets.seekable and not everything:
         runs = plan_runs(packets, expected)
+    warn_of(name, timeline.problems)
     problems: list[str] = []
     shape: tuple[int, ...] | None = None
     with open_video(name) as source:
@@ -336,7 +341,7 @@ def _walk(
     if run.key is not None:
         key_tick = int(packets.ticks[run.key])
         seek_to(source, packets, run.key)
-    frames = decode_quickly(source, problems, key_tick)
+    frames = decode_quickly(source, packets.clock, problems, key_tick)
     before, previous = next(frames, (None, None))
     if before is None or previous is None or (key_tick is not None and before != key_tick):
         raise DamageError
@@ -365,12 +370,14 @@ def _promised(choose_from: Callable[[Timeline], T], timeline: Timeline) -> T:
         raise DamageError from error
 
 
-def _careful(name: str, measured: Measured, places: np.ndarray, resize: Resize | None) -> Iterator[Shown]:
+def _careful(
+    name: str, packets: Packets, measured: Measured, places: np.ndarray, resize: Resize | None
+) -> Iterator[Shown]:
     """The pictures at ``places`` (K,) ascending of the measured timeline."""
     low = 0
     shape: tuple[int, ...] | None = None
     with open_video(name, threads=not measured.careful) as source:
-        frames = (decode_carefully if measured.careful else decode_quickly)(source, [])
+        frames = (decode_carefully if measured.careful else decode_quickly)(source, packets.clock, [])
         for place, (_, frame) in enumerate(frames):
             high = int(np.searchsorted(places, place, side="right"))
             if high > low:
@@ -383,4 +390,4 @@ def _careful(name: str, measured: Measured, places: np.ndarray, resize: Resize |
     if low < len(places):
         raise VideoError(f"{name!r} changed while it was read, expected a finished file: try again.")
     if measured.careful:
-        warn_of(name, list(measured.problems))
+        warn_of(name, measured.problems)
