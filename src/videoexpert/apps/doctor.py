@@ -124,6 +124,8 @@ def video_report(
         "average_fps": round(info.average_fps, 6),
         "variable_frame_rate": info.variable_frame_rate,
         "start_offset": round(info.start_offset_s, 6),
+        "first_picture": round(float(info.picture_times_s[0]), 6),
+        "holes": [[round(edge, 6) for edge in hole] for hole in info.holes],
         "audio": info.has_audio,
         "problems": list(info.problems),
         "times": [round(float(t), 6) for t in times],

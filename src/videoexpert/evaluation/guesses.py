@@ -11,7 +11,6 @@ import numpy as np
 
 from ..annotations.samples import Sample, clip_count
 from ..errors import InputError
-from ..types import Stretch
 from ..windows import ious
 from .systems import Row, duration_of
 

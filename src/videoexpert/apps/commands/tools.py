@@ -110,8 +110,9 @@ def _show_video(report: dict[str, Any]) -> None:
         ("upright size", f"{report['width']} x {report['height']}{turned}"),
         ("duration", f"{report['duration']:.3f} s"),
         ("rate", f"{report['average_fps']:.3f} a second, {steady}"),
-        ("first picture", f"at {report['start_offset']:.3f} s of the container's clock"),
+        ("first picture", f"at {report['first_picture']:.3f} s"),
         ("looked at", f"{len(times)} frames, from {times[0]:.3f} s to {times[-1]:.3f} s"),
+        *(("no picture", f"from {first:.3f} s to {last:.3f} s") for first, last in report["holes"]),
         *(("problem", problem) for problem in report["problems"]),
     ]
     if not report["problems"]:
