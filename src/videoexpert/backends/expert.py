@@ -294,7 +294,7 @@ class Video:
             presence,
             presence < config.absent_below,
             curve,
-            self._curve_times(len(curve)),
+            curve_times=self._curve_times(len(curve)),
         )
 
 

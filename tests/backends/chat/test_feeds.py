@@ -40,9 +40,10 @@ def shown_times(path, count, duration):
     with av.open(str(path)) as container:
         stream = container.streams.best("video")
         times = sorted(float(frame.pts * stream.time_base) for frame in container.decode(stream))
-    first = np.array(times) - times[0]
+        zero = container.start_time / av.time_base  # sound may begin before the pictures
+    first = np.array(times) - zero
     centres = (np.arange(count) + 0.5) / count * duration
-    return [float(first[first <= centre + 1e-9][-1]) for centre in centres]
+    return [float(first[first <= max(centre, first[0]) + 1e-6][-1]) for centre in centres]
 
 
 def printed(talker, frames):
