@@ -42,7 +42,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "frame_times": ("centre", "end"),
     "train_vocabulary": ("loc", "all"),
     "experts": ("split", "shared"),
-    "times": ("head", "text"),
+    "times": ("head", "text", "seconds", "tokens"),
     "fusion": ("add", "concat", "attention", "none"),
     "conversation": ("vicuna_v1", "chat_template"),
     "choice_format": ("letter", "text"),
@@ -97,7 +97,8 @@ class VideoExpertConfig(PreTrainedConfig):
     moment_prefix: str = "During"
     choice_format: str = "letter"
 
-    # "text": no head and no <LOC>, times are written as percents (VTimeLLM's form; paper Table VII row 5)
+    # all but "head": no head and no <LOC>, times are written (paper Table VII row 5), as percents (VTimeLLM's form),
+    # as seconds, or as percents that are words of their own; language/time_text.py
     times: str = "head"
 
     # Stage 4

@@ -69,6 +69,7 @@ def test_rows_are_what_the_paper_varies():
     fields = {name: [dict(v.fields) for v in table(config).variants] for name, table in TABLES.items()}
     assert fields["fusion"] == [{"fusion": "none"}, {}, {"fusion": "concat"}, {"fusion": "attention"}]
     assert fields["head"] == [{}, {"times": "text"}]
+    assert fields["times"] == [{}, {"times": "text"}, {"times": "seconds"}, {"times": "tokens"}]
     assert fields["components"][1:4] == [
         {"spatial_tokens": "random"},
         {"spatial_tokens": "none"},
@@ -234,13 +235,14 @@ def no_training(*arguments, **options):
 def test_the_world_bench_trains_each_variant_on_one_frozen_base(tmp_path, capsys, monkeypatch):
     """Toy sizes, but every stage: base, variant, store of mp4 files, four benchmarks, table and picture."""
     options = [arg for value in TOY for arg in ("--set", value)]
-    call = ["ablate", "head", "--recipe", str(RECIPE), "--out", str(tmp_path / "a"), *options]
+    call = ["ablate", "times", "--recipe", str(RECIPE), "--out", str(tmp_path / "a"), *options]
     assert main(call) == 0
     printed = capsys.readouterr().out
     assert "| w/o temporal head |" in printed
     runs = tmp_path / "a" / "runs"
     models = {
-        name: load_file(runs / name / "seed1/model/model.safetensors") for name in ("default", "times=text")
+        name: load_file(runs / name / "seed1/model/model.safetensors")
+        for name in ("default", "times=text", "times=seconds", "times=tokens")
     }
     base = torch.load(tmp_path / "a" / "base.pt", weights_only=True)["model"]
     for weights in models.values():
@@ -248,7 +250,7 @@ def test_the_world_bench_trains_each_variant_on_one_frozen_base(tmp_path, capsys
         assert frozen
         assert all(torch.equal(weights[name], base[name]) for name in frozen)
     assert any(name.startswith("head.") for name in models["default"])
-    assert not any(name.startswith("head.") for name in models["times=text"])
+    assert not any(n.startswith("head.") for name, m in models.items() if name != "default" for n in m)
     scores = json.loads((runs / "times=text/seed1/scores.json").read_text())
     assert {name.split("/")[0] for name in scores} == set(BENCHMARKS)
     (runs / "default/seed1/scores.json").unlink()  # as if killed while it was scored

@@ -279,6 +279,20 @@ class TestSamples:
         numbers = [int(n) for n in (counted.answer or "").split(", ")]
         assert numbers == list(range(numbers[0], numbers[0] + 8))
 
+    def test_captions_are_asked_for_as_often_as_the_stage_says(self):
+        shares = []
+        for wanted in (0.0, 1.0):
+            batches = BaseBatches(source=[], prompter=None, recipe=BaseRecipe(questions=4, captions=wanted))
+            found = []
+            for i in range(60):
+                samples = samples_of(sample_script(random.Random(i), 3, f"v{i}"), random.Random(i))
+                chosen = batches._chosen(samples, random.Random(i))
+                assert len(chosen) == len({s.id for s in chosen}) == min(4, len(samples))
+                found.append(any(s.task == "caption" for s in chosen))
+            shares.append(sum(found) / len(found))
+        assert shares[0] < 0.6
+        assert shares[1] == 1.0
+
     def test_tasks_are_those_of_the_stage(self):
         assert {s.task for s in self.drawn(tasks=("grounding",))} == {"grounding"}
 

@@ -136,6 +136,17 @@ def head_table(config: Mapping[str, Any]) -> Table:
     )
 
 
+def times_table(config: Mapping[str, Any]) -> Table:
+    """A head against every form that text can give times: the baseline at its best, not at its paper's form."""
+    found = head_table(config)
+    rows = (
+        *found.variants,
+        Variant("times as seconds", {"times": "seconds"}),
+        Variant("times as words of their own", {"times": "tokens"}),
+    )
+    return Table("times", "A head against timestamps as text, in three forms", found.metrics, rows, "Ours")
+
+
 def spatial_table(config: Mapping[str, Any]) -> Table:
     """Table VIII: U x W; doubled groups, doubled tokens a group, and both, from the recipe's own U x W."""
     u, w, key = config["groups"], config["tokens_per_group"], config["key_tokens"]
@@ -169,6 +180,7 @@ TABLES: dict[str, Callable[[Mapping[str, Any]], Table]] = {
     "fusion": fusion_table,
     "components": components_table,
     "head": head_table,
+    "times": times_table,
     "spatial": spatial_table,
     "ranks": ranks_table,
 }

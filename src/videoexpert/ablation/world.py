@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
-from ..assets import SHIPPED_CLIP, SHIPPED_MODEL
+from ..assets import SHIPPED_CLIP
 from ..backends.stored import StoredExpert
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
@@ -23,11 +22,12 @@ from ..evaluation.systems import BackendSystem
 from ..features.encode import TokenEncoder, clips_of, encode_to_store
 from ..features.store import FeatureStore
 from ..language.prompter import Prompter
+from ..language.time_text import add_time_tokens
 from ..model import VideoExpertModel
 from ..recipes import AblationRecipe, BaseRecipe
 from ..session import load_expert
 from ..shipped.base import StateSource, train_base
-from ..shipped.pipeline import calibrate, make_config, swap_adapter
+from ..shipped.pipeline import calibrate, make_config, swap_adapter, world_tokenizer
 from ..shipped.rendered import RenderedSource, RenderRecipe, build
 from ..synthetic.write import WorldRecipe, write_world
 from .run import Scores, Variant, scores_of
@@ -46,7 +46,8 @@ class WorldBench:
 
     def __init__(self, recipe: AblationRecipe, out: Path, log: Callable[[str], None] = print) -> None:
         self.recipe, self.out, self.log = recipe, out, log
-        self.tokenizer = AutoTokenizer.from_pretrained(SHIPPED_MODEL)
+        self.tokenizer = world_tokenizer(out / "tokenizer")
+        add_time_tokens(self.tokenizer)  # every variant has the words that one of them says times in
         self.vision = checkpoint.load_vision(SHIPPED_CLIP)
         self.config: dict[str, Any] = self.model_config({}).to_dict()
         self.about: dict[str, Any] = {

@@ -201,7 +201,7 @@ class Video:
         asked = prompt.question_with_choices(question, choices or (), self.expert.config, grounded=True)
         if choices:
             return self._choose(question, asked, choices)
-        return self._tell(question, self.expert.prompter.segment(asked), max_new_tokens)
+        return self._tell(question, asked, max_new_tokens)
 
     def blank(self) -> Video:
         """The video of the same length, and as many frames, of grey pictures; made at the first call."""
@@ -240,9 +240,9 @@ class Video:
         moments = self._moments(question, self._locate([segments[best]]), 0, 3).items
         return Answer(question, choices[best], best, moments, tuple(scores.tolist()))
 
-    def _tell(self, question: str, asked: Segment, max_new_tokens: int) -> Answer:
+    def _tell(self, question: str, asked: str, max_new_tokens: int) -> Answer:
         """A generated answer, and the moments at its first ``<LOC>``."""
-        ids, head = self._answer(asked, max_new_tokens)
+        ids, head = self._answer(self.expert.prompter.segment(asked), max_new_tokens)
         text = _without_times(self.expert.prompter.decode(ids), self.expert.config)
         return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
 

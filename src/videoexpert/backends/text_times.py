@@ -18,7 +18,7 @@ TIMES_TOKENS = 32  # generated at most where only times are asked for
 
 
 class TextTimesExpert(Expert):
-    """A loaded model whose config says ``times: text``."""
+    """A loaded model whose config says that it writes its times."""
 
     def open_tokens(self, tokens: VisualTokens, path: str = "") -> TextTimesVideo:
         """A video whose visual tokens come from a feature store."""
@@ -30,9 +30,10 @@ class TextTimesVideo(Video):
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Sentences, each with its moment, in the order in which the model gives them."""
-        asked = self.expert.prompter.segment(prompt.caption_question(self.expert.config))
-        text = self._generate(asked, max_new_tokens)
-        return [self._moment(span, sentence) for span, sentence in read_captions(text)]
+        config = self.expert.config
+        text = self._generate(self._asked(prompt.caption_question(config)), max_new_tokens)
+        told = read_captions(text, config, self.duration)
+        return [self._moment(span, sentence) for span, sentence in told]
 
     def _ground(self, queries: Sequence[str], top_k: int | None) -> list[Moments]:
         return [self._ground_one(query, top_k) for query in queries]
@@ -40,7 +41,7 @@ class TextTimesVideo(Video):
     def _ground_one(self, query: str, top_k: int | None) -> Moments:
         """The curve is 1 inside a moment and 0 elsewhere."""
         asked = prompt.grounding_question(query, self.expert.config)
-        spans = read_times(self._generate(self.expert.prompter.segment(asked), TIMES_TOKENS))
+        spans = self._spans(self._generate(self._asked(asked), TIMES_TOKENS))
         count = len(self.tokens.temporal)
         centres = [(i + 0.5) / count for i in range(count)]
         curve = tuple(float(any(a <= t <= b for a, b in spans)) for t in centres)
@@ -50,9 +51,10 @@ class TextTimesVideo(Video):
     def _choose(self, question: str, asked: str, choices: Sequence[str]) -> Answer:
         """The moment is written first, then the choices are compared behind it."""
         config, prompter = self.expert.config, self.expert.prompter
-        spans = read_times(self._generate(prompter.segment(asked), TIMES_TOKENS))
+        asked = prompter.with_length(asked, self.duration)
+        spans = self._spans(self._generate(prompter.segment(asked), TIMES_TOKENS))
         answers = [
-            write_times(prompt.choice_answer(i, True, config, choices), [spans], config)
+            write_times(prompt.choice_answer(i, True, config, choices), [spans], config, self.duration)
             for i in range(len(choices))
         ]
         segments = [prompter.segment(asked, answer) for answer in answers]
@@ -61,10 +63,17 @@ class TextTimesVideo(Video):
         moments = tuple(self._moment(span) for span in spans)
         return Answer(question, choices[best], best, moments, tuple(scores.tolist()))
 
-    def _tell(self, question: str, asked: Segment, max_new_tokens: int) -> Answer:
-        text = self._generate(asked, max_new_tokens)
-        moments = tuple(self._moment(span) for span in read_times(text))
-        return Answer(question, one_sentence(without_times(text)), None, moments)
+    def _tell(self, question: str, asked: str, max_new_tokens: int) -> Answer:
+        text = self._generate(self._asked(asked), max_new_tokens)
+        moments = tuple(self._moment(span) for span in self._spans(text))
+        return Answer(question, one_sentence(without_times(text, self.expert.config)), None, moments)
+
+    def _asked(self, question: str) -> Segment:
+        prompter = self.expert.prompter
+        return prompter.segment(prompter.with_length(question, self.duration))
+
+    def _spans(self, text: str) -> list[Span]:
+        return read_times(text, self.expert.config, self.duration)
 
     def _generate(self, asked: Segment, max_new_tokens: int) -> str:
         eos = int(self.expert.tokenizer.eos_token_id)

@@ -28,7 +28,8 @@ from transformers.utils import logging
 
 from .. import assets, files
 from ..config import VideoExpertConfig
-from ..errors import CheckpointError
+from ..errors import CheckpointError, InputError
+from ..language.time_text import TIME_TOKENS
 from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
 from ..vision.encoder import VisionEncoder
@@ -49,10 +50,16 @@ def assemble(
 ) -> tuple[VideoExpertModel, Any]:
     """A new model on pretrained bases: (model, tokenizer). ``fields`` are those of VideoExpertConfig.
 
-    Raises CheckpointError when a base model cannot be loaded.
+    Raises CheckpointError when a base model cannot be loaded, InputError where ``times: tokens`` is asked of a
+    language model that has no words for times.
     """
     encoder = load_vision(vision)
     base, tokenizer = load_language(language, dtype)
+    if fields.get("times") == "tokens" and not set(TIME_TOKENS) <= set(tokenizer.get_vocab()):
+        raise InputError(
+            f"times are tokens, but the vocabulary of {language} has no {TIME_TOKENS[0]} to {TIME_TOKENS[-1]}; add "
+            "them with add_time_tokens and resize_token_embeddings, save it, and set train_vocabulary to all."
+        )
     config = VideoExpertConfig.from_preset(
         preset,
         **{

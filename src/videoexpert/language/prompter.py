@@ -9,7 +9,7 @@ from typing import Any
 from ..config import VideoExpertConfig
 from . import prompt
 from .sequence import Segment
-from .time_text import Span, write_times
+from .time_text import Span, with_length, write_times
 
 
 class Prompter:
@@ -40,14 +40,20 @@ class Prompter:
             prompt.grounding_question(query, self.config), prompt.grounding_answer(self.config)
         )
 
-    def with_times(self, answer: str, groups: Sequence[Sequence[Span]]) -> tuple[str, bool]:
+    def with_times(
+        self, answer: str, groups: Sequence[Sequence[Span]], duration_s: float
+    ) -> tuple[str, bool]:
         """An answer with the spans of each ``<LOC>`` as this model learns it, and whether its ``<LOC>`` stay.
 
         A model with a head keeps them and is given the spans as targets; one without writes the spans as text.
         """
         if self.has_head:
             return answer, True
-        return write_times(answer, groups, self.config), False
+        return write_times(answer, groups, self.config, duration_s), False
+
+    def with_length(self, question: str, duration_s: float) -> str:
+        """The question as this model is asked it: one that answers in seconds has to know how long the video is."""
+        return with_length(question, duration_s, self.config)
 
     def answered(self, question: Segment, answer_ids: list[int]) -> Segment:
         """A question with the ids that the model answered, for reading its ``<LOC>``."""

@@ -59,6 +59,7 @@ class BaseRecipe:
     dense_weight: float = 2.0
     tasks: tuple[str, ...] = ("grounding", "caption", "grounded_qa")
     train_language: bool = True  # off: only the paper's parts, on a frozen language model
+    captions: float = 0.0  # share of the videos whose captions are asked for where the lot left them out
     frames: tuple[int, ...] = ()  # of a batch's videos, one of these by lot; () for all that the source gives
     read_questions: bool = False  # content: what a sentence says is read out at its end, too
     train_experts: bool = False  # with the language model also the LoRAs; without it they always train

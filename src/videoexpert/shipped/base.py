@@ -169,9 +169,7 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
         for index in order[place * self.recipe.videos : (place + 1) * self.recipe.videos]:
             script, tokens = self.source[int(index)]
             tokens = tokens if frames is None else fewer_frames(tokens, frames, rng)
-            samples = self._samples(script, rng)
-            if len(samples) > self.recipe.questions:
-                samples = rng.sample(samples, self.recipe.questions)
+            samples = self._chosen(self._samples(script, rng), rng)
             videos.append(tokens)
             examples.append(
                 [make_example(self.prompter, s, rng if rng.random() < 0.7 else None) for s in samples]
@@ -187,6 +185,16 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
         none = torch.zeros(0, len(COLOURS) * len(ACTIONS))
         batch["dense"], batch["asked"] = torch.stack(dense), torch.stack(asked) if asked else none
         return batch
+
+    def _chosen(self, samples: list[Sample], rng: random.Random) -> list[Sample]:
+        """As many as the stage asks of a video, by lot; captions, one sample of many, are taken more often."""
+        if len(samples) <= self.recipe.questions:
+            return samples
+        chosen = rng.sample(samples, self.recipe.questions)
+        captions = [s for s in samples if s.task == "caption" and s not in chosen]
+        if captions and rng.random() < self.recipe.captions:
+            chosen[0] = captions[0]
+        return chosen
 
     def _samples(self, script: Script, rng: random.Random) -> list[Sample]:
         if self.recipe.tasks == CONTENT:

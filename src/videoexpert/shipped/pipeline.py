@@ -43,7 +43,7 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
     Raises InputError for an ``out`` that another recipe began.
     """
     claim(recipe, out)
-    tokenizer = _tokenizer(out / "tokenizer")
+    tokenizer = world_tokenizer(out / "tokenizer")
     tower = out / "tower" / "vision"
     if not tower.exists():
         log("stage 1 of 6: vision tower")
@@ -79,7 +79,7 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
 
     if not (out / "clip").exists():
         log("stage 6 of 6: text tower, on the finished vision tower")
-        words = _tokenizer(out / "tokenizer")  # without <LOC>
+        words = world_tokenizer(out / "tokenizer")  # without <LOC>
         train_text(CLIPModel.from_pretrained(tower).eval(), recipe.text, words, out / "clip", log=log)
     return out / "model"
 
@@ -106,7 +106,7 @@ def make_config(
     )
 
 
-def _tokenizer(folder: Path) -> Any:
+def world_tokenizer(folder: Path) -> Any:
     """One tokeniser for the text tower and the language model: the world's words and every prompt template."""
     if not folder.exists():
         templates = [

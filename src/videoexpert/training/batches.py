@@ -55,7 +55,8 @@ def make_example(prompter: Prompter, sample: Sample, rng: random.Random | None =
     else:
         raise DataError(f"sample {sample.id} is a {sample.task}, which has no training template.")
     spans = [[(a / sample.duration_s, b / sample.duration_s) for a, b in group] for group in windows]
-    answer, located = prompter.with_times(answer, spans)
+    answer, located = prompter.with_times(answer, spans, sample.duration_s)
+    question = prompter.with_length(question, sample.duration_s)
     return Example(prompter.segment(question, answer), windows if located else (), sample.duration_s)
 
 

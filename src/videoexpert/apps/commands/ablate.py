@@ -13,7 +13,8 @@ def ablate(
     table: Annotated[
         str,
         typer.Argument(
-            help="fusion (Table VI), components (VII), head (its rows 1 and 5), spatial (VIII), ranks (Fig. 5)."
+            help="fusion (Table VI), components (VII), head (its rows 1 and 5), times (head against text in three "
+            "forms), spatial (VIII), ranks (Fig. 5)."
         ),
     ],
     *,
