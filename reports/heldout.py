@@ -4,7 +4,8 @@
     python reports/heldout.py --tables FILE
 
 Writes the videos with `videoexpert synth`, answers them with `videoexpert eval`, and prints every metric with
-its 95% interval. Beside it, in the same run: random windows, the best constant window of a training world,
+its 95% interval, and how it does at other numbers of frames and on questions without choices. Beside it, in the same
+run: random windows, the best constant window of a training world,
 text-image similarity of the shipped CLIP tower (trained by contrast on frames of the same world, but not to
 localise), the model shown another video, and the model shown a blank one. --tables prints the card of README.
 """
@@ -12,6 +13,7 @@ localise), the model shown another video, and the model shown a blank one. --tab
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import subprocess
 import sys
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING_SEED = 31  # of the world whose windows give the constant guess; its videos are never rendered
 TRAINING_VIDEOS = 2000
+OPEN_VIDEOS = 100  # whose questions are asked without choices; each answer is generated word by word
+FRAME_VIDEOS = 60
+FRAMES = (32, 64, 128)
 SHOWN = {
     "charades-sta": ("R1@0.3", "R1@0.5", "R1@0.7", "mIoU"),
     "qvhighlights": ("R1@0.5", "R1@0.7", "mAP", "HL-mAP", "HIT@1"),
@@ -51,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--level", type=int, default=None, help="default: the shipped level")
     parser.add_argument("--model", default=None, help="default: the shipped model")
     parser.add_argument("--save", type=Path, default=None, help="also write the table as JSON here")
+    parser.add_argument(
+        "--no-controls", dest="controls", action="store_false", help="the model's scores alone"
+    )
     job = parser.add_mutually_exclusive_group(required=True)
     job.add_argument("--out", type=Path, help="folder for the videos and the answers; a killed run resumes")
     job.add_argument("--tables", type=Path, help="print README's tables of a JSON of --save; measure nothing")
@@ -76,7 +84,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     level = [] if args.level is None else ["--level", args.level]
     run("synth", world, "--videos", args.videos, "--seed", args.seed, "--test-share", 1, *level)
     made = json.loads((world / "world.json").read_text())
-    results, controls = answer(world, args.out, made["level"], args.model)
+    results, controls = answer(world, args.out, made["level"], args.model, controls=args.controls)
     expert = videoexpert.load(args.model)
     system = results["charades-sta"]["run"]
     return {
@@ -92,20 +100,24 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "minutes": round((time.time() - began) / 60, 1),
         "absence": absence(expert, args.out / "charades-sta", world),
         "captions": {"events described": described(args.out / "youcook2", world)},
+        "open questions": open_questions(expert, world),
+        "frames": by_frames(expert, world),
         "results": {b: table(r, SHOWN[b]) for b, r in results.items()},
         "controls": {n: table(r, SHOWN["charades-sta"]) for n, r in controls.items()},
     }
 
 
 def answer(
-    world: Path, out: Path, level: int, model: str | None
+    world: Path, out: Path, level: int, model: str | None, *, controls: bool = True
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Results of the model by benchmark, and of the model and its controls on charades-sta."""
-    train = out / "train"
-    write_annotations(train, level)
     shown = [] if model is None else ["--model", model]
     results = {benchmark: evaluate(benchmark, world, out / benchmark, *shown) for benchmark in SHOWN}
-    controls = {"model": results["charades-sta"]}
+    beside = {"model": results["charades-sta"]}
+    if not controls:
+        return results, beside
+    train = out / "train"
+    write_annotations(train, level)
     for name, options in {
         "random": ("--baseline", "random"),
         "constant": ("--baseline", "constant", "--train-annotations", train / "charades-sta"),
@@ -113,8 +125,8 @@ def answer(
         "shuffled": ("--control", "shuffled", *shown),
         "blank": ("--control", "blank", *shown),
     }.items():
-        controls[name] = evaluate("charades-sta", world, out / name, *options)
-    return results, controls
+        beside[name] = evaluate("charades-sta", world, out / name, *options)
+    return results, beside
 
 
 def run(*arguments: Any) -> None:
@@ -201,6 +213,43 @@ def described(out: Path, world: Path) -> float:
     return 100 * sum(found) / len(found)
 
 
+def open_questions(expert: Expert, world: Path) -> dict[str, float]:
+    """Questions of nextgqa asked without their choices: percent answered in the right words, case and stop aside."""
+    by_video: dict[str, list[dict[str, str]]] = {}
+    with (world / "nextgqa/test.csv").open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            by_video.setdefault(row["video_id"], []).append(row)
+    right = []
+    for video, rows in list(by_video.items())[:OPEN_VIDEOS]:
+        opened = expert.open(world / "videos" / f"{video}.mp4")
+        right += [plain(opened.ask(row["question"]).text) == plain(row["answer"]) for row in rows]
+    return {"exact match": 100 * sum(right) / len(right), "questions": len(right)}
+
+
+def plain(text: str) -> str:
+    return text.strip().rstrip(".").lower()
+
+
+def by_frames(expert: Expert, world: Path) -> dict[str, float]:
+    """R1@0.5 of grounding at each of FRAMES, on the first videos; percent."""
+    asked: dict[str, list[tuple[str, tuple[float, float]]]] = {}
+    for line in (world / "charades-sta/charades_sta_test.txt").read_text().splitlines():
+        head, query = line.split("##")
+        video, start, end = head.split()
+        asked.setdefault(video, []).append((query.rstrip("."), (float(start), float(end))))
+    found = {}
+    for frames in FRAMES:
+        hits = []
+        for video, queries in list(asked.items())[:FRAME_VIDEOS]:
+            opened = expert.open(world / "videos" / f"{video}.mp4", num_frames=frames)
+            answers = opened.ground([query for query, _ in queries], 1)
+            for moments, (_, window) in zip(answers, queries, strict=True):
+                best = {"start": moments[0].start, "end": moments[0].end}
+                hits.append(overlap(best, window) >= 0.5)
+        found[str(frames)] = 100 * sum(hits) / len(hits)
+    return found
+
+
 def overlap(moment: dict[str, Any], window: Sequence[float]) -> float:
     """IoU of a moment with a window in seconds."""
     both = max(0.0, min(moment["end"], window[1]) - max(moment["start"], window[0]))
@@ -248,7 +297,9 @@ def show(report: dict[str, Any]) -> None:
         for name, metrics in rows.items():
             print(f"  {name:62} " + "   ".join(named(metrics, *metrics)))
     print("\nabsence, calibration and captions")
-    for name, value in {**report["absence"], **report["captions"]}.items():
+    frames = {f"R1@0.5 from {count} frames": value for count, value in report["frames"].items()}
+    asked = {f"open questions, {name}": value for name, value in report["open questions"].items()}
+    for name, value in {**report["absence"], **report["captions"], **asked, **frames}.items():
         print(f"  {name}: {value:.1f}")
 
 
@@ -286,6 +337,14 @@ def task_table(report: dict[str, Any]) -> str:
         f"queries are said to be absent, and {absent['present said absent']:.1f} of 100 that are there",
         "calibration": f"ECE of the first moment {absent['ECE of the first moment']:.1f}",
     }
+    if "open questions" in report:  # older reports have neither
+        asked = report["open questions"]
+        rows["questions without choices"] = (
+            f"{asked['exact match']:.1f} of {asked['questions']:,} answered word for word"
+        )
+    if "frames" in report:
+        counts = ", ".join(f"{value:.1f} from {frames}" for frames, value in report["frames"].items())
+        rows["other numbers of frames"] = f"R1@0.5 {counts} frames"
     return markdown(["task", "scores"], [list(row) for row in rows.items()])
 
 

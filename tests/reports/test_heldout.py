@@ -6,7 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -118,6 +118,36 @@ def test_absence_by_hand(tmp_path):
     }
 
 
+class Answering:
+    """Opens a video at some number of frames, answers each question from a list, and finds one moment."""
+
+    answers: ClassVar = {"what falls": "The red circle.", "what grows": "blue square"}
+
+    def open(self, path: Path, num_frames: int = 64) -> Answering:
+        self.end = 10.0 if num_frames > 32 else 4.0
+        return self
+
+    def ask(self, question: str) -> SimpleNamespace:
+        return SimpleNamespace(text=self.answers[question])
+
+    def ground(self, queries: list[str], top_k: int) -> list[Moments]:
+        return [Moments(query, (Moment(0.0, self.end, 0.9),), presence=0.9) for query in queries]
+
+
+def test_open_questions_by_hand(tmp_path):
+    rows = "v1,what falls,red circle\nv2,what grows,blue square\nv2,what falls,the red circle\n"
+    write(tmp_path / "nextgqa/test.csv", "video_id,question,answer\n" + rows)
+    found = heldout.open_questions(Answering(), tmp_path)
+    assert found == {"exact match": pytest.approx(200 / 3), "questions": 3}
+
+
+def test_numbers_of_frames_by_hand(tmp_path):
+    write(tmp_path / "charades-sta/charades_sta_test.txt", "v1 0.0 9.0##a falls.\nv2 0.0 4.0##b falls.\n")
+    assert heldout.by_frames(Answering(), tmp_path) == {"32": 50.0, "64": 50.0, "128": 50.0}
+    write(tmp_path / "charades-sta/charades_sta_test.txt", "v1 0.0 9.0##a falls.\n")
+    assert heldout.by_frames(Answering(), tmp_path) == {"32": 0.0, "64": 100.0, "128": 100.0}
+
+
 def test_the_constant_guess_has_windows_of_training_videos_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(heldout, "TRAINING_VIDEOS", 4)
     heldout.write_annotations(tmp_path, level=1)
@@ -207,7 +237,9 @@ with thing and action right at IoU >= 0.5 |
 | grounded QA, five choices | Acc@QA 80.2 [80.1, 80.4], Acc@GQA 81.2 [81.1, 81.4], mIoP 82.2, mIoU 84.2 |
 | events that are not there | AUC 91.1; 92.1 of 100 absent queries are said to be \
 absent, and 93.1 of 100 that are there |
-| calibration | ECE of the first moment 94.1 |"""
+| calibration | ECE of the first moment 94.1 |
+| questions without choices | 95.1 of 1,096 answered word for word |
+| other numbers of frames | R1@0.5 97.1 from 32, 98.1 from 64 frames |"""
 
 
 @pytest.fixture
@@ -233,6 +265,8 @@ def report() -> dict[str, Any]:
             "ECE of the first moment": 94.1,
         },
         "captions": {"events described": 99.1},
+        "open questions": {"exact match": 95.1, "questions": 1096},
+        "frames": {"32": 97.1, "64": 98.1},
     }
     made["results"]["youcook2"]["METEOR"] = {"value": None, "95%": None}  # without Java
     return made
@@ -243,8 +277,10 @@ def test_readmes_tables_by_hand(report, tmp_path, capsys):
     write(tmp_path / "saved.json", json.dumps(report))
     assert heldout.main(["--tables", str(tmp_path / "saved.json")]) == 0
     assert capsys.readouterr().out == CARD + "\n"
-    del report["queries"]
-    assert heldout.readme_tables(report) == CARD.replace(" (1,234 queries)", "")
+    for new in ("queries", "open questions", "frames"):  # older reports
+        del report[new]
+    older = CARD.replace(" (1,234 queries)", "").splitlines()[:-2]
+    assert heldout.readme_tables(report).splitlines() == older
 
 
 def test_one_job_at_a_time(tmp_path, capsys):
