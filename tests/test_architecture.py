@@ -15,11 +15,11 @@ STAGES = ("video", "vision", "language", "grounding")
 # Rooms from the ground up. A room imports itself and rooms of lower rows; BESIDE lists the few steps within a row.
 LAYERS = (
     ("errors", "assets"),
-    ("limits",),
+    ("limits", "display"),
     ("types", "windows", "files", "hub", "runtime", "http_client"),
     ("config",),
     ("video", "vision", "language", "grounding", "export"),
-    ("annotations",),
+    ("annotations", "notebook"),
     ("model", "scoring", "recipes", "synthetic"),
     ("engine", "checkpoints"),
     ("features",),

@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from . import display
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -28,6 +30,7 @@ _HOMES = {
     "Moment": "types",
     "Moments": "types",
     "Highlights": "types",
+    "Captions": "types",
     "Answer": "types",
     "Evidence": "types",
     "VideoExpertError": "errors",
@@ -49,6 +52,9 @@ if TYPE_CHECKING:
     from .session import Expert as Expert
     from .session import Video as Video
     from .session import load as load
+
+
+display.use(lambda: importlib.import_module(".notebook", __name__))
 
 
 def __getattr__(name: str) -> Any:

@@ -13,8 +13,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from .display import Shown
 
 if TYPE_CHECKING:
     import torch
@@ -204,7 +207,42 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Moments(Sequence[Moment]):
+class Source:
+    """The video that an answer is about: its path, and the part that was looked at, in seconds."""
+
+    path: str
+    start: float
+    duration: float
+
+    def __post_init__(self) -> None:
+        _check_clip(self.start, self.duration)
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What an editor must know of a video file to cut in it.
+
+    fps             pictures a second: what the header says where the pictures agree, else their average
+    even            whether the pictures are evenly spaced; False: variable frame rate
+    duration_s      from the first picture to the end of the last
+    width, height   upright, in square pixels
+    audio_channels  of the best audio stream, 0 without one; ``audio_hz`` its samples a second
+    timecode        of the first picture, as the file states it; None where it states none
+    """
+
+    path: str
+    fps: Fraction
+    even: bool
+    duration_s: float
+    width: int
+    height: int
+    audio_channels: int = 0
+    audio_hz: int = 0
+    timecode: str | None = None
+
+
+@dataclass(frozen=True)
+class Moments(Shown, Sequence[Moment]):
     """Ranked moments of one query, best first.
 
     presence    calibrated probability that the event is in the video at all
@@ -212,6 +250,7 @@ class Moments(Sequence[Moment]):
     curve       (N,) indicator probability of each frame, as a tuple of floats; for plots and highlights
     told        how the text was read, of a chat model
     curve_times (N,) seconds that the frames stand for; empty where they are spread evenly over the clip
+    source      the video, where it is known; for showing the moments
     """
 
     query: str
@@ -221,6 +260,7 @@ class Moments(Sequence[Moment]):
     curve: tuple[float, ...] = field(default=(), repr=False)
     told: Told | None = field(default=None, repr=False)
     curve_times: tuple[float, ...] = field(default=(), repr=False)
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing here
         return self.items[index]
@@ -230,10 +270,10 @@ class Moments(Sequence[Moment]):
 
 
 @dataclass(frozen=True)
-class Highlights:
+class Highlights(Shown):
     """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments.
 
-    ``presence``, ``absent`` and ``told`` as in Moments.
+    ``presence``, ``absent``, ``told`` and ``source`` as in Moments.
     """
 
     query: str
@@ -244,17 +284,30 @@ class Highlights:
     presence: float = 1.0
     absent: bool = False
     told: Told | None = field(default=None, repr=False)
+    source: Source | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.scores):
             raise ValueError(f"{len(self.times)} times but {len(self.scores)} scores")
 
 
+class Captions(Shown, list[Moment]):
+    """Sentences, each with its moment, in the order in which they are told; ``told`` and ``source`` as in Moments."""
+
+    def __init__(
+        self, moments: Iterable[Moment] = (), told: Told | None = None, source: Source | None = None
+    ) -> None:
+        super().__init__(moments)
+        self.told, self.source = told, source
+
+
 @dataclass(frozen=True)
-class Answer:
+class Answer(Shown):
     """Answer text, the 0-based ``choice`` (None for open questions) and the moments that prove it.
 
-    ``told``: how the text of the moments was read, of a chat model.
+    choices         the texts that were given to choose from, and ``choice_scores`` how likely each is
+    source          as in Moments
+    told            how the text of the moments was read, of a chat model
     """
 
     question: str
@@ -263,14 +316,8 @@ class Answer:
     moments: tuple[Moment, ...] = ()
     choice_scores: tuple[float, ...] = ()
     told: Told | None = field(default=None, repr=False)
-
-
-class Captions(list[Moment]):
-    """Sentences with their moments, and how the text was read, of a chat model."""
-
-    def __init__(self, moments: Iterable[Moment] = (), told: Told | None = None) -> None:
-        super().__init__(moments)
-        self.told = told
+    choices: tuple[str, ...] = ()
+    source: Source | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import io
 import sys
 import time
 import warnings
-from pathlib import Path
 
 import pytest
 
 from videoexpert.apps import output
-from videoexpert.apps.output import Waiting, seconds
+from videoexpert.apps.output import Waiting
+from videoexpert.export import Answers
+from videoexpert.export.text import clock
 from videoexpert.session import VideoWarning
 from videoexpert.types import Answer, Evidence, Highlights, Moment, Moments
 
@@ -28,7 +29,7 @@ from videoexpert.types import Answer, Evidence, Highlights, Moment, Moments
     ],
 )
 def test_times(value, end, written):
-    assert seconds(value, end) == written
+    assert clock(value, end) == written
 
 
 def test_grounding_table(capsys):
@@ -63,16 +64,6 @@ def test_evidence_is_one_more_line_under_the_query(capsys):
     assert lines[7].strip() == (
         "evidence: without the video the model would name no moment, presence 0.12 instead of 0.90"
     )
-    documents = output.grounding_json(found, evidence)["queries"]
-    assert documents[0]["evidence"] == {
-        "overlap": 0.25,
-        "shift": 1.43,
-        "presence": 0.93,
-        "blank_presence": 0.18,
-        "blank_moment": {"start": 3.0, "end": 6.14, "score": 0.2},
-    }
-    assert (documents[1]["evidence"]["shift"], documents[1]["evidence"]["blank_moment"]) == (None, None)
-    assert "evidence" not in output.grounding_json(found)["queries"][0]
 
 
 def test_highlights_table_lists_the_best_clips(capsys):
@@ -90,35 +81,15 @@ def test_long_sentences_stay_whole(capsys):
     assert "no event" in capsys.readouterr().out
 
 
-def test_answer_json():
-    answer = Answer("why?", "b", 1, (Moment(0.12345, 1.0, 0.98765),), (0.25, 0.75))
-    assert output.answer_json(answer, ["a", "b"]) == {
-        "question": "why?",
-        "answer": "b",
-        "choices": [{"text": "a", "score": 0.25}, {"text": "b", "score": 0.75}],
-        "choice": 1,
-        "moments": [{"start": 0.123, "end": 1.0, "score": 0.9877}],
-    }
-
-
-def test_the_documentation_names_every_key():
-    text = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
-    moment = Moment(0, 1, 0.5, text="a")
-    documents = [
-        output.grounding_json([Moments("a", (moment,))], [Evidence("a", moment, moment, 1.0, 1.0, 1.0, 0.0)]),
-        output.highlights_json(Highlights("a", (0.0,), (0.5,), (moment,))),
-        output.answer_json(Answer("a?", "b", 0, (moment,), (1.0,)), ["b"]),
-    ]
-    keys = set()
-    while documents:
-        part = documents.pop()
-        if isinstance(part, dict):
-            keys |= set(part)
-            documents += part.values()
-        elif isinstance(part, list):
-            documents += part
-    assert len(keys) > 12
-    assert {key for key in keys if f'"{key}"' not in text} == set()
+def test_answer_table(capsys):
+    answer = Answer("why?", "b", 1, (Moment(0.12345, 1.0, 0.98765),), (0.25, 0.75), choices=("a", "b"))
+    output.show_answers(Answers("a.mp4", 130.0, "m", answer, start=60.0))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a.mp4: 2:10 from 1:00 on, model m"
+    assert lines[1:3] == ['"why?"', "   b"]
+    assert [line.split() for line in lines[4:6]] == [["a", "0.25"], ["b", "0.75", "<--"]]
+    assert lines[6] == "seen at"
+    assert lines[8].split() == ["1", "0:00", "0:01", "0.99"]
 
 
 class Terminal(io.StringIO):

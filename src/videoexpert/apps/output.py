@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs (docs/cli.md), and progress on stderr."""
+"""What commands print: tables for people, JSON for programs, and progress on stderr."""
 
 from __future__ import annotations
 
@@ -11,29 +11,22 @@ from enum import Enum
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
-from ..types import Answer, Evidence, Highlights, Moment, Moments, worth_showing
+from ..export.text import clock
+from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, worth_showing
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-LONG_S = 120.0  # videos from here on have their times written m:ss
+    from ..export import Answers
+
 PATIENCE_S = 2.0  # work that is done sooner shows no bar
 
 
 class Format(str, Enum):
-    """How an answer is printed."""
+    """How a report is printed."""
 
     table = "table"
     json = "json"
-
-
-def seconds(value: float, end: float) -> str:
-    """``3.2 s``; in videos that end after two minutes ``2:05`` or ``1:02:05``."""
-    if end < LONG_S:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 # --- tables; ``end`` is the last second on the video's clock, which decides how times are written ---
@@ -62,7 +55,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[
 def show_moments(moments: Sequence[Moment], end: float) -> None:
     """Ranked moments, those that come near the best one."""
     rows = [
-        (str(rank), seconds(m.start, end), seconds(m.end, end), f"{m.score:.2f}")
+        (str(rank), clock(m.start, end), clock(m.end, end), f"{m.score:.2f}")
         for rank, m in enumerate(worth_showing(moments), 1)
     ]
     table(("", "start", "end", "score"), rows)
@@ -73,7 +66,7 @@ def absence(presence: float, moments: Sequence[Moment], end: float) -> str:
     said = f"not in this video (presence {presence:.2f})"
     if not moments:
         return said
-    return f"{said}; best guess {seconds(moments[0].start, end)} to {seconds(moments[0].end, end)}"
+    return f"{said}; best guess {clock(moments[0].start, end)} to {clock(moments[0].end, end)}"
 
 
 def reliance(evidence: Evidence, end: float) -> str:
@@ -81,13 +74,29 @@ def reliance(evidence: Evidence, end: float) -> str:
     guess, presence = evidence.blank_moment, evidence.presence
     said = "the model would name no moment"
     if guess is not None:
-        said = f"the best guess would be {seconds(guess.start, end)} to {seconds(guess.end, end)}"
+        said = f"the best guess would be {clock(guess.start, end)} to {clock(guess.end, end)}"
     if evidence.shift_s is not None:
-        said += f" (overlap {evidence.overlap:.2f}, shift {seconds(evidence.shift_s, end)})"
+        said += f" (overlap {evidence.overlap:.2f}, shift {clock(evidence.shift_s, end)})"
     return f"without the video {said}, presence {evidence.blank_presence:.2f} instead of {presence:.2f}"
 
 
-def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evidence] | None = None) -> None:
+def show_answers(item: Answers) -> None:
+    """A line about the video, and what was found in it."""
+    end, found = item.end, item.found
+    part = f" from {clock(item.start, end)} on" if item.start else ""
+    say(f"{item.video}: {clock(item.duration, end)}{part}, model {item.model}")
+    if isinstance(found, Highlights):
+        show_highlights(found, end)
+    elif isinstance(found, Captions):
+        show_captions(found, end)
+    elif isinstance(found, Answer):
+        show_answer(found, end)
+    else:
+        show_grounding(found, end, item.evidence)
+    say()
+
+
+def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evidence] = ()) -> None:
     """Each query with its moments, or the word that it is absent; below it what ``evidence`` says, if given."""
     for number, moments in enumerate(found):
         say(f'"{moments.query}"')
@@ -95,7 +104,7 @@ def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evid
             say(f"   {absence(moments.presence, moments, end)}")
         else:
             show_moments(moments, end)
-        if evidence is not None:
+        if evidence:
             say(f"   evidence: {reliance(evidence[number], end)}")
 
 
@@ -109,7 +118,7 @@ def show_highlights(found: Highlights, end: float) -> None:
     say(f"best clips of {found.clip_s:g} s")
     best = sorted(range(len(found.times)), key=lambda i: -found.scores[i])[: len(found.moments)]
     clips = [(found.times[i], min(found.times[i] + found.clip_s, end), found.scores[i]) for i in best]
-    rows = [(seconds(first, end), seconds(last, end), f"{score:.2f}") for first, last, score in clips]
+    rows = [(clock(first, end), clock(last, end), f"{score:.2f}") for first, last, score in clips]
     table(("start", "end", "saliency"), rows)
 
 
@@ -118,17 +127,19 @@ def show_captions(captions: Sequence[Moment], end: float) -> None:
     if not captions:
         say("   the model describes no event")
         return
-    rows = [(seconds(m.start, end), seconds(m.end, end), f"{m.score:.2f}", m.text or "") for m in captions]
+    rows = [(clock(m.start, end), clock(m.end, end), f"{m.score:.2f}", m.text or "") for m in captions]
     table(("start", "end", "score", "event"), rows, left=(3,))
 
 
-def show_answer(answer: Answer, choices: Sequence[str], end: float) -> None:
+def show_answer(answer: Answer, end: float) -> None:
     """The answer, how the choices compare, and the moments that prove it."""
     say(f'"{answer.question}"')
     say(f"   {answer.text or 'no answer'}")
-    if choices:
-        marks = ["<--" if i == answer.choice else "" for i in range(len(choices))]
-        rows = [(c, f"{s:.2f}", m) for c, s, m in zip(choices, answer.choice_scores, marks, strict=True)]
+    if answer.choices:
+        marks = ["<--" if i == answer.choice else "" for i in range(len(answer.choices))]
+        rows = [
+            (c, f"{s:.2f}", m) for c, s, m in zip(answer.choices, answer.choice_scores, marks, strict=True)
+        ]
         table(("choice", "score", ""), rows, left=(0, 2))
     if answer.moments:
         say("seen at")
@@ -141,70 +152,6 @@ def show_answer(answer: Answer, choices: Sequence[str], end: float) -> None:
 def print_json(document: Any) -> None:
     """One document on stdout."""
     print(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def moments_json(moments: Sequence[Moment]) -> list[dict[str, Any]]:
-    """Seconds to the millisecond, scores to four digits; ``text`` where there is one."""
-    return [
-        {"start": round(m.start, 3), "end": round(m.end, 3), "score": round(m.score, 4)}
-        | ({} if m.text is None else {"text": m.text})
-        for m in moments
-    ]
-
-
-def grounding_json(found: Sequence[Moments], evidence: Sequence[Evidence] | None = None) -> dict[str, Any]:
-    """The part of ``ground``'s document that answers."""
-    queries: list[dict[str, Any]] = [
-        {
-            "query": m.query,
-            "presence": round(m.presence, 4),
-            "absent": m.absent,
-            "moments": moments_json(m),
-        }
-        for m in found
-    ]
-    for query, one in zip(queries, evidence or (), strict=False):
-        query["evidence"] = evidence_json(one)
-    return {"queries": queries}
-
-
-def evidence_json(evidence: Evidence) -> dict[str, Any]:
-    """How far the answer moves when the video is taken away."""
-    guess = evidence.blank_moment
-    return {
-        "overlap": round(evidence.overlap, 4),
-        "shift": None if evidence.shift_s is None else round(evidence.shift_s, 3),
-        "presence": round(evidence.presence, 4),
-        "blank_presence": round(evidence.blank_presence, 4),
-        "blank_moment": None if guess is None else moments_json([guess])[0],
-    }
-
-
-def highlights_json(found: Highlights) -> dict[str, Any]:
-    """The part of ``highlight``'s document that answers."""
-    return {
-        "query": found.query,
-        "presence": round(found.presence, 4),
-        "absent": found.absent,
-        "clip": found.clip_s,
-        "times": [round(t, 3) for t in found.times],
-        "scores": [round(s, 4) for s in found.scores],
-        "moments": moments_json(found.moments),
-    }
-
-
-def answer_json(answer: Answer, choices: Sequence[str]) -> dict[str, Any]:
-    """The part of ``ask``'s document that answers."""
-    return {
-        "question": answer.question,
-        "answer": answer.text,
-        "choices": [
-            {"text": text, "score": round(score, 4)}
-            for text, score in zip(choices, answer.choice_scores, strict=False)
-        ],
-        "choice": answer.choice,
-        "moments": moments_json(answer.moments),
-    }
 
 
 # --- stderr ---

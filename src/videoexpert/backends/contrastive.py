@@ -23,6 +23,7 @@ from ..types import Answer, Highlights, Moment, Moments, Stretch
 from ..video.decode import read_frames
 from ..vision.encoder import VisionEncoder
 from .base import TASKS
+from .sourced import sourced
 
 NUM_FRAMES = 100
 ANYTHING = "something happens"  # what stands for a description, which it cannot write
@@ -65,6 +66,7 @@ class Contrastive:
         return F.normalize(self.model.text_projection(read.pooler_output), dim=-1)
 
 
+@sourced
 class ContrastiveVideo:
     """An open video: the direction of each of its frames, (N, C)."""
 

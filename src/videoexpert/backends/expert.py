@@ -32,6 +32,7 @@ from ..video.decode import read_frames
 from ..windows import iou
 from .base import TASKS
 from .blank import GREY
+from .sourced import sourced
 
 TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
 
@@ -124,6 +125,7 @@ class Expert:
         return self.open_tokens(replace(self._grey[count], duration_s=duration_s, start_s=start_s))
 
 
+@sourced
 class Video:
     """An open video. Every answer shares one prefix; times are seconds on the players' clock of the whole video."""
 

@@ -13,6 +13,7 @@ from ..language.sequence import Segment
 from ..language.time_text import Span, read_captions, read_times, without_times, write_times
 from ..types import Answer, Moment, Moments, VisualTokens
 from .expert import Expert, Video, one_sentence
+from .sourced import sourced
 
 TIMES_TOKENS = 32  # generated at most where only times are asked for
 
@@ -25,6 +26,7 @@ class TextTimesExpert(Expert):
         return TextTimesVideo(self, tokens, path)
 
 
+@sourced
 class TextTimesVideo(Video):
     """An open video whose every moment is read from generated text."""
 

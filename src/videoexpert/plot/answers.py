@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..types import Highlights, Moment, Moments
+from ..export import Answers
+from ..types import Answer, Captions, Highlights, Moment, Moments
 from .panels import (
     CURVE,
     GAP,
@@ -21,6 +22,18 @@ from .panels import (
     indicator_curve,
     lanes,
 )
+
+
+def plot_answers(item: Answers, out: str | os.PathLike[str]) -> Path:
+    """What one command answered about a video; a PNG at ``out``. Raises VideoError for one that gives no frames."""
+    start, found = item.start or 0.0, item.found
+    if isinstance(found, Highlights):
+        return plot_highlights(item.video, found, item.duration, start, out)
+    if isinstance(found, Captions):
+        return plot_captions(item.video, found, item.duration, start, out)
+    if isinstance(found, Answer):
+        found = (Moments(f"{found.question}   {found.text}", found.moments),)
+    return plot_grounding(item.video, found, item.duration, start, out)
 
 
 def plot_grounding(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..evaluation.voices import Item, Voice
+from ..export.text import clock
 from ..types import worth_showing
 from .panels import (
     BLUE,
@@ -17,7 +18,6 @@ from .panels import (
     ORANGE,
     Panel,
     clip_bars,
-    clock,
     compose,
     gap,
     header,

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import files
+<<<<<<< HEAD
 from ..types import Moment, Moments, Stretch, worth_showing
+=======
+from ..export.text import LONG_S, clock
+from ..types import Moment, Moments, worth_showing
+>>>>>>> 014cb50 (Answers as files: fifteen formats behind one registry, frames counted exactly; --format, --out, --rate, --start-timecode, export answer)
 from ..video.decode import read_frames
 
 if TYPE_CHECKING:
@@ -31,7 +36,6 @@ CURVE, LANE, LINE, GAP = 0.75, 0.2, 0.21, 0.16
 ROOM = 0.05  # of the width, for a score beside a bar
 DPI = 130
 MAX_MOMENTS, MAX_LINES, CHARACTERS = 5, 2, 145
-LONG_S = 120.0  # from here on times are written m:ss
 # Okabe and Ito's colours: told apart by everyone
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#9AA0A6", "#202124"
 
@@ -99,14 +103,6 @@ def _time_axis(timed: list[Axes], start: float, duration: float) -> None:
         FuncFormatter(lambda value, _: clock(value, end) if long else f"{value:g}")
     )
     last.set_xlabel("minutes:seconds" if long else "seconds", fontsize=9, color=INK)
-
-
-def clock(value: float, end: float) -> str:
-    """``3.2 s``; in videos that end after two minutes ``2:05``."""
-    if end < LONG_S:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes}:{rest:02d}"
 
 
 # --- panels ---

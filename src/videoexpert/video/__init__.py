@@ -1,6 +1,7 @@
 """Stage 1: a video file -> Frames (DESIGN.md section 2.1)."""
 
 from .decode import read_frames
+from .media import media_info
 from .pictures import VideoWarning
 from .probe import VideoInfo, probe
 from .sampling import bin_centres
@@ -13,6 +14,7 @@ __all__ = [
     "VideoWarning",
     "bin_centres",
     "glance",
+    "media_info",
     "probe",
     "read_clips",
     "read_frames",

@@ -141,9 +141,11 @@ def test_ask(call, model, video, tmp_path):
 
 def test_caption_table_and_picture(call, model, video, tmp_path, monkeypatch):
     from videoexpert.session import Video
-    from videoexpert.types import Moment
+    from videoexpert.types import Captions, Moment
 
-    monkeypatch.setattr(Video, "caption", lambda self: [Moment(1.0, 2.0, 0.7, text="A ball falls.")])
+    monkeypatch.setattr(
+        Video, "caption", lambda self: Captions([Moment(1.0, 2.0, 0.7, text="A ball falls.")])
+    )
     plot = tmp_path / "c.png"
     done = call("caption", video, "--model", model, "--plot", plot)
     assert done.code == 0

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import InputError, VideoExpertError
-from .. import output
+from ...errors import InputError, UnsupportedError, VideoExpertError
+from ...export import Answers, Failed
+from ...types import Captions
+from .. import options, output
+from ..exporting import Exporter, Target, target
 from ..inputs import Inputs, check_clip, check_picture, picture_name, split_arguments
-from ..output import Format, Waiting
+from ..output import Waiting
 
 if TYPE_CHECKING:
-    from ...session import Video
+    from ...backends.base import Backend, OpenVideo
+    from ...export.answers import Found
+    from ...types import Evidence
 
 _VIDEOS = "Video files, or folders of them; broken ones are told, the others done."
 _QUERIES = f"{_VIDEOS} Then sentences, each in quotes."
 _QUERY = f"{_VIDEOS} Then a sentence in quotes."
 _QUESTION = f"{_VIDEOS} Then a question in quotes."
-Model = Annotated[
-    str | None, typer.Option(help="Model folder or hub id (default: the model in the package).")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Frames = Annotated[int | None, typer.Option(min=1, help="Frames to look at (default: the model's).")]
-Start = Annotated[float | None, typer.Option(help="Look from this second on.")]
-End = Annotated[float | None, typer.Option(help="Look until this second.")]
-HowToPrint = Annotated[Format, typer.Option("--format", help="How to print; docs/cli.md describes the JSON.")]
-Plot = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE.png", help="Draw the answer; of several videos FILE-1.png, FILE-2.png."),
-]
-TopK = Annotated[int, typer.Option(min=1, help="Most moments a query.")]
+
+# what one command asks an open video, and the evidence of each query where that is asked for
+Question = Callable[["OpenVideo"], tuple["Found", tuple["Evidence", ...]]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,7 @@ class Request:
     frames: int | None
     start: float | None
     end: float | None
-    format: Format
+    target: Target
     plot: Path | None
 
     def __post_init__(self) -> None:
@@ -54,26 +49,19 @@ class Request:
         check_picture(self.plot)
 
 
-@dataclass(frozen=True)
-class Job:
-    """What one command does with an open video; ``end`` is the last second on the video's clock."""
-
-    answer: Callable[[Video], Any]
-    show: Callable[[Any, float], None]
-    to_json: Callable[[Any], dict[str, Any]]
-    draw: Callable[[str, Any, float, float, Path], Path]
-
-
 def ground(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY...", help=_QUERIES)],
-    model: Model = None,
-    device: Device = "auto",
-    frames: Frames = None,
-    start: Start = None,
-    end: End = None,
-    format: HowToPrint = Format.table,
-    plot: Plot = None,
-    top_k: TopK = 5,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    frames: options.Frames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    format: options.HowToPrint = None,
+    out: options.Out = None,
+    rate: options.Rate = None,
+    start_timecode: options.StartTimecode = None,
+    plot: options.Plot = None,
+    top_k: options.TopK = 5,
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Say how far the answer moves when the video is taken away.")
     ] = False,
@@ -82,73 +70,56 @@ def ground(
     inputs = split_arguments(arguments, "query", many=True)
     queries = list(inputs.texts)
 
-    def draw(path: str, found: Any, duration: float, first: float, out: Path) -> Path:
-        from ...plot import plot_grounding
+    def question(video: OpenVideo) -> tuple[Found, tuple[Evidence, ...]]:
+        return tuple(video.ground(queries, top_k)), _evidence(video, queries) if evidence else ()
 
-        return plot_grounding(path, found[0], duration, first, out)
-
-    job = Job(
-        lambda video: (video.ground(queries, top_k), video.evidence(queries) if evidence else None),
-        lambda found, last: output.show_grounding(found[0], last, found[1]),
-        lambda found: output.grounding_json(*found),
-        draw,
-    )
-    _run(Request(inputs, model, device, frames, start, end, format, plot), job)
+    where = target(format, out, rate, start_timecode, inputs)
+    _run(Request(inputs, model, device, frames, start, end, where, plot), question)
 
 
 def highlight(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY", help=_QUERY)],
-    model: Model = None,
-    device: Device = "auto",
-    frames: Frames = None,
-    start: Start = None,
-    end: End = None,
-    format: HowToPrint = Format.table,
-    plot: Plot = None,
-    top_k: TopK = 5,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    frames: options.Frames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    format: options.HowToPrint = None,
+    out: options.Out = None,
+    rate: options.Rate = None,
+    start_timecode: options.StartTimecode = None,
+    plot: options.Plot = None,
+    top_k: options.TopK = 5,
 ) -> None:
     """Rate every two-second clip of a video by how well it shows what a sentence describes."""
     inputs = split_arguments(arguments, "query")
-
-    def draw(path: str, found: Any, duration: float, first: float, out: Path) -> Path:
-        from ...plot import plot_highlights
-
-        return plot_highlights(path, found, duration, first, out)
-
-    job = Job(
-        lambda video: video.highlights(inputs.texts[0], top_k),
-        output.show_highlights,
-        output.highlights_json,
-        draw,
+    where = target(format, out, rate, start_timecode, inputs)
+    _run(
+        Request(inputs, model, device, frames, start, end, where, plot),
+        lambda video: (video.highlights(inputs.texts[0], top_k), ()),
     )
-    _run(Request(inputs, model, device, frames, start, end, format, plot), job)
 
 
 def caption(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO...", help=_VIDEOS)],
-    model: Model = None,
-    device: Device = "auto",
-    frames: Frames = None,
-    start: Start = None,
-    end: End = None,
-    format: HowToPrint = Format.table,
-    plot: Plot = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    frames: options.Frames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    format: options.HowToPrint = None,
+    out: options.Out = None,
+    rate: options.Rate = None,
+    start_timecode: options.StartTimecode = None,
+    plot: options.Plot = None,
 ) -> None:
     """Tell the events of a video, each with its time."""
     inputs = split_arguments(arguments)
-
-    def draw(path: str, found: Any, duration: float, first: float, out: Path) -> Path:
-        from ...plot import plot_captions
-
-        return plot_captions(path, found, duration, first, out)
-
-    job = Job(
-        lambda video: video.caption(),
-        output.show_captions,
-        lambda found: {"captions": output.moments_json(found)},
-        draw,
+    where = target(format, out, rate, start_timecode, inputs)
+    _run(
+        Request(inputs, model, device, frames, start, end, where, plot),
+        lambda video: (_captions(video), ()),
     )
-    _run(Request(inputs, model, device, frames, start, end, format, plot), job)
 
 
 def ask(
@@ -156,13 +127,16 @@ def ask(
     choice: Annotated[
         list[str] | None, typer.Option(help="An answer to choose from; give it at least twice.")
     ] = None,
-    model: Model = None,
-    device: Device = "auto",
-    frames: Frames = None,
-    start: Start = None,
-    end: End = None,
-    format: HowToPrint = Format.table,
-    plot: Plot = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    frames: options.Frames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    format: options.HowToPrint = None,
+    out: options.Out = None,
+    rate: options.Rate = None,
+    start_timecode: options.StartTimecode = None,
+    plot: options.Plot = None,
 ) -> None:
     """Answer a question about a video, with the moments that prove it."""
     inputs = split_arguments(arguments, "question")
@@ -172,80 +146,73 @@ def ask(
             f"--choice was given as {', '.join(map(repr, choices))}, expected at least two, none empty: "
             "repeat --choice, or leave it out for an open question."
         )
-
-    def draw(path: str, found: Any, duration: float, first: float, out: Path) -> Path:
-        from ...plot import plot_grounding
-        from ...types import Moments
-
-        sentence = f"{found.question}   {found.text}"
-        return plot_grounding(path, [Moments(sentence, found.moments)], duration, first, out)
-
-    job = Job(
-        lambda video: video.ask(inputs.texts[0], choices or None),
-        lambda found, last: output.show_answer(found, choices, last),
-        lambda found: output.answer_json(found, choices),
-        draw,
+    where = target(format, out, rate, start_timecode, inputs)
+    _run(
+        Request(inputs, model, device, frames, start, end, where, plot),
+        lambda video: (replace(video.ask(inputs.texts[0], choices or None), choices=tuple(choices)), ()),
     )
-    _run(Request(inputs, model, device, frames, start, end, format, plot), job)
 
 
-def _run(request: Request, job: Job) -> None:
-    """Each video in turn. One that cannot be opened is told on stderr and, of several, the others are done.
+def _captions(video: OpenVideo) -> Captions:
+    found = video.caption()
+    return found if isinstance(found, Captions) else Captions(found)
+
+
+def _evidence(video: OpenVideo, queries: list[str]) -> tuple[Evidence, ...]:
+    """What a backend says of its evidence. Raises UnsupportedError for one that has no way to."""
+    ask_for_it = getattr(video, "evidence", None)
+    if ask_for_it is None:
+        raise UnsupportedError("this model cannot answer without its video: leave --evidence out.")
+    return tuple(ask_for_it(queries))
+
+
+def _run(request: Request, question: Question) -> None:
+    """Each video in turn. One that gives no answer is told on stderr and, of several, the others are done.
 
     Raises the error itself where it is the only video; exits with 1 after several of which some failed.
     """
     from ...session import load
 
-    count = len(request.inputs.videos)
-    several, documents, failed = request.inputs.several, [], 0
-    with (
-        Waiting("looking", len(request.inputs.videos) if several else None) as waiting,
-        output.plain_warnings(),
-    ):
-        expert: Any = load(request.model, device=request.device)
-        for number, path in enumerate(request.inputs.videos, 1):
+    videos, several = request.inputs.videos, request.inputs.several
+    failed, exporter = 0, Exporter(request.target, several)
+    with Waiting("looking", len(videos) if several else None) as waiting, output.plain_warnings():
+        expert = load(request.model, device=request.device)
+        for number, path in enumerate(videos, 1):
             try:
-                video = expert.open(path, start=request.start, end=request.end, num_frames=request.frames)
+                item = _answers(request, expert, path, question)
+                with waiting.paused():
+                    exporter.add(item)
+                    if request.target.format is None:
+                        output.show_answers(item)
+                    if request.plot is not None:
+                        _draw(item, picture_name(request.plot, number if several else None))
             except VideoExpertError as error:
                 if not several:
                     raise
                 failed += 1
-                documents.append({"video": path, "error": str(error)})
                 with waiting.paused():
+                    exporter.add(Failed(path, str(error)))
                     output.complain(f"Error: {error}")
-                waiting.advance()
-                continue
-            found = job.answer(video)
-            picture = None
-            if request.plot is not None:
-                picture = picture_name(request.plot, number if several else None)
-                job.draw(path, found, video.duration, video.start, picture)
-            documents.append(_document(request, video, job.to_json(found)))
-            with waiting.paused():
-                if request.format is Format.table:
-                    _show(video, job, found)
-                if picture is not None:
-                    output.complain(f"picture saved as {picture}")
             waiting.advance()
-    if request.format is Format.json:
-        output.print_json(documents if several else documents[0])
+    exporter.close()
     if failed:
-        output.complain(f"{failed} of {count} videos failed.")
+        output.complain(f"{failed} of {len(videos)} videos failed.")
         raise typer.Exit(1)
 
 
-def _document(request: Request, video: Video, answer: dict[str, Any]) -> dict[str, Any]:
-    part = {} if request.start is None and request.end is None else {"start": round(video.start, 3)}
-    head = {"video": video.path, "duration": round(video.duration, 3), "model": video.expert.name}
-    return {**head, **part, **answer}
+def _answers(request: Request, expert: Backend, path: str, question: Question) -> Answers:
+    video = expert.open(path, start=request.start, end=request.end, num_frames=request.frames)
+    found, evidence = question(video)
+    whole = request.start is None and request.end is None and not video.start
+    start = None if whole else video.start
+    return Answers(video.path, video.duration, expert.name, found, start, evidence)
 
 
-def _show(video: Video, job: Job, found: Any) -> None:
-    end = video.start + video.duration
-    part = f" from {output.seconds(video.start, end)} on" if video.start else ""
-    output.say(f"{video.path}: {output.seconds(video.duration, end)}{part}, model {video.expert.name}")
-    job.show(found, end)
-    output.say()
+def _draw(item: Answers, picture: Path) -> None:
+    from ...plot import plot_answers
+
+    plot_answers(item, picture)
+    output.complain(f"picture saved as {picture}")
 
 
 def register(app: typer.Typer) -> None:

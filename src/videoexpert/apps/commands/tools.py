@@ -12,17 +12,16 @@ from typing import Annotated, Any
 import typer
 
 from ...errors import DataError, InputError
-from .. import output
+from .. import options, output
 from ..inputs import check_clip, check_picture
 from ..output import Format, Waiting
-from .ask import Device, End, Frames, HowToPrint, Start
 
 
 def demo(
     plot: Annotated[Path, typer.Option(metavar="FILE.png", help="Where to draw what was found.")] = Path(
         "demo.png"
     ),
-    device: Device = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Find moments in the video of the package with the model of the package, and draw them."""
     check_picture(plot)
@@ -43,7 +42,7 @@ def demo(
             found = video.ground(queries)
         with _stage("draw", stages):
             plot_grounding(assets.SHIPPED_VIDEO, found, video.duration, video.start, plot, truth)
-    output.say(f"{assets.SHIPPED_VIDEO}: {output.seconds(video.duration, video.duration)}")
+    output.say(f"{assets.SHIPPED_VIDEO}: {output.clock(video.duration, video.duration)}")
     output.show_grounding(found, video.duration)
     output.table(("stage", "time"), [(name, f"{took:.2f} s") for name, took in stages], left=(0,))
     output.say(f"picture saved as {plot}")
@@ -68,10 +67,10 @@ def _shipped_queries(file: Path) -> tuple[list[str], list[list[tuple[float, floa
 
 def doctor(
     video: Annotated[str | None, typer.Argument(help="A video to look into.")] = None,
-    frames: Frames = None,
-    start: Start = None,
-    end: End = None,
-    format: HowToPrint = Format.table,
+    frames: options.Frames = None,
+    start: options.Start = None,
+    end: options.End = None,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
 ) -> None:
     """Say what this installation has and can do, and what is in a video and whether its times are sound."""
     from ..doctor import environment, video_report

@@ -1,4 +1,4 @@
-"""Commands that make models: ``train``, ``finetune``, ``convert`` the authors' checkpoint, ``export``."""
+"""Commands that make models: ``train``, ``finetune``, ``convert`` the authors' checkpoint."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-export = typer.Typer(name="export", help="Write a model in other tools' formats.", no_args_is_help=True)
-
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
     app.command("train")(train)
     app.command("finetune")(finetune)
     app.command("convert")(convert)
-    app.add_typer(export)
 
 
 def train(
@@ -121,25 +118,3 @@ def convert(
     else:
         typer.echo(report.to_table(verbose))
         typer.echo(f"written to {out}")
-
-
-@export.command()
-def peft(
-    model: Annotated[str, typer.Argument(help="Model folder, or a hub id.")],
-    out: Annotated[Path, typer.Argument(help="New LoRA folder.")],
-    expert: Annotated[str, typer.Option(help="spatial or temporal.")] = "spatial",
-) -> None:
-    """Write one expert as a plain LoRA folder that PEFT loads onto the base language model."""
-    from ...checkpoints.folder import load
-    from ...checkpoints.peft import export_peft
-
-    found, _ = load(model)
-    export_peft(found, out, expert)
-    typer.echo(f"{expert} expert written to {out}")
-    if found.config.train_vocabulary == "all":
-        typer.echo("note: this model's trained vocabulary matrices are not part of a LoRA folder.")
-
-
-@export.callback()
-def _group() -> None:
-    """Write a model in other tools' formats."""

@@ -14,6 +14,7 @@ from ...errors import InputError
 from ...grounding.decoding import saliency
 from ...types import Answer, Captions, Frames, Highlights, Moment, Moments, Told
 from ..base import TASKS
+from ..sourced import sourced
 from .answers import PARSER, Span, read_captions, read_choice, read_moments, spoken
 from .frames import Budget, read
 from .prompts import LETTERS, Prompts, prompts_for
@@ -98,6 +99,7 @@ class ChatBackend:
         return ChatVideo(self, self.talker.look(frames), frames, path)
 
 
+@sourced
 class ChatVideo:
     """An open video. Times are seconds from the start of the whole video."""
 

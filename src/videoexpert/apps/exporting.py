@@ -1,0 +1,149 @@
+"""Where answers go: printed, or written to a file or a folder, each file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+from ..errors import InputError
+from ..export import Answers, AnswerSet, Failed, Format, choose_clock, export, find_format, format_of
+from ..export.timecode import check_timecode, parse_rate
+from ..files import write_text
+from . import output
+from .inputs import VIDEO_SUFFIXES, Inputs
+from .options import TABLE
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the options ask for; ``format`` None: a table for people."""
+
+    format: Format | None
+    out: Path | None = None
+    rate: str | None = None
+    start_timecode: str | None = None
+
+    @property
+    def folder(self) -> bool:
+        """Whether each video gets a file of its own."""
+        return self.out is not None and self.out.is_dir()
+
+
+def target(
+    format: str | None, out: Path | None, rate: str | None, start_timecode: str | None, inputs: Inputs
+) -> Target:
+    """The options, checked before anything heavy is loaded. Raises InputError for those that do not fit together."""
+    if format is None and out is not None and not out.is_dir():
+        chosen: Format | None = format_of(out)
+    else:
+        chosen = None if format in (None, TABLE) else find_format(str(format))
+    found = Target(chosen, out, rate, start_timecode)
+    _check_out(found, inputs.several, inputs.videos)
+    for name, value, fits in (
+        ("--rate", rate, chosen is not None and chosen.frames),
+        ("--start-timecode", start_timecode, chosen is not None and chosen.timecode),
+    ):
+        if value is not None and not fits:
+            raise InputError(
+                f"{name} is for formats whose times are frames, and {chosen.name if chosen else TABLE} has none of it: "
+                "leave it out."
+            )
+    if rate is not None:
+        parse_rate(rate)
+    if start_timecode is not None:
+        check_timecode(start_timecode)
+    return found
+
+
+def _check_out(found: Target, several: bool, videos: Sequence[str]) -> None:
+    format, out = found.format, found.out
+    if format is None:
+        if out is not None:
+            raise InputError(f"--out {out} needs a format, expected --format with one such as json or srt.")
+        return
+    if several and not format.many and not found.folder:
+        raise InputError(
+            f"{format.name} holds one video a file, and several were named: give --out an existing folder."
+        )
+    if out is None or found.folder:
+        return
+    if out.suffix.lower() in VIDEO_SUFFIXES or any(_same_file(out, video) for video in videos):
+        raise InputError(
+            f"--out is {str(out)!r}, which would overwrite a video; expected a name that ends in {format.suffix}."
+        )
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out is {str(out)!r}, but its folder does not exist: make it first.")
+
+
+def _same_file(out: Path, video: str) -> bool:
+    return out.exists() and os.path.exists(video) and os.path.samefile(out, video)
+
+
+class Exporter:
+    """Takes answers as they come and writes them; ``close`` ends a file that holds several videos."""
+
+    def __init__(self, target: Target, several: bool) -> None:
+        self.target, self.several = target, several
+        self._items: list[Answers | Failed] = []
+        self._names: set[Path] = set()
+
+    def add(self, item: Answers | Failed) -> None:
+        """One video's answers. Raises what ``export`` raises for answers that the format cannot hold."""
+        format = self.target.format
+        if format is None:
+            return
+        if isinstance(item, Answers):
+            item = self._timed(item, format)
+            if format.marks and not item.marks():
+                output.complain(f"{item.video}: nothing was found; the {format.name} file holds no moment.")
+        if format.streams and self.target.out is None:
+            self._print(export(AnswerSet((item,), self.several), format.name))
+        elif not self.target.folder:
+            self._items.append(item)
+        elif isinstance(item, Answers):
+            self._write(self._free_name(item.video, format), export(item, format.name))
+
+    def close(self) -> None:
+        """Prints or writes what is still open."""
+        format = self.target.format
+        if format is None or not self._items:
+            return
+        text = export(AnswerSet(tuple(self._items), self.several), format.name)
+        if self.target.out is None:
+            self._print(text)
+        else:
+            self._write(self.target.out, text)
+
+    def _timed(self, item: Answers, format: Format) -> Answers:
+        """With what formats need that count frames."""
+        if not format.frames:
+            return item
+        from ..video.media import media_info
+
+        media = media_info(item.video)
+        clock, said = choose_clock(media, self.target.rate, self.target.start_timecode)
+        if said is not None:
+            output.complain(f"Note: {said}")
+        return replace(item, media=media, clock=clock)
+
+    def _free_name(self, video: str, format: Format) -> Path:
+        """The video's name with the format's ending; with a number where two videos share a name."""
+        assert self.target.out is not None
+        stem, number = PurePath(video).stem, 1
+        path = self.target.out / f"{stem}{format.suffix}"
+        while path in self._names:
+            number += 1
+            path = self.target.out / f"{stem}-{number}{format.suffix}"
+        self._names.add(path)
+        return path
+
+    def _write(self, path: Path, text: str) -> None:
+        write_text(path, text)
+        output.complain(f"written to {path}")
+
+    def _print(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()

@@ -1,0 +1,61 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..export import FORMATS
+
+TABLE = "table"
+
+
+def _known_format(name: str | None) -> str | None:
+    if name is not None and name not in (TABLE, *FORMATS):
+        raise typer.BadParameter(f"{name!r} is not one of {TABLE}, {', '.join(FORMATS)}.")
+    return name
+
+
+Model = Annotated[
+    str | None, typer.Option(help="Model folder or hub id (default: the model in the package).")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Frames = Annotated[int | None, typer.Option(min=1, help="Frames to look at (default: the model's).")]
+Start = Annotated[float | None, typer.Option(help="Look from this second on.")]
+End = Annotated[float | None, typer.Option(help="Look until this second.")]
+TopK = Annotated[int, typer.Option(min=1, help="Most moments a query.")]
+Plot = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.png", help="Draw the answer; of several videos FILE-1.png, FILE-2.png."),
+]
+HowToPrint = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        callback=_known_format,
+        help=f"{TABLE} (default), {', '.join(FORMATS)}; docs/exports.md describes them.",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write the answer here; its ending says the format. A folder gets a file a video.",
+    ),
+]
+Rate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FPS", help="Frames a second of formats for editors: 25, 29.97df (default: the video's)."
+    ),
+]
+StartTimecode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HH:MM:SS:FF",
+        help="Where the editor's timeline starts; a semicolon before FF means drop frame.",
+    ),
+]

@@ -1,0 +1,39 @@
+"""Answers that know their video: what notebooks need to show a moment."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ..types import Captions, Moment, Source
+
+C = TypeVar("C")
+_ANSWERS = ("ground", "highlights", "caption", "ask")
+
+
+def sourced(video: type[C]) -> type[C]:
+    """Decorates a class of open videos: what its methods answer gets ``source`` set, where the video has a path."""
+    for name in _ANSWERS:
+        method = vars(video).get(name)
+        if method is not None:
+            setattr(video, name, _with_source(method))
+    return video
+
+
+def _with_source(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def answer(self: Any, *args: Any, **options: Any) -> Any:
+        found = method(self, *args, **options)
+        return _about(found, Source(self.path, self.start, self.duration)) if self.path else found
+
+    return answer
+
+
+def _about(found: Any, source: Source) -> Any:
+    if isinstance(found, list) and (isinstance(found, Captions) or any(isinstance(m, Moment) for m in found)):
+        return Captions(found, getattr(found, "told", None), source)
+    if isinstance(found, list):
+        return [replace(one, source=source) for one in found]
+    return replace(found, source=source)

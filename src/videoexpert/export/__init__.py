@@ -1,0 +1,26 @@
+"""Answers -> files (docs/exports.md): pure functions from an answer to the text of a file, behind one table.
+
+>>> found = video.ground("a person opens the fridge")
+>>> export(answers_about(found), "srt")
+"""
+
+from . import answers_json
+from .answers import TASKS, Answers, AnswerSet, Clock, Failed, Mark
+from .registry import FORMATS, Format, export, find_format, format_of
+from .timeline import choose_clock
+
+__all__ = [
+    "FORMATS",
+    "TASKS",
+    "AnswerSet",
+    "Answers",
+    "Clock",
+    "Failed",
+    "Format",
+    "Mark",
+    "answers_json",
+    "choose_clock",
+    "export",
+    "find_format",
+    "format_of",
+]

@@ -1,0 +1,109 @@
+"""What is exported: the answers about one video, and those of one command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..types import Answer, Captions, Evidence, Highlights, MediaInfo, Moment, Moments, worth_showing
+from .timecode import Rate
+
+Found = tuple[Moments, ...] | Highlights | Captions | Answer
+TASKS = frozenset({"ground", "highlight", "caption", "ask"})
+_NAMES = {tuple: "ground", Highlights: "highlight", Captions: "caption", Answer: "ask"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One titled span on the video's time, in seconds; what timelines and subtitles hold."""
+
+    start: float
+    end: float
+    title: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How formats that count frames count them.
+
+    rate      of the timeline and of the video's frames
+    start     frame number at which the timeline starts; None: where the format's editors expect it
+    """
+
+    rate: Rate
+    start: int | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered about one video.
+
+    video, model   as the caller named them
+    duration       seconds looked at
+    start          second at which the part that was looked at begins; None where it was the whole video
+    evidence       of each query, where it was asked for
+    media, clock   only for formats that count frames
+    """
+
+    video: str
+    duration: float
+    model: str
+    found: Found
+    start: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+    media: MediaInfo | None = field(default=None, repr=False)
+    clock: Clock | None = None
+
+    @property
+    def task(self) -> str:
+        """One of TASKS."""
+        return _NAMES[type(self.found)]
+
+    @property
+    def end(self) -> float:
+        """The last second that was looked at."""
+        return (self.start or 0.0) + self.duration
+
+    def marks(self) -> tuple[Mark, ...]:
+        """What people are shown, by time: no guesses at what is absent, and no moments that are noise."""
+        found = self.found
+        if isinstance(found, Captions):
+            marks = _marks(found, "")
+        elif isinstance(found, Highlights):
+            marks = _marks(_shown(found.moments, found.absent), found.query)
+        elif isinstance(found, Answer):
+            marks = _marks(worth_showing(found.moments), found.text or found.question)
+        else:
+            marks = [mark for m in found for mark in _marks(_shown(m, m.absent), m.query)]
+        return tuple(sorted(marks, key=lambda mark: (mark.start, mark.end)))
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A video that gave no answer, and the sentence that says why."""
+
+    video: str
+    error: str
+
+
+@dataclass(frozen=True)
+class AnswerSet:
+    """All that one command answered; ``several``: about more than one video, or a folder, however many it holds."""
+
+    items: tuple[Answers | Failed, ...]
+    several: bool = False
+
+    @property
+    def answers(self) -> tuple[Answers, ...]:
+        """Those that did not fail."""
+        return tuple(item for item in self.items if isinstance(item, Answers))
+
+
+def _shown(moments: Sequence[Moment], absent: bool) -> Sequence[Moment]:
+    return () if absent else worth_showing(moments)
+
+
+def _marks(moments: Sequence[Moment], title: str) -> list[Mark]:
+    """No file's clock goes below 0."""
+    return [Mark(max(m.start, 0.0), max(m.end, 0.0), m.text or title, m.score) for m in moments]

@@ -1,0 +1,220 @@
+"""The documented JSON of the command line (docs/cli.md), written and read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import DataError
+from ..files import list_field, number, text_field
+from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments
+from .answers import Answers, AnswerSet, Failed, Found
+
+
+def write(found: AnswerSet) -> str:
+    """One object; a list of them where several videos were named."""
+    documents = [document(item) for item in found.items]
+    return json.dumps(documents if found.several else documents[0], indent=2, ensure_ascii=False) + "\n"
+
+
+def document(item: Answers | Failed) -> dict[str, Any]:
+    """The object of one video."""
+    if isinstance(item, Failed):
+        return {"video": item.video, "error": item.error}
+    head = {"video": item.video, "duration": round(item.duration, 3), "model": item.model}
+    part = {} if item.start is None else {"start": round(item.start, 3)}
+    return {**head, **part, **_answer(item.found, item.evidence)}
+
+
+def plain(found: Moments | Highlights | Captions | Answer) -> dict[str, Any]:
+    """The part of the object that one answer makes up; of ``ground``, that of one query."""
+    return _query(found) if isinstance(found, Moments) else _answer(found)
+
+
+def _answer(found: Found, evidence: Sequence[Evidence] = ()) -> dict[str, Any]:
+    if isinstance(found, Captions):
+        return {"captions": _moments(found)}
+    if isinstance(found, Highlights):
+        return _highlights(found)
+    if isinstance(found, Answer):
+        return _reply(found)
+    queries = [_query(moments) for moments in found]
+    for query, one in zip(queries, evidence, strict=False):
+        query["evidence"] = _evidence(one)
+    return {"queries": queries}
+
+
+def _moments(moments: Sequence[Moment]) -> list[dict[str, Any]]:
+    """Seconds to the millisecond, scores to four digits; ``text`` where there is one."""
+    return [
+        {"start": round(m.start, 3), "end": round(m.end, 3), "score": round(m.score, 4)}
+        | ({} if m.text is None else {"text": m.text})
+        for m in moments
+    ]
+
+
+def _query(found: Moments) -> dict[str, Any]:
+    return {
+        "query": found.query,
+        "presence": round(found.presence, 4),
+        "absent": found.absent,
+        "moments": _moments(found),
+    }
+
+
+def _highlights(found: Highlights) -> dict[str, Any]:
+    return {
+        "query": found.query,
+        "presence": round(found.presence, 4),
+        "absent": found.absent,
+        "clip": found.clip_s,
+        "times": [round(t, 3) for t in found.times],
+        "scores": [round(s, 4) for s in found.scores],
+        "moments": _moments(found.moments),
+    }
+
+
+def _reply(found: Answer) -> dict[str, Any]:
+    pairs = zip(found.choices, found.choice_scores, strict=False)
+    return {
+        "question": found.question,
+        "answer": found.text,
+        "choices": [{"text": text, "score": round(score, 4)} for text, score in pairs],
+        "choice": found.choice,
+        "moments": _moments(found.moments),
+    }
+
+
+def _evidence(found: Evidence) -> dict[str, Any]:
+    guess = found.blank_moment
+    return {
+        "overlap": round(found.overlap, 4),
+        "shift": None if found.shift_s is None else round(found.shift_s, 3),
+        "presence": round(found.presence, 4),
+        "blank_presence": round(found.blank_presence, 4),
+        "blank_moment": None if guess is None else _moments([guess])[0],
+    }
+
+
+# --- and back ---
+
+
+def read(value: Any, where: str) -> AnswerSet:
+    """The answers of a document, or of a list of them; a fault begins with ``where``. Raises DataError.
+
+    What the document leaves out (curves) stays out.
+    """
+    several = isinstance(value, list)
+    return AnswerSet(tuple(_read_one(one, where) for one in (value if several else [value])), several)
+
+
+def _read_one(value: Any, where: str) -> Answers | Failed:
+    if not isinstance(value, dict):
+        raise DataError(
+            f"{where}: expected an object of ground, highlight, caption or ask, got {_kind(value)}."
+        )
+    video = text_field(value, "video", where)
+    if "error" in value:
+        return Failed(video, text_field(value, "error", where))
+    start = number(value["start"], "start", where) if "start" in value else None
+    found, evidence = _read_found(value, where)
+    return Answers(
+        video,
+        number(value.get("duration"), "duration", where),
+        text_field(value, "model", where),
+        found,
+        start,
+        evidence,
+    )
+
+
+def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidence, ...]]:
+    if "queries" in value:
+        queries = [_object(query, where) for query in list_field(value, "queries", where)]
+        found = tuple(_read_query(query, where) for query in queries)
+        told = [(q, m) for q, m in zip(queries, found, strict=True) if "evidence" in q]
+        return found, tuple(_read_evidence(q["evidence"], m, where) for q, m in told)
+    if "captions" in value:
+        return Captions(_read_moments(value, "captions", where)), ()
+    if "question" in value:
+        return _read_reply(value, where), ()
+    if "times" in value:
+        query = _read_query(value, where)
+        times, scores = (
+            tuple(number(v, key, where) for v in list_field(value, key, where)) for key in ("times", "scores")
+        )
+        clip = number(value.get("clip"), "clip", where)
+        try:
+            return Highlights(query.query, times, scores, query.items, clip, query.presence, query.absent), ()
+        except ValueError as error:
+            raise DataError(f"{where}: {error}.") from error
+    raise DataError(
+        f"{where}: expected queries, captions, times or a question, as ground, highlight, caption and ask print with "
+        "--format json."
+    )
+
+
+def _read_query(value: dict[str, Any], where: str) -> Moments:
+    moments = _read_moments(value, "moments", where)
+    presence = number(value.get("presence"), "presence", where)
+    return Moments(text_field(value, "query", where), tuple(moments), presence, value.get("absent") is True)
+
+
+def _read_reply(value: dict[str, Any], where: str) -> Answer:
+    choices = [_object(choice, where) for choice in list_field(value, "choices", where)]
+    choice = value.get("choice")
+    if choice is not None and not (isinstance(choice, int) and 0 <= choice < len(choices)):
+        raise DataError(
+            f"{where}: choice is {choice!r}, expected the number of one of the {len(choices)} choices."
+        )
+    return Answer(
+        text_field(value, "question", where),
+        text_field(value, "answer", where),
+        choice,
+        tuple(_read_moments(value, "moments", where)),
+        tuple(number(c.get("score"), "score", where) for c in choices),
+        choices=tuple(text_field(c, "text", where) for c in choices),
+    )
+
+
+def _read_evidence(value: Any, asked: Moments, where: str) -> Evidence:
+    told = _object(value, where)
+    guess = told.get("blank_moment")
+    shift = told.get("shift")
+    try:
+        return Evidence(
+            asked.query,
+            # without a shift one of the two was missing
+            asked[0] if asked and (shift is not None or guess is None) else None,
+            None if guess is None else _read_moment(guess, where),
+            number(told.get("presence"), "presence", where),
+            number(told.get("blank_presence"), "blank_presence", where),
+            number(told.get("overlap"), "overlap", where),
+            None if shift is None else number(shift, "shift", where),
+        )
+    except ValueError as error:
+        raise DataError(f"{where}: {error}.") from error
+
+
+def _read_moments(value: dict[str, Any], key: str, where: str) -> list[Moment]:
+    return [_read_moment(moment, where) for moment in list_field(value, key, where)]
+
+
+def _read_moment(value: Any, where: str) -> Moment:
+    told = _object(value, where)
+    start, end, score = (number(told.get(key), key, where) for key in ("start", "end", "score"))
+    try:
+        return Moment(start, end, score, text_field(told, "text", where) if "text" in told else None)
+    except ValueError as error:
+        raise DataError(f"{where}: {error}.") from error
+
+
+def _object(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: expected an object, got {_kind(value)}.")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
