@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import files
-<<<<<<< HEAD
-from ..types import Moment, Moments, Stretch, worth_showing
-=======
 from ..export.text import LONG_S, clock
-from ..types import Moment, Moments, worth_showing
->>>>>>> 014cb50 (Answers as files: fifteen formats behind one registry, frames counted exactly; --format, --out, --rate, --start-timecode, export answer)
+from ..types import Moment, Moments, Stretch, worth_showing
 from ..video.decode import read_frames
 
 if TYPE_CHECKING:
