@@ -224,7 +224,7 @@ class MediaInfo:
 
     fps             pictures a second: what the header says where the pictures agree, else their average
     even            whether the pictures are evenly spaced; False: variable frame rate
-    duration_s      from the first picture to the end of the last
+    duration_s      from the players' zero to the end of the last picture
     width, height   upright, in square pixels
     audio_channels  of the best audio stream, 0 without one; ``audio_hz`` its samples a second
     timecode        of the first picture, as the file states it; None where it states none

@@ -33,7 +33,7 @@ def media_info(path: str | os.PathLike[str]) -> MediaInfo:
             path=os.path.abspath(path),
             fps=fps,
             even=even,
-            duration_s=float(timeline.seconds(timeline.ticks[:1])[0]) + float(timeline.duration_s),
+            duration_s=float(timeline.duration_s),
             width=width,
             height=height,
             audio_channels=audio.channels if audio is not None else 0,
@@ -50,7 +50,9 @@ def _rate(source: Source, timeline: Timeline) -> tuple[Fraction, bool]:
     gaps = np.diff(timeline.seconds(timeline.ticks))
     even = len(gaps) == 0 or float(gaps.max() - gaps.min()) <= EVEN_S
     span = (int(timeline.ticks[-1]) - int(timeline.ticks[0])) * timeline.time_base
-    measured = len(gaps) / span if span else 1 / timeline.duration_s
+    measured = (
+        len(gaps) / span if span else 1 / ((timeline.end - int(timeline.ticks[0])) * timeline.time_base)
+    )
     for stated in (source.stream.guessed_rate, source.stream.average_rate):
         if even and stated and abs(Fraction(stated) / measured - 1) <= _TOLERANCE:
             return Fraction(stated), even

@@ -203,8 +203,7 @@ def _run(request: Request, question: Question) -> None:
 def _answers(request: Request, expert: Backend, path: str, question: Question) -> Answers:
     video = expert.open(path, start=request.start, end=request.end, num_frames=request.frames)
     found, evidence = question(video)
-    whole = request.start is None and request.end is None and not video.start
-    start = None if whole else video.start
+    start = None if request.start is None and request.end is None else video.start
     return Answers(video.path, video.duration, expert.name, found, start, evidence)
 
 
