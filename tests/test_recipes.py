@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from training_world import M, N, make_recipe
+from videoexpert.ablation.run import TABLES
 from videoexpert.apps.cli import main
 from videoexpert.apps.commands.train import _described as describe
 from videoexpert.checkpoints import folder as checkpoint
@@ -48,7 +49,7 @@ def test_every_recipe_loads_and_dry_runs(name, bases, start):
     if recipe.kind == "ablation":
         lines = describe(recipe)
         assert any(f"each variant: {recipe.variant.steps} of" in line for line in lines)
-        assert sum(line.startswith("table ") for line in lines) == 5
+        assert sum(line.startswith("table ") for line in lines) == len(TABLES)
         return
     if recipe.model.start is not None:
         overrides = [f"model.start={start}"]

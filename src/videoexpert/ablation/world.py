@@ -1,8 +1,9 @@
-"""The bench of recipes/ablation.yaml: variants on one small language model, on the synthetic world.
+"""The bench of recipes of kind ablation: variants on one small language model, in the synthetic world.
 
-The language model learns once what happens in videos, in words and numbers but never when; it stands in for a
-pretrained one. From there each variant trains experts, ``<LOC>``, adapter and head as in the paper, and unlike in
-the paper the language model along (docs/ablations.md says why).
+The language model stands in for a pretrained one. It learns once, either what happens in videos, in words and numbers
+but never when, or from text alone (text_base.py). From there each variant trains experts, ``<LOC>``, adapter and head
+as in the paper; with the first of the two bases, and unlike in the paper, the language model along
+(docs/ablations.md says why).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 
+from .. import files
 from ..assets import SHIPPED_CLIP
 from ..backends.stored import StoredExpert
 from ..checkpoints import folder as checkpoint
@@ -31,6 +33,7 @@ from ..shipped.pipeline import calibrate, make_config, swap_adapter, world_token
 from ..shipped.rendered import RenderedSource, RenderRecipe, build
 from ..synthetic.write import WorldRecipe, write_world
 from .run import Scores, Variant, scores_of
+from .text_base import train_text_base
 
 TEST_SEED = 4242  # of the world that variants are scored on
 BENCHMARKS = {  # where its annotations lie, and which split
@@ -68,20 +71,36 @@ class WorldBench:
             test_share=1.0,
         )
         write_world(world, self.out / "world")
-        if (self.out / "base.pt").exists() and _steps(self.out / "base.pt") == self.recipe.base.steps:
+        self._prepare_base()
+
+    def _prepare_base(self) -> None:
+        """``base.pt``: the language model that every variant starts from, and what was trained with it."""
+        recipe, file = self.recipe, self.out / "base.pt"
+        last = recipe.text_base or recipe.base
+        assert last is not None, "the recipe has checked that there is one"
+        if file.exists() and _steps(file) == last.steps:
             return
-        self.log("base language model: what happens, never when")
-        torch.manual_seed(self.recipe.seed)
+        torch.manual_seed(recipe.seed)
         model = self.model({})
         prompter, config = Prompter(model.config, self.tokenizer), model.config
+        if recipe.text_base is not None:
+            self.log("base language model: text alone")
+            state = self.out / "text_base.pt"
+            train_text_base(model.language, prompter, recipe.level, recipe.text_base, state, log=self.log)
+            with files.whole_file(file) as part:
+                torch.save({"model": model.state_dict(), "step": last.steps}, part)
+            return
+        assert recipe.warm_start is not None
+        assert recipe.base is not None
+        self.log("base language model: what happens, never when")
         spatial = (config.groups, config.tokens_per_group)
         states = StateSource(
-            1_000_000, (self.recipe.level,), config.num_frames, spatial, config.vision_width, self.recipe.seed
+            1_000_000, (recipe.level,), config.num_frames, spatial, config.vision_width, recipe.seed
         )
-        train_base(model, prompter, states, self.recipe.warm_start, self.out / "warm_start.pt", log=self.log)
-        source = self.tokens(model.config, self.recipe.videos, 1)
+        train_base(model, prompter, states, recipe.warm_start, self.out / "warm_start.pt", log=self.log)
+        source = self.tokens(model.config, recipe.videos, 1)
         swap_adapter(model, source)
-        train_base(model, prompter, source, self.recipe.base, self.out / "base.pt", log=self.log)
+        train_base(model, prompter, source, recipe.base, file, log=self.log)
 
     def model(self, fields: Mapping[str, Any]) -> VideoExpertModel:
         """A new model of a variant, everything but the vision tower random."""
@@ -93,15 +112,16 @@ class WorldBench:
         return make_config(made, self.recipe.language, self.tokenizer, self.vision)
 
     def train(self, fields: Mapping[str, Any], seed: int, folder: Path) -> Path:
-        """The base's language model, adapter and head's projection; the variant's own parts from ``seed``.
+        """The base's language model, and of a base that saw videos the adapter and the head's projection.
 
-        A model that was trained before a kill is not trained again.
+        The variant's own parts are drawn from ``seed``. A model that was trained before a kill is not trained again.
         """
         if (folder / "model").is_dir():  # written as a whole or not at all
             return folder / "model"
         torch.manual_seed(seed)
         model = self.model(fields)
-        shared = ("adapter.", "head.projection.")  # what happens and what is asked was read off them
+        # Of a base that saw videos: what happens and what is asked was read off them.
+        shared = ("adapter.", "head.projection.") if self.recipe.text_base is None else ()
         own = {name for name in model.trained_names() if not name.startswith(shared)}
         base = torch.load(self.out / "base.pt", weights_only=True)["model"]
         with torch.no_grad():

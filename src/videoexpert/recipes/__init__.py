@@ -6,7 +6,7 @@ ablation.py    the variants of the paper's tables, on the synthetic world
 load.py        YAML with overrides to a recipe, and back
 """
 
-from .ablation import AblationRecipe
+from .ablation import AblationRecipe, TextBaseRecipe
 from .load import KINDS, RECIPE, claim, from_mapping, load_recipe, save_recipe
 from .shipped import BaseRecipe, ShippedRecipe, TextRecipe, TowerRecipe
 from .training import EvaluationRecipe, ModelRecipe, Recipe, SourceRecipe, TrainingRecipe
@@ -21,6 +21,7 @@ __all__ = [
     "Recipe",
     "ShippedRecipe",
     "SourceRecipe",
+    "TextBaseRecipe",
     "TextRecipe",
     "TowerRecipe",
     "TrainingRecipe",
