@@ -74,7 +74,7 @@ def train_text_base(
         ids, labels = text_batch(prompter, level, recipe, step)
         logits = language(input_ids=ids).logits[:, :-1].flatten(0, 1)
         loss = F.cross_entropy(logits.float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(own.values(), 1.0)
         for optimiser in optimisers:
             optimiser.step()
