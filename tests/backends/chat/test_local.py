@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -18,6 +19,7 @@ from videoexpert.backends.chat.local import LocalTalk, is_chat_model, load_talke
 from videoexpert.backends.chat.prompts import STYLES
 from videoexpert.backends.chat.talk import Ask
 from videoexpert.errors import CheckpointError, InputError
+from videoexpert.types import Frames
 
 FAMILIES = ("qwen3_vl", "qwen2_5_vl", "qwen3_5", "llava")
 SMALL = Budget(fps=1.0, max_frames=8, frame_pixels=64 * 64)
@@ -77,6 +79,22 @@ def test_times_of_a_part_are_the_videos(backend, clip, script):
     captions = video.caption()
     assert [(m.start, m.end, m.text) for m in captions] == [(3.0, 4.5, "A bar.")]
     assert (captions.told.parsed, captions.told.score) == ("json", "digits")
+
+
+def test_a_hole_in_the_video_is_on_the_models_clock_too(talkers, script):
+    talker = talkers("qwen3_vl")
+    times = torch.tensor([2.5, 3.5, 24.5, 25.5], dtype=torch.float64)
+    frames = Frames(torch.zeros(4, 3, 32, 32, dtype=torch.uint8), times, 24.0, 2.0, ((4.0, 24.0),))
+    text = talker.processor.tokenizer.decode(talker.feed.inputs(frames, "")["input_ids"][0])
+    assert re.findall(r"<([\d.]+) seconds>", text) == ["1.0", "23.0"]
+    video = ChatBackend(talker).open_frames(frames)
+    script(talker, "[[1, 2], [22.5, 24]]", "[[1, 2]]")
+    moments = video.ground("a")
+    assert sorted((m.start, m.end) for m in moments) == [(3, 4), (24.5, 26)]
+    assert moments.curve_times == (2.5, 3.5, 24.5, 25.5)
+    assert [c > 0 for c in moments.curve] == [False, True, True, True]
+    scores = video.highlights("a", clip_s=2.0).scores
+    assert [i for i, score in enumerate(scores) if score > 0] == [0]
 
 
 def test_an_empty_list_is_absence_and_a_failure_is_not(backend, clip, script):
@@ -320,8 +338,8 @@ def test_load_finds_the_backend_by_the_models_config(folders, clip):
     )
     assert isinstance(expert, ChatBackend)
     assert (expert.budget.fps, expert.budget.max_frames, expert.prompts.name) == (1.0, 4, "span")
-    assert expert.open(clip).frame_count == 4
-    assert expert.open(clip, num_frames=2).frame_count == 2
+    assert len(expert.open(clip).talk.frames) == 4
+    assert len(expert.open(clip, num_frames=2).talk.frames) == 2
     assert isinstance(videoexpert.load(f"chat:{folders('llava')}", device="cpu"), ChatBackend)
     with pytest.raises(
         InputError, match="a chat model has no option 'colour'; it takes load_in_4bit, prompts"

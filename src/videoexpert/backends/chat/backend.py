@@ -101,11 +101,12 @@ class ChatBackend:
 
 @sourced
 class ChatVideo:
-    """An open video. Times are seconds from the start of the whole video."""
+    """An open video. Times are seconds on the players' clock; the model counts from the start of the part opened."""
 
     def __init__(self, backend: ChatBackend, talk: Talk, frames: Frames, path: str) -> None:
         self.backend, self.talk, self.path = backend, talk, path
-        self.duration, self.start, self.frame_count = frames.duration_s, frames.start_s, len(frames)
+        self.duration, self.start, self.clip = frames.duration_s, frames.start_s, frames.stretch
+        self.centres = self.clip.centres(len(frames))
 
     @overload
     def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
@@ -130,7 +131,8 @@ class ChatVideo:
         if not (math.isfinite(clip_s) and clip_s > 0):
             raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
         moments = self.ground(query, top_k)
-        times, scores = saliency(torch.tensor(moments.curve), self.duration, clip_s, self.start)
+        curve = torch.tensor(moments.curve)
+        times, scores = saliency(curve, self.duration, clip_s, self.start, self.clip.holes)
         return Highlights(
             query, times, scores, moments.items, clip_s, moments.presence, moments.absent, told=moments.told
         )
@@ -208,18 +210,20 @@ class ChatVideo:
         told = Told(reply.text, reading.how, "none" if scores is None else kind)
         pairs = list(zip(reading.spans, scores or [1.0] * len(reading.spans), strict=True))
         ranked = sorted(pairs, key=lambda pair: -round(pair[1], 4))[:top_k]  # near ties: in the order of time
-        curve = self._curve(pairs)
+        curve, times = self._curve(pairs), self.centres if self.clip.holes else ()
         if not reading.spans:
             # a failure to read says nothing about the video; only an empty list says that there is nothing
             absent = reading.how == "empty"
-            return Moments(query, (), 0.0 if absent else 0.5, absent, curve, told=told)
+            return Moments(query, (), 0.0 if absent else 0.5, absent, curve, told, times)
         items = tuple(self._moment(span, score) for span, score in ranked)
-        return Moments(query, items, max(score for _, score in pairs), False, curve, told=told)
+        return Moments(query, items, max(score for _, score in pairs), False, curve, told, times)
 
     def _curve(self, pairs: Sequence[tuple[Span, float]]) -> tuple[float, ...]:
         """(N,) the best score of a moment at the centre of each frame's bin, 0 where the model named none."""
-        centres = ((i + 0.5) / self.frame_count * self.duration for i in range(self.frame_count))
-        return tuple(max((s for a, s in pairs if a.start <= t <= a.end), default=0.0) for t in centres)
+        told = [(self.start + span.start, self.start + span.end, score) for span, score in pairs]
+        return tuple(
+            max((score for a, b, score in told if a <= centre <= b), default=0.0) for centre in self.centres
+        )
 
     def _moment(self, span: Span, score: float) -> Moment:
         end = min(self.start + span.end, self.start + self.duration)

@@ -71,9 +71,9 @@ def read(
     a file that gives no frames, InputError for a part outside the video or a count below 1.
     """
     if count is None:
-        seen = glance(path)
-        until = seen.duration_s if end is None else min(end, seen.duration_s)
-        count = budget.count(max(0.0, until - (start or 0.0)), multiple)
+        whole = glance(path).stretch
+        until = whole.duration_s if end is None else min(end, whole.duration_s)
+        count = budget.count(max(0.0, whole.seen_at(until) - whole.seen_at(start or 0.0)), multiple)
     return read_frames(path, count, start_s=start, end_s=end, resize=Resizer(size_for(count)))
 
 

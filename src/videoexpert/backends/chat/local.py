@@ -6,7 +6,9 @@ The video's share of a prompt is computed once: its keys and values are kept, an
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +96,10 @@ def load_talker(
     folder = hub.files(name)
     processor = load_processor(folder, str(config["model_type"]))
     try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            str(folder), trust_remote_code=False, use_safetensors=True, local_files_only=True, **options
-        )
+        with _silent_unless_seen():
+            model = AutoModelForImageTextToText.from_pretrained(
+                str(folder), trust_remote_code=False, use_safetensors=True, local_files_only=True, **options
+            )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(
@@ -106,6 +109,21 @@ def load_talker(
     if not load_in_4bit:
         model = model.to(where)  # type: ignore[arg-type]  # its stub lacks the device
     return LocalTalker(model, processor, str(name), hub.weights_digest(folder))
+
+
+@contextmanager
+def _silent_unless_seen() -> Iterator[None]:
+    """transformers draws its bar of loaded weights also where stderr is a file."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _check_tokenizer(name: str, config: Any, processor: Any) -> None:

@@ -76,9 +76,13 @@ class _WithoutTorchvision:
     def _get_arguments_from_pretrained(cls, folder: str, *_: Any, **__: Any) -> list[Any]:
         from transformers import AutoImageProcessor, AutoTokenizer
 
+        video = video_patches(Path(folder))
+
         def part(name: str) -> Any:
             if name == "video_processor":
-                return video_patches(Path(folder))
+                return video
+            if name == "image_processor" and isinstance(video, VideoPatches):
+                return None  # these models are shown videos; before 5.23 picture processors need torchvision, too
             auto = AutoTokenizer if name == "tokenizer" else AutoImageProcessor
             return auto.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
