@@ -9,7 +9,7 @@ import pytest
 
 from videoexpert.annotations.samples import Sample, Turn
 from videoexpert.errors import UnsupportedError, VideoExpertError
-from videoexpert.evaluation.systems import BackendSystem, Blank, Shuffled
+from videoexpert.evaluation.systems import BackendSystem, Blank, Shuffled, to_clips
 from videoexpert.testing import tiny_video
 from videoexpert.types import Answer, Highlights, Moment, Moments
 
@@ -62,6 +62,29 @@ def test_each_sample_is_asked_what_it_asks():
     assert highlight["saliency"] == [0.1, 0.9, 0.2, 0.0]  # no curve came with the moments
     assert (answer["answer"], answer["choice"], answer["moments"]) == ("y", 1, [MOMENT])
     assert backend.opened == [("a.mp4", None, None)]
+
+
+@pytest.mark.parametrize(
+    ("moment", "window"),
+    [
+        ((2.9, 7.2), (2.0, 8.0)),
+        ((3.1, 6.9), (4.0, 6.0)),  # each edge goes to the nearer clip edge
+        ((4.2, 4.6), (4.0, 6.0)),  # shorter than half a clip: the clip it lies in
+        ((5.5, 6.4), (4.0, 6.0)),
+        ((8.4, 9.0), (8.0, 9.0)),  # the last clip is cut
+        ((0.0, 9.0), (0.0, 9.0)),
+    ],
+)
+def test_highlight_moments_are_whole_clips(moment, window):
+    (found,) = to_clips([{"start": moment[0], "end": moment[1], "score": 0.5}], 9.0)
+    assert found == {"start": window[0], "end": window[1], "score": 0.5}
+
+
+def test_of_moments_that_become_one_the_best_stays():
+    rows = [
+        {"start": a, "end": b, "score": s} for a, b, s in ((2.1, 4.1, 0.9), (1.9, 3.9, 0.4), (6.0, 8.0, 0.2))
+    ]
+    assert [row["score"] for row in to_clips(rows, 10.0)] == [0.9, 0.2]
 
 
 def test_times_are_from_the_start_of_the_annotated_part():

@@ -87,6 +87,7 @@ class BackendSystem:
         row: Row = {"query": sample.query, "moments": [_moment(m, video.start) for m in moments]}
         row |= {"presence": moments.presence, **_read(moments)}
         if sample.task == "highlight":
+            row["moments"] = to_clips(row["moments"], sample.duration_s or video.duration)
             row["saliency"] = clip_scores(video, moments)
         return row
 
@@ -99,6 +100,27 @@ class BackendSystem:
                     f"{self.name} does not {NEEDS[sample.task]}, which sample {sample.id} asks; "
                     f"it can {', '.join(sorted(self.backend.can))}: choose another benchmark or model."
                 )
+
+
+def to_clips(moments: Sequence[Row], duration_s: float) -> list[Row]:
+    """Moments in whole clips, which is how QVHighlights annotates them; of equal ones the first, which is the best.
+
+    Edges go to the nearest clip edge; what would vanish is the clip that its middle lies in.
+    """
+    edges = [min(float(clip * CLIP_S), duration_s) for clip in range(clip_count(duration_s) + 1)]
+
+    def nearest(time_s: float) -> int:
+        return min(range(len(edges)), key=lambda k: abs(edges[k] - time_s))
+
+    found: dict[tuple[int, int], Row] = {}
+    for moment in moments:
+        first, last = nearest(moment["start"]), nearest(moment["end"])
+        if first >= last:
+            first = min(int((moment["start"] + moment["end"]) / 2 // CLIP_S), len(edges) - 2)
+            last = first + 1
+        window = {"start": edges[first], "end": edges[last]}
+        found.setdefault((first, last), {**moment, **window})
+    return list(found.values())
 
 
 class Shuffled(BackendSystem):
