@@ -82,7 +82,10 @@ def synth(
     videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 40,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes of annotation and same pixels.")] = 0,
     level: Annotated[
-        int | None, typer.Option(help="How hard the world is (default: the level of the shipped model).")
+        int | None,
+        typer.Option(
+            help="How hard the world is, 1 to 5, or 6 for details on things (default: that of the shipped model)."
+        ),
     ] = None,
     size: Annotated[int, typer.Option(help="Pixels of a side, an even number from 32 to 1024.")] = 128,
     test_share: Annotated[float, typer.Option(help="Part of the videos held out, 0 to 1.")] = 0.3,
