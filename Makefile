@@ -1,4 +1,5 @@
 # make demo   everything needed, then moments found in the shipped video, with a picture
+# make page   everything needed, then the page with the shipped video open
 # make test   everything needed, then the tests (make test-slow: those that take longer)
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,12 +9,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Threads that wait without spinning: torch's otherwise take the core of whoever else has work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo test test-slow lint bench clean
+.PHONY: install demo page test test-slow lint bench clean
 
 install: $(VENV)/.dev
 
 demo: $(VENV)/.use
 	$(BIN)/videoexpert demo
+
+page: $(VENV)/.serve
+	$(BIN)/videoexpert serve --open demo
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n auto --dist loadfile
@@ -36,6 +40,10 @@ $(BIN)/python:
 $(VENV)/.use: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) torch
 	$(PIP) -e .
+	touch $@
+
+$(VENV)/.serve: $(VENV)/.use
+	$(PIP) -e '.[serve]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.use

@@ -41,7 +41,7 @@ def _answer(found: Found, evidence: Sequence[Evidence] = ()) -> dict[str, Any]:
         return _reply(found)
     queries = [_query(moments) for moments in found]
     for query, one in zip(queries, evidence, strict=False):
-        query["evidence"] = _evidence(one)
+        query["evidence"] = evidence_document(one)
     return {"queries": queries}
 
 
@@ -86,7 +86,7 @@ def _reply(found: Answer) -> dict[str, Any]:
     }
 
 
-def _evidence(found: Evidence) -> dict[str, Any]:
+def evidence_document(found: Evidence) -> dict[str, Any]:
     guess = found.blank_moment
     return {
         "overlap": round(found.overlap, 4),

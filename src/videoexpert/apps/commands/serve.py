@@ -1,0 +1,99 @@
+"""``videoexpert serve``: the verbs over HTTP, and the page."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...errors import DependencyError, InputError
+
+TOKEN = "VIDEOEXPERT_TOKEN"
+
+
+def serve(
+    roots: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", help="Folders whose videos may be opened from the page."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model folder or hub id (default: the model in the package).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    host: Annotated[
+        str, typer.Option(help=f"Interface; any but 127.0.0.1 needs a token in {TOKEN}.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8420,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="A further name by which clients reach this server.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of uploads and jobs (default: in your cache folder).")
+    ] = None,
+    open_video: Annotated[
+        Path | None,
+        typer.Option("--open", metavar="VIDEO", help="A video to show first; 'demo' for the shipped one."),
+    ] = None,
+    max_upload: Annotated[int, typer.Option(min=1, help="Largest upload, in megabytes.")] = 4096,
+    queue: Annotated[
+        int, typer.Option(min=1, help="Questions that may wait; one more is answered 429.")
+    ] = 256,
+) -> None:
+    """Answer over HTTP, with a page at /: drop a video, type a sentence, see the moments."""
+    try:
+        import uvicorn
+
+        from ..server.app import create_app
+    except ImportError as error:
+        raise DependencyError(
+            f"serving needs the package {error.name!r}; run pip install 'videoexpert[serve]'."
+        ) from error
+    from ...assets import SHIPPED_VIDEO
+    from ...session import load
+    from ..output import complain
+    from ..server.settings import ServerSettings
+
+    opened = SHIPPED_VIDEO if open_video == Path("demo") else open_video
+    if opened is not None and not opened.is_file():
+        raise InputError(f"there is no video {str(opened)!r} to open.")
+    settings = ServerSettings(
+        state=state or cache_folder(),
+        roots=tuple(roots or ()),
+        opened=opened,
+        host=host,
+        port=port,
+        token=os.environ.get(TOKEN) or None,
+        hosts=tuple(allow_host or ()),
+        max_upload_bytes=max_upload * 2**20,
+        max_queue=queue,
+    )
+    app = create_app(settings, load(model, device=device))
+    shown = f"[{host}]" if ":" in host else host
+    query = f"/?token={settings.token}" if settings.token else "/"
+    complain(f"VideoExpert is at http://{shown}:{port}{query}  (Ctrl-C stops it)")
+    # queries and tokens stand in addresses: requests are not logged
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=5,
+        limit_concurrency=512,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+
+
+def cache_folder() -> Path:
+    """Where a server keeps its state when nothing else is said."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "videoexpert" / "server"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(serve)

@@ -1,0 +1,1 @@
+"""``videoexpert serve``: the five verbs over HTTP, and the page at ``/``."""

@@ -1,0 +1,114 @@
+// The first screen: drop or choose a video, pick one that is registered, walk the server's folders, search its library.
+
+import { get, post, thumbnail, upload } from "./api.js";
+import { $, clock, h, icon, megabytes, notice, percent } from "./dom.js";
+
+export class Start {
+  constructor(open, info) {
+    this.open = open;
+    this.info = info;
+    const drop = $("drop");
+    for (const name of ["dragenter", "dragover"]) {
+      document.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+    }
+    for (const name of ["dragleave", "drop"]) document.addEventListener(name, () => drop.classList.remove("over"));
+    document.addEventListener("drop", (event) => {
+      event.preventDefault();
+      if (event.dataTransfer.files.length) this.send(event.dataTransfer.files[0]);
+    });
+    $("file").addEventListener("change", (event) => event.target.files.length && this.send(event.target.files[0]));
+    $("library").addEventListener("submit", (event) => { event.preventDefault(); this.search($("library-query").value.trim()); });
+    $("library").hidden = !info.library;
+    $("roots").hidden = !info.roots.length;
+  }
+
+  async show() {
+    $("start").hidden = false;
+    try {
+      this.recent(await get("/videos"));
+      if (this.info.roots.length) await this.walk(0, "");
+    } catch (error) {
+      notice(error.message);
+    }
+  }
+
+  recent(videos) {
+    const items = videos.slice(0, 30).map((video) => h("li", {}, h("button", { type: "button", onclick: () => this.open(video) },
+      h("img", { src: thumbnail(video.id, video.duration / 3, 160), alt: "", loading: "lazy" }),
+      h("span", { className: "name" }, video.name),
+      h("span", { className: "faint" }, clock(video.duration, false)))));
+    $("recent").replaceChildren(...(items.length ? items : [h("li", { className: "faint" }, "No video yet.")]));
+  }
+
+  async walk(root, path) {
+    let found;
+    try {
+      found = await get(`/roots/${root}?path=${encodeURIComponent(path)}`);
+    } catch (error) {
+      notice(error.message);
+      return;
+    }
+    const parts = path ? path.split("/") : [];
+    const crumb = (text, at, to) => h("button", { type: "button", onclick: () => this.walk(at, to) }, text);
+    const tops = this.info.roots.map((name, at) => crumb(name, at, ""));
+    $("crumbs").replaceChildren(...tops, ...parts.map((part, i) => crumb(` / ${part}`, root, parts.slice(0, i + 1).join("/"))));
+    $("entries").replaceChildren(...found.map((entry) => h("li", {}, h("button", {
+      type: "button",
+      onclick: () => (entry.folder ? this.walk(root, entry.path) : this.register(root, entry.path)),
+    }, icon(entry.folder ? "folder" : "film"), h("span", { className: "name" }, entry.path.split("/").pop()),
+    h("span", { className: "faint" }, entry.folder ? "folder" : megabytes(entry.size))))));
+    if (!found.length) $("entries").replaceChildren(h("li", { className: "faint" }, "No videos in this folder."));
+  }
+
+  async register(root, path) {
+    notice("");
+    try {
+      this.open(await post("/videos", { root, path }));
+    } catch (error) {
+      notice(error.message);
+    }
+  }
+
+  async send(file) {
+    notice("");
+    if (file.size > this.info.max_upload_bytes) {
+      notice(`${file.name} has ${megabytes(file.size)}; this server takes up to ${megabytes(this.info.max_upload_bytes)}.`);
+      return;
+    }
+    $("start").hidden = false;
+    $("work").hidden = true;
+    $("upload").hidden = false;
+    $("upload-name").textContent = `${file.name} (${megabytes(file.size)})`;
+    const going = upload(file, (share) => {
+      $("upload-bar").value = share;
+      if (share >= 1) $("upload-name").textContent = `${file.name}: looking into it…`;
+    });
+    $("upload-cancel").onclick = going.cancel;
+    try {
+      this.open(await going.done);
+    } catch (error) {
+      if (error.name !== "AbortError") notice(error.message);
+      else notice("The upload was cancelled.");
+    } finally {
+      $("upload").hidden = true;
+      $("upload-bar").value = 0;
+      $("file").value = "";
+    }
+  }
+
+  async search(query) {
+    if (!query) return;
+    notice("");
+    try {
+      const found = await post("/search", { query });
+      const items = found.results.map((hit) => h("li", { className: "moment" }, h("button", {
+        type: "button", className: "play", onclick: () => this.open(hit.opened, hit.start, [query]),
+      }, h("img", { src: thumbnail(hit.opened.id, (hit.start + hit.end) / 2), alt: "", loading: "lazy" }),
+      h("span", {}, h("span", { className: "time" }, `${clock(hit.start)} – ${clock(hit.end)}`),
+        h("span", { className: "text" }, hit.opened.name), h("span", { className: "score" }, `score ${percent(hit.score)}`)))));
+      $("library-results").replaceChildren(...(items.length ? items : [h("li", { className: "absent" }, "Nothing like this in the library.")]));
+    } catch (error) {
+      notice(error.message);
+    }
+  }
+}

@@ -1,0 +1,222 @@
+"""What the routes call: questions answered at once or as jobs, each in the JSON of the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...assets import SHIPPED_QUERIES, SHIPPED_VIDEO
+from ...backends.base import Backend
+from ...errors import InputError, UnsupportedError, VideoExpertError
+from . import documents
+from .answerer import Answerer, BusyError, CancelledError, Question, Ticket
+from .intake import Intake
+from .schemas import BODIES, Body
+from .settings import ServerSettings
+from .state import CANCELLED, DONE, ENDED, FAILED, RUNNING, State, StoredJob, StoredVideo
+
+# How often an event stream looks for news, and says that it is alive.
+POLL_S, ALIVE_S = 0.1, 15.0
+NEEDS = {
+    "ground": "ground",
+    "evidence": "ground",
+    "highlights": "highlight",
+    "caption": "caption",
+    "ask": "ask",
+}
+
+
+class MissingError(VideoExpertError):
+    """An id that the server does not know."""
+
+
+class Service:
+    """One server's videos, questions and jobs."""
+
+    def __init__(self, settings: ServerSettings, backend: Backend) -> None:
+        self.settings, self.backend = settings, backend
+        self.state = State(settings.state)
+        self.intake = Intake(settings, self.state)
+        self.answerer = Answerer(
+            backend, max_queue=settings.max_queue, max_batch=settings.max_batch, max_open=settings.max_open
+        )
+        settings.clips.mkdir(parents=True, exist_ok=True)
+        self._cutters = ThreadPoolExecutor(1, thread_name_prefix="videoexpert-clips")
+        self._tickets: dict[str, Ticket] = {}
+        self._lock = threading.Lock()
+        self.opened = None if settings.opened is None else self.intake.admit(settings.opened)
+        for job in self.state.unfinished():
+            self._start(job)
+
+    def close(self) -> None:
+        """Stop answering; registered videos and unfinished jobs stay in the state for the next start."""
+        self.answerer.stop()
+        self._cutters.shutdown(cancel_futures=True)
+        self.state.close()
+
+    @property
+    def formats(self) -> list[dict[str, Any]]:
+        """Formats that answers can be exported to."""
+        return documents.formats()
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether the backend can be asked about a video without the video."""
+        return hasattr(self.backend, "open_blank")
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Sentences to try on the shipped video; none for any other."""
+        if self.settings.opened is None or self.settings.opened.resolve() != SHIPPED_VIDEO.resolve():
+            return ()
+        return tuple(
+            one["query"] for one in json.loads(SHIPPED_QUERIES.read_text(encoding="utf-8"))["queries"]
+        )
+
+    def video(self, video_id: str) -> StoredVideo:
+        """The registered video. Raises MissingError."""
+        found = self.state.video(video_id)
+        if found is None:
+            raise MissingError("there is no such video on this server; GET /v1/videos lists them.")
+        return found
+
+    def job(self, job_id: str) -> StoredJob:
+        """The job. Raises MissingError."""
+        found = self.state.job(job_id)
+        if found is None:
+            raise MissingError("there is no such job on this server.")
+        return found
+
+    # ------------------------------------------------------------------ questions
+
+    async def answer(self, task: str, video_id: str, body: Body) -> dict[str, Any]:
+        """Ask and wait. Raises BusyError when too many wait; the caller's going away takes the question back."""
+        video = self.video(video_id)
+        ticket = self.answerer.submit(self._ticket(task, video, body))
+        try:
+            found = await asyncio.wrap_future(ticket.future)
+        except asyncio.CancelledError:
+            ticket.cancel()
+            raise
+        return self._document(task, video, found)
+
+    def _ticket(self, task: str, video: StoredVideo, body: Body) -> Ticket:
+        if NEEDS[task] not in self.backend.can:
+            raise UnsupportedError(f"the model {self.backend.name!r} does not do {task!r}.")
+        arguments = body.model_dump()
+        if task == "evidence" and not self.has_evidence:
+            raise UnsupportedError(f"the model {self.backend.name!r} cannot answer without the video.")
+        return Ticket(Question(self.intake.file_of(video), task, arguments))
+
+    def _document(self, task: str, video: StoredVideo, found: Any) -> dict[str, Any]:
+        if task == "evidence":
+            return documents.evidence(found, video, self.backend.name)
+        return documents.answered(task, found, video, self.backend.name)
+
+    def export(self, video_id: str, document: dict[str, Any], name: str) -> tuple[str, str, str]:
+        """A document as a file: its text, its name and its media type."""
+        video = self.video(video_id)
+        text, format = documents.as_file(document, name, video, str(self.intake.file_of(video)))
+        return text, f"{Path(video.name).stem}{format.suffix}", format.media_type
+
+    # ------------------------------------------------------------------ jobs
+
+    def begin(self, task: str, video_id: str, arguments: dict[str, Any]) -> StoredJob:
+        """A job for a question or a clip. Raises InputError for arguments that the verb does not take."""
+        video = self.video(video_id)
+        body = BODIES[task].model_validate(arguments)
+        if task != "clip" and self.answerer.waiting >= self.settings.max_queue:
+            raise BusyError(
+                f"{self.settings.max_queue} questions are waiting already; ask again in a moment."
+            )
+        if task != "clip" and NEEDS[task] not in self.backend.can:
+            raise UnsupportedError(f"the model {self.backend.name!r} does not do {task!r}.")
+        return self._start(self.state.add_job(task, video.id, body.model_dump()))
+
+    def _start(self, job: StoredJob) -> StoredJob:
+        """Queue a job, new or left by a server that was stopped."""
+        try:
+            video = self.video(job.video)
+            body = BODIES[job.task].model_validate(job.arguments)
+            if job.task == "clip":
+                self._cutters.submit(self._cut, job.id, video, body)
+                return job
+            ticket = self._ticket(job.task, video, body)
+            ticket.started = partial(self.state.set_job, job.id, RUNNING)
+            with self._lock:
+                self._tickets[job.id] = ticket
+            ticket.future.add_done_callback(lambda future: self._finish(job, video, future))
+            self.answerer.submit(ticket)
+        except Exception as error:
+            self._tickets.pop(job.id, None)
+            self.state.set_job(job.id, FAILED, error=_sentence(error))
+        return self.job(job.id)
+
+    def _finish(self, job: StoredJob, video: StoredVideo, future: Any) -> None:
+        with self._lock:
+            self._tickets.pop(job.id, None)
+        error = future.exception()
+        # a server that stops leaves its jobs for the next start
+        if isinstance(error, CancelledError):
+            return
+        if error is not None:
+            self.state.set_job(job.id, FAILED, error=_sentence(error))
+        else:
+            self.state.set_job(job.id, DONE, self._document(job.task, video, future.result()))
+
+    def _cut(self, job_id: str, video: StoredVideo, body: Any) -> None:
+        from ...video.clip import cut
+
+        if not self.state.set_job(job_id, RUNNING):
+            return
+        try:
+            target = self.clip_file(job_id)
+            made = cut(self.intake.file_of(video), target, body.start, body.end, exact=body.exact)
+            self.state.set_job(job_id, DONE, {"start": round(made.start, 3), "end": round(made.end, 3)})
+        except Exception as error:
+            self.state.set_job(job_id, FAILED, error=_sentence(error))
+
+    def clip_file(self, job_id: str) -> Path:
+        """Where the clip of a job is written."""
+        return self.settings.clips / f"{job_id}.mp4"
+
+    def cancel(self, job_id: str) -> StoredJob:
+        """Take a job back; one that has ended stays as it is."""
+        job = self.job(job_id)
+        self.state.set_job(job_id, CANCELLED)
+        with self._lock:
+            ticket = self._tickets.get(job.id)
+        if ticket is not None:
+            ticket.cancel()
+        return self.job(job_id)
+
+    async def events(self, job_id: str, after: int) -> AsyncIterator[tuple[int, str, dict[str, Any]]]:
+        """(number, kind, data) from the event behind ``after`` to the end; kind "alive" while nothing happens."""
+        quiet = 0.0
+        while True:
+            for number, kind, data in self.state.events(job_id, after):
+                after, quiet = number, 0.0
+                yield number, kind, data
+                if kind in ENDED:
+                    return
+            await asyncio.sleep(POLL_S)
+            quiet += POLL_S
+            if quiet >= ALIVE_S:
+                quiet = 0.0
+                yield after, "alive", {}
+
+
+def _sentence(error: BaseException) -> str:
+    """What a client is told: our own sentences whole, of anything else only that it happened."""
+    if isinstance(error, VideoExpertError):
+        return str(error)
+    return f"the server failed on this question ({type(error).__name__})."
+
+
+__all__ = ["BusyError", "InputError", "MissingError", "Service"]

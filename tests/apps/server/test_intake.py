@@ -1,0 +1,163 @@
+"""What comes in: uploads streamed, bounded and cleaned up; nothing outside the roots."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from videoexpert.apps.server.intake import Intake, safe_name
+from videoexpert.apps.server.state import State
+from videoexpert.errors import VideoError
+
+
+def uploads(settings):
+    return sorted(path.name for path in settings.uploads.iterdir())
+
+
+def test_an_upload_is_a_video_under_a_random_name_and_goes_with_it(client, settings, clip):
+    answer = client.post("/v1/uploads?name=my%20clip.mp4", content=clip.read_bytes())
+    assert answer.status_code == 201, answer.text
+    video = answer.json()
+    assert (video["name"], video["uploaded"]) == ("my clip.mp4", True)
+    (name,) = uploads(settings)
+    assert "clip" not in name
+    assert client.get(f"/v1/videos/{video['id']}/file").content == clip.read_bytes()
+    assert client.delete(f"/v1/videos/{video['id']}").status_code == 204
+    assert uploads(settings) == []
+    assert client.get(f"/v1/videos/{video['id']}").status_code == 404
+
+
+def test_the_file_comes_in_ranges(client, video, clip):
+    part = client.get(f"/v1/videos/{video}/file", headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, clip.read_bytes()[10:20])
+    beyond = client.get(f"/v1/videos/{video}/file", headers={"Range": "bytes=99999999-"})
+    assert beyond.status_code == 416
+
+
+def test_a_thumbnail_is_a_jpeg(client, video):
+    picture = client.get(f"/v1/videos/{video}/thumbnail?t=1&width=64")
+    assert picture.status_code == 200
+    assert picture.content[:2] == b"\xff\xd8"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b"", 422, "empty"),
+        (b"this is no video", 422, "video"),
+        (b"x" * 200_001, 413, "200000"),
+    ],
+)
+def test_bad_uploads_leave_nothing(client, settings, body, status, words):
+    answer = client.post("/v1/uploads?name=a.mp4", content=body)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+    assert uploads(settings) == []
+    assert client.get("/v1/videos").json() == []
+
+
+def test_an_upload_without_a_length_is_bounded_too(client, settings):
+    def endless():
+        for _ in range(50):
+            yield b"x" * 10_000
+
+    assert client.post("/v1/uploads", content=endless()).status_code == 413
+    assert uploads(settings) == []
+
+
+def test_a_full_disk_is_said(client, settings, clip, monkeypatch):
+    monkeypatch.setattr(
+        "shutil.disk_usage", lambda _: os.terminal_size((0, 0)) and type("D", (), {"free": 10})()
+    )
+    answer = client.post("/v1/uploads", content=clip.read_bytes())
+    assert answer.status_code == 507
+    assert uploads(settings) == []
+
+
+def test_a_client_that_stalls_or_goes_away_leaves_nothing(settings):
+    intake = Intake(settings, State(settings.state))
+
+    async def stalls():
+        yield b"x" * 100
+        await asyncio.sleep(30)
+
+    async def breaks():
+        yield b"x" * 100
+        raise ConnectionError
+
+    with pytest.raises(VideoError, match=r"nothing came for 0\.5 s"):
+        asyncio.run(intake.receive("a.mp4", None, stalls()))
+    with pytest.raises(ConnectionError):
+        asyncio.run(intake.receive("a.mp4", None, breaks()))
+    assert uploads(settings) == []
+
+
+def test_what_a_killed_server_was_receiving_is_swept(settings):
+    settings.uploads.mkdir(parents=True)
+    (settings.uploads / "x.mp4.part").write_bytes(b"half")
+    Intake(settings, State(settings.state))
+    assert uploads(settings) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["../state/server.sqlite", "/etc/passwd", "sub/../../root2/a.mp4", "a\0.mp4"]
+)
+def test_nothing_outside_a_root_can_be_named(client, root, path):
+    (root.parent / "root2").mkdir()
+    (root.parent / "root2" / "a.mp4").write_bytes((root / "a.mp4").read_bytes())
+    answer = client.post("/v1/videos", json={"path": path})
+    assert answer.status_code == 422
+    assert client.get("/v1/videos").json() == []
+    assert client.get("/v1/roots/0", params={"path": ".."}).status_code == 422
+
+
+def test_links_out_of_a_root_are_not_followed_and_not_listed(client, root, tmp_path, clip):
+    (tmp_path / "private.mp4").write_bytes(clip.read_bytes())
+    (root / "link.mp4").symlink_to(tmp_path / "private.mp4")
+    (root / "folder").symlink_to(tmp_path)
+    assert client.post("/v1/videos", json={"path": "link.mp4"}).status_code == 422
+    assert client.post("/v1/videos", json={"path": "folder/private.mp4"}).status_code == 422
+    listed = [entry["path"] for entry in client.get("/v1/roots/0").json()]
+    assert listed == ["sub", "a.mp4"]
+
+
+def test_a_registered_file_that_becomes_a_link_out_is_refused(client, root, video, tmp_path):
+    (tmp_path / "secret.mp4").write_bytes(b"secret")
+    (root / "a.mp4").unlink()
+    (root / "a.mp4").symlink_to(tmp_path / "secret.mp4")
+    answer = client.get(f"/v1/videos/{video}/file")
+    assert answer.status_code == 422
+    assert b"secret" not in answer.content.replace(b"secret.mp4", b"")
+
+
+def test_other_files_of_a_root_are_no_videos(client):
+    assert client.post("/v1/videos", json={"path": "notes.txt"}).status_code == 422
+    assert client.post("/v1/videos", json={"path": "sub"}).status_code == 422
+    assert client.post("/v1/videos", json={"root": 7, "path": "a.mp4"}).status_code == 422
+
+
+def test_a_file_registered_twice_is_one_video(client, video):
+    again = client.post("/v1/videos", json={"path": "sub/../a.mp4"}).json()
+    assert again["id"] == video
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\videos\\a.mp4", "a.mp4"),
+        ("<script>alert(1)</script>.mp4", "script>.mp4"),
+        ("a\x1b[31m\u202e4pm.mp4", "a[31m4pm.mp4"),
+        ("", "video"),
+        ("猫 🐈.mp4", "猫 🐈.mp4"),
+    ],
+)
+def test_names_are_made_safe_to_show(name, shown):
+    assert safe_name(name) == shown
+
+
+def test_long_names_keep_their_ending():
+    assert len(safe_name("x" * 500 + ".mp4")) <= 120
+    assert safe_name("x" * 500 + ".mp4").endswith("….mp4")

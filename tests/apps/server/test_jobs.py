@@ -1,0 +1,90 @@
+"""Jobs: progress as events that can be taken up again, cancelling, and what a restart finds."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.testclient import TestClient
+
+from apps.server.conftest import HOST, KnownBackend, wait_for
+from videoexpert.apps.server.app import create_app
+
+
+def events(text: str) -> list[tuple[str, str, dict]]:
+    """(id, event, data) of a stream's text."""
+    found = []
+    for block in text.replace("\r\n", "\n").strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line and line[0] != ":")
+        if "event" in fields:
+            found.append((fields["id"], fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def begin(client, video, task="ground", **arguments):
+    answer = client.post("/v1/jobs", json={"task": task, "video": video, "arguments": arguments})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+def test_a_job_tells_its_story_and_has_the_answer_of_the_direct_question(client, video):
+    job = begin(client, video, queries=["it moves"])
+    story = events(client.get(f"/v1/jobs/{job}/events").text)
+    assert [kind for _, kind, _ in story] == ["queued", "running", "done"]
+    direct = client.post(f"/v1/videos/{video}/ground", json={"queries": ["it moves"]}).json()
+    assert client.get(f"/v1/jobs/{job}").json()["result"] == direct
+
+
+def test_a_stream_goes_on_behind_the_last_event_that_was_seen(client, video):
+    job = begin(client, video, queries=["a"])
+    whole = events(client.get(f"/v1/jobs/{job}/events").text)
+    rest = client.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": whole[0][0]})
+    assert events(rest.text) == whole[1:]
+
+
+def test_cancelling_before_its_turn(client, video, backend):
+    backend.gate.clear()
+    first = begin(client, video, queries=["first"])
+    wait_for(lambda: backend.passes)
+    second = begin(client, video, queries=["second"])
+    assert client.delete(f"/v1/jobs/{second}").json()["state"] == "cancelled"
+    backend.gate.set()
+    assert events(client.get(f"/v1/jobs/{first}/events").text)[-1][1] == "done"
+    assert events(client.get(f"/v1/jobs/{second}/events").text)[-1][1] == "cancelled"
+    assert ["second"] not in backend.passes
+
+
+def test_a_job_that_fails_says_why_and_keeps_the_servers_secrets(client, video):
+    story = {q: begin(client, video, queries=[q]) for q in ("fails", "breaks")}
+    told = {q: events(client.get(f"/v1/jobs/{job}/events").text)[-1] for q, job in story.items()}
+    assert told["fails"][1:] == ("failed", {"error": "this sentence cannot be asked."})
+    assert told["breaks"][1] == "failed"
+    assert "secret" not in json.dumps(told["breaks"][2])
+
+
+def test_wrong_jobs_are_refused(client, video):
+    for body in (
+        {"task": "sing", "video": video},
+        {"task": "ground", "video": video, "arguments": {"queries": []}},
+        {"task": "ground", "video": video, "arguments": {"queries": ["a"], "top": 3}},
+    ):
+        assert client.post("/v1/jobs", json=body).status_code == 422
+    assert client.post("/v1/jobs", json={"task": "caption", "video": "none"}).status_code == 404
+    assert client.get("/v1/jobs/none/events").status_code == 404
+
+
+def test_after_a_restart_videos_are_there_and_unfinished_jobs_are_done(settings, root):
+    stuck = KnownBackend()
+    stuck.gate.clear()
+    # no context manager: this server is never told to stop, as if it had been killed
+    first = TestClient(create_app(settings, stuck), base_url=HOST)
+    video = first.post("/v1/videos", json={"path": "a.mp4"}).json()["id"]
+    jobs = [begin(first, video, queries=[q]) for q in ("a", "b")]
+    wait_for(lambda: stuck.passes)
+    with TestClient(create_app(settings, KnownBackend()), base_url=HOST) as second:
+        assert [v["id"] for v in second.get("/v1/videos").json()] == [video]
+        for job in jobs:
+            assert events(second.get(f"/v1/jobs/{job}/events").text)[-1][1] == "done"
+        (root / "a.mp4").unlink()
+        lost = begin(second, video, queries=["c"])
+        assert "is gone" in events(second.get(f"/v1/jobs/{lost}/events").text)[-1][2]["error"]
+    stuck.gate.set()

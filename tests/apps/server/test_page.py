@@ -1,0 +1,231 @@
+"""The page as a person uses it, in a headless Chromium; skipped where there is none."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from videoexpert.apps.server.app import create_app
+from videoexpert.apps.server.settings import ServerSettings
+from videoexpert.assets import SHIPPED_VIDEO
+from videoexpert.session import load
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the page is tested in Debian's chromium")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *(
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--autoplay-policy=no-user-gesture-required",
+    ),
+]
+
+
+class Running:
+    """A real server on a free port, in a thread."""
+
+    def __init__(self, state: Path, backend: Any, **settings: Any) -> None:
+        import uvicorn
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.settings = ServerSettings(state, port=port, **settings)
+        self.app = create_app(self.settings, backend)
+        config = uvicorn.Config(self.app, port=port, log_level="error", timeout_graceful_shutdown=1)
+        self.server = uvicorn.Server(config)
+        self.url = f"http://127.0.0.1:{port}/"
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+
+    def __enter__(self) -> Running:
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    made = context.new_page()
+    made.set_default_timeout(15_000)
+    faults: list[str] = []
+    made.on("pageerror", lambda error: faults.append(str(error)))
+    made.on("console", lambda line: faults.append(line.text) if "Content Security" in line.text else None)
+    yield made
+    context.close()
+    assert faults == []
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(tmp_path_factory.mktemp("state"), load()) as running:
+        yield running
+
+
+@pytest.fixture
+def known(tmp_path: Path, backend: Any) -> Iterator[Running]:
+    with Running(tmp_path / "state", backend, opened=SHIPPED_VIDEO) as running:
+        yield running
+        backend.gate.set()
+
+
+def now(page: Any) -> float:
+    return page.eval_on_selector("#player", "v => v.currentTime")
+
+
+def test_drop_a_video_ask_two_sentences_click_a_moment(page, shipped):
+    page.goto(shipped.url)
+    page.set_input_files("#file", SHIPPED_VIDEO)
+    page.fill("#query", "the purple triangle moves right\na dog barks at the moon")
+    page.click("#find-go")
+    first = page.locator(".results section").first
+    first.locator(".moment").first.wait_for()
+    assert page.locator(".results section").count() == 2
+    first.locator(".moment .play").first.click()
+    page.wait_for_function("document.getElementById('player').currentTime > 13")
+    assert 13 < now(page) < 18
+    assert page.evaluate("location.hash").startswith("#v=")
+    assert page.locator("#timeline .span").count() >= 1
+    assert page.locator("#timeline .curve").count() == 2
+
+
+def test_the_answers_are_those_of_the_model(page, shipped):
+    page.goto(shipped.url)
+    page.set_input_files("#file", SHIPPED_VIDEO)
+    page.fill("#query", "the purple triangle moves right")
+    page.click("#find-go")
+    shown = page.locator(".results .moment .time").first.inner_text()
+    best = load().open(SHIPPED_VIDEO).ground("the purple triangle moves right")[0]
+    assert shown == f"0:{best.start:04.1f} – 0:{best.end:04.1f}"
+
+
+def test_the_slider_hides_moments_without_asking_again(page, known, backend):
+    page.goto(known.url)
+    page.fill("#query", "it moves")
+    page.click("#find-go")
+    page.locator(".moment").first.wait_for()
+    asked = len(backend.passes)
+    page.locator("#least").fill("90")
+    assert page.locator(".moment").count() == 0
+    assert "below 90%" in page.locator(".results").inner_text()
+    page.locator("#least").fill("50")
+    assert page.locator(".moment").count() == 1
+    assert len(backend.passes) == asked
+
+
+def test_words_are_never_markup(page, known):
+    page.goto(known.url)
+    words = "<img src=x onerror=document.title='owned'>"
+    page.fill("#query", words)
+    page.click("#find-go")
+    page.locator(".results h3").wait_for()
+    assert page.locator(".results h3").inner_text() == words
+    page.click("#tab-chapters")
+    page.click("#chapters-go")
+    page.get_by_text("it <b>moves</b>").first.wait_for()
+    assert page.title() != "owned"
+
+
+def test_a_broken_upload_says_so_and_leaves_the_page_usable(page, shipped, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"this is no video")
+    page.goto(shipped.url)
+    page.set_input_files("#file", tmp_path / "broken.mp4")
+    page.wait_for_function("document.getElementById('notice').textContent.includes('video')")
+    assert page.locator("#drop").is_visible()
+    assert not page.locator("#work").is_visible()
+
+
+def test_cancel_while_it_looks(page, known, backend):
+    backend.gate.clear()
+    page.goto(known.url)
+    page.fill("#query", "it moves")
+    page.click("#find-go")
+    page.locator("#busy").wait_for()
+    page.click("#cancel")
+    page.locator("#busy").wait_for(state="hidden")
+    assert page.locator(".moment").count() == 0
+    assert page.locator("#find-go").is_enabled()
+
+
+def test_a_reload_takes_the_question_up_again(page, known, backend):
+    backend.gate.clear()
+    page.goto(known.url)
+    page.fill("#query", "it moves")
+    page.click("#find-go")
+    page.locator("#busy").wait_for()
+    page.reload()
+    page.locator("#busy").wait_for()
+    backend.gate.set()
+    page.locator(".moment").first.wait_for()
+    assert page.input_value("#query") == "it moves"
+    assert len(backend.passes) == 1
+
+
+def test_keys_and_a_shared_link(page, known, browser):
+    page.goto(known.url)
+    page.fill("#query", "it moves")
+    page.click("#find-go")
+    page.locator(".moment").first.wait_for()
+    page.locator("#title").click()
+    page.keyboard.press("n")
+    page.wait_for_function("document.getElementById('player').currentTime >= 0.79")
+    page.keyboard.press("k")
+    link = page.evaluate("location.href")
+    other = browser.new_page()
+    other.goto(link)
+    other.locator(".moment").first.wait_for()
+    other.wait_for_function("Math.abs(document.getElementById('player').currentTime - 0.8) < 0.1")
+    other.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser, known, theme):
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="accessibility is tested with axe-core"
+    )
+    context = browser.new_context(color_scheme=theme, bypass_csp=True, viewport={"width": 390, "height": 800})
+    page = context.new_page()
+    page.goto(known.url)
+    page.fill("#query", "it moves")
+    page.click("#find-go")
+    page.locator(".moment").first.wait_for()
+    looked_at = [axe.Axe().run(page).response["violations"]]
+    page.click("#home")
+    page.locator("#drop").wait_for()
+    looked_at.append(axe.Axe().run(page).response["violations"])
+    context.close()
+    serious = [v["id"] for found in looked_at for v in found if v["impact"] in ("serious", "critical")]
+    assert serious == []
+
+
+@pytest.mark.parametrize("width", [360, 800, 1440])
+def test_nothing_is_wider_than_the_window(browser, known, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(known.url)
+    page.fill("#query", "a very long sentence " * 12)
+    page.click("#find-go")
+    page.locator(".results h3").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
