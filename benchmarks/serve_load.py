@@ -2,8 +2,9 @@
 
     python benchmarks/serve_load.py [--clients 64] [--seconds 60] [--save benchmarks/results/serve_load.json]
 
-Starts ``videoexpert serve`` with the shipped model and a video, asks with one client for a sixth of the time and then with all of
-them; every answer is compared with the offline one. At the end the server is killed in the middle of jobs and started again.
+Starts ``videoexpert serve`` with the shipped model and a video, asks with one client for a sixth of the time and
+then with all of them; every answer is compared with the offline one. At the end the server is killed in the middle
+of jobs and started again.
 """
 
 from __future__ import annotations

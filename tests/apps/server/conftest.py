@@ -44,7 +44,12 @@ class KnownVideo:
 
     def ask(self, question: str, choices: Any = None, max_new_tokens: int = 128) -> Answer:
         return Answer(
-            question, choices[0] if choices else "yes", 0 if choices else None, (Moment(0, 1),), (0.7, 0.3)
+            question,
+            choices[0] if choices else "yes",
+            0 if choices else None,
+            (Moment(0, 1),),
+            (0.7, 0.3),
+            choices=tuple(choices or ()),
         )
 
 

@@ -61,5 +61,5 @@ def as_file(document: dict[str, Any], name: str, video: StoredVideo, path: str) 
         from ...video.media import media_info
 
         media = media_info(path)
-        item = replace(item, media=media, clock=choose_clock(media)[0])
+        item = replace(item, media=media, clock=choose_clock(media, None, None)[0])
     return export(AnswerSet((item,)), name), format

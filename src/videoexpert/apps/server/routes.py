@@ -129,7 +129,6 @@ def _questions(router: APIRouter, service: Service) -> None:
     async def ask(video_id: str, body: schemas.AskBody) -> dict[str, Any]:
         return await service.answer("ask", video_id, body)
 
-
     @router.post("/videos/{video_id}/export", summary="An answer as a file", response_class=Response)
     async def export(video_id: str, body: schemas.ExportBody) -> Response:
         text, name, media_type = await asyncio.to_thread(service.export, video_id, body.document, body.format)
