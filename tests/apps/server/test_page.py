@@ -104,7 +104,7 @@ def test_drop_a_video_ask_two_sentences_click_a_moment(page, shipped):
     first.locator(".moment").first.wait_for()
     assert page.locator(".results section").count() == 2
     first.locator(".moment .play").first.click()
-    page.wait_for_function("document.getElementById('player').currentTime > 13")
+    page.wait_for_function("() => document.getElementById('player').currentTime > 13")
     assert 13 < now(page) < 18
     assert page.evaluate("location.hash").startswith("#v=")
     assert page.locator("#timeline .span").count() >= 1
@@ -152,7 +152,7 @@ def test_a_broken_upload_says_so_and_leaves_the_page_usable(page, shipped, tmp_p
     (tmp_path / "broken.mp4").write_bytes(b"this is no video")
     page.goto(shipped.url)
     page.set_input_files("#file", tmp_path / "broken.mp4")
-    page.wait_for_function("document.getElementById('notice').textContent.includes('video')")
+    page.locator("#notice").filter(has_text="video").wait_for()
     assert page.locator("#drop").is_visible()
     assert not page.locator("#work").is_visible()
 
@@ -190,13 +190,13 @@ def test_keys_and_a_shared_link(page, known, browser):
     page.locator(".moment").first.wait_for()
     page.locator("#title").click()
     page.keyboard.press("n")
-    page.wait_for_function("document.getElementById('player').currentTime >= 0.79")
+    page.wait_for_function("() => document.getElementById('player').currentTime >= 0.79")
     page.keyboard.press("k")
     link = page.evaluate("location.href")
     other = browser.new_page()
     other.goto(link)
     other.locator(".moment").first.wait_for()
-    other.wait_for_function("Math.abs(document.getElementById('player').currentTime - 0.8) < 0.1")
+    other.wait_for_function("() => Math.abs(document.getElementById('player').currentTime - 0.8) < 0.1")
     other.close()
 
 

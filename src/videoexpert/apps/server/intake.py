@@ -86,12 +86,12 @@ class Intake:
         file = self.resolve(root, path)
         if not is_video(file):
             raise InputError("there is no such video under this root.")
-        info = probe_safely(file, timeout_s=self.settings.decode_s)
+        info = probe_safely(file, timeout_s=self.settings.decode_s, name=safe_name(file.name))
         return self.state.add_video(file, safe_name(path), info.duration_s, 0.0)
 
     def admit(self, file: Path) -> StoredVideo:
         """The one video that was named when the server was started."""
-        info = probe_safely(file, timeout_s=self.settings.decode_s)
+        info = probe_safely(file, timeout_s=self.settings.decode_s, name=safe_name(file.name))
         return self.state.add_video(file.resolve(), safe_name(file.name), info.duration_s, 0.0)
 
     def file_of(self, video: StoredVideo) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -14,7 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from ... import __version__
 from . import schemas
-from .service import MissingError, Service
+from .service import Service
 
 MEDIA = {
     ".mp4": "video/mp4",
@@ -167,13 +166,10 @@ def _jobs(router: APIRouter, service: Service) -> None:
 
     @router.get("/jobs/{job_id}/clip", summary="The clip that a job has cut", response_class=FileResponse)
     async def clip(job_id: str) -> FileResponse:
-        job = service.job(job_id)
-        file = service.clip_file(job.id)
-        if job.task != "clip" or not file.is_file():
-            raise MissingError("this job has no clip; wait until it is done.")
-        video = service.video(job.video)
-        name = f"{Path(video.name).stem}_{job.arguments['start']:.1f}-{job.arguments['end']:.1f}.mp4"
-        return FileResponse(file, media_type="video/mp4", filename=name)
+        file, name = service.clip_file(job_id)
+        return FileResponse(
+            file, media_type=MEDIA.get(file.suffix, "application/octet-stream"), filename=name
+        )
 
 
 __all__ = ["make_routes"]

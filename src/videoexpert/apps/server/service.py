@@ -176,15 +176,21 @@ class Service:
         if not self.state.set_job(job_id, RUNNING):
             return
         try:
-            target = self.clip_file(job_id)
-            made = cut(self.intake.file_of(video), target, body.start, body.end, exact=body.exact)
-            self.state.set_job(job_id, DONE, {"start": round(made.start, 3), "end": round(made.end, 3)})
+            base = self.settings.clips / job_id
+            made = cut(self.intake.file_of(video), body.start, body.end, base, exact=body.exact)
+            told = {"start": round(made.start_s, 3), "end": round(made.end_s, 3), "file": made.path.name}
+            self.state.set_job(job_id, DONE, told)
         except Exception as error:
             self.state.set_job(job_id, FAILED, error=_sentence(error))
 
-    def clip_file(self, job_id: str) -> Path:
-        """Where the clip of a job is written."""
-        return self.settings.clips / f"{job_id}.mp4"
+    def clip_file(self, job_id: str) -> tuple[Path, str]:
+        """The clip that a job has cut, and a name for it. Raises MissingError before it is done."""
+        job = self.job(job_id)
+        if job.task != "clip" or job.result is None:
+            raise MissingError("this job has no clip; wait until it is done.")
+        file = self.settings.clips / job.result["file"]
+        stem = Path(self.video(job.video).name).stem
+        return file, f"{stem}_{job.result['start']:.1f}-{job.result['end']:.1f}{file.suffix}"
 
     def cancel(self, job_id: str) -> StoredJob:
         """Take a job back; one that has ended stays as it is."""
