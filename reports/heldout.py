@@ -3,11 +3,11 @@
     python reports/heldout.py --videos 300 --seed 777 --out /tmp/heldout --save FILE
     python reports/heldout.py --tables FILE
 
-Writes the videos with `videoexpert synth`, answers them with `videoexpert eval`, and prints every metric with
-its 95% interval, and how it does at other numbers of frames and on questions without choices. Beside it, in the same
-run: random windows, the best constant window of a training world,
-text-image similarity of the shipped CLIP tower (trained by contrast on frames of the same world, but not to
-localise), the model shown another video, and the model shown a blank one. --tables prints the card of README.
+Writes the videos with `videoexpert synth`, decodes and encodes them once with `videoexpert encode`, answers them with
+`videoexpert eval`, and prints every metric with its 95% interval, and how the model does at other numbers of frames and
+on questions without choices. Beside it, in the same run: random windows, the best constant window of a training world,
+text-image similarity of the shipped CLIP tower (trained by contrast on frames of the same world, but not to localise),
+the model shown another video, and the model shown a blank one. --tables prints the card of README.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def answer(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Results of the model by benchmark, and of the model and its controls on charades-sta."""
     shown = [] if model is None else ["--model", model]
-    results = {benchmark: evaluate(benchmark, world, out / benchmark, *shown) for benchmark in SHOWN}
+    run("encode", "--videos", world / "videos", "--out", out / "features", *shown)
+    source = ("--features", out / "features")
+    results = {name: evaluate(name, world, out / name, *source, *shown) for name in SHOWN}
     beside = {"model": results["charades-sta"]}
     if not controls:
         return results, beside
@@ -145,14 +147,14 @@ def write_annotations(folder: Path, level: int) -> None:
 
 
 def evaluate(benchmark: str, world: Path, out: Path, *options: Any) -> dict[str, Any]:
-    """One `videoexpert eval`, resumed if it was interrupted."""
+    """One `videoexpert eval`, resumed if it was interrupted; of video files unless a feature store is given."""
     files = {"youcook2": "youcook2/youcookii_annotations_trainval.json"}
     annotations = world / files.get(benchmark, benchmark)
     split = {"charades-sta": "test", "qvhighlights": "val", "youcook2": "validation", "nextgqa": "test"}[
         benchmark
     ]
-    run("eval", benchmark, "--annotations", annotations, "--videos", world / "videos", "--out", out,
-        "--split", split, *options)  # fmt: skip
+    videos = () if "--features" in options else ("--videos", world / "videos")
+    run("eval", benchmark, "--annotations", annotations, *videos, "--out", out, "--split", split, *options)
     result: dict[str, Any] = json.loads((out / "result.json").read_text())
     return result
 
