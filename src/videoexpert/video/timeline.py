@@ -242,6 +242,12 @@ def _reclock(layout: Layout, ticks: np.ndarray, dts: np.ndarray, numbers: np.nda
     )
 
 
+def last_key(packets: Packets, tick: float | Fraction) -> int | None:
+    """Place of the packet with which decoding for a picture at ``tick`` can start; None where there is none."""
+    keys = np.flatnonzero(packets.keys & (packets.ticks <= float(tick)))
+    return int(keys[np.argmax(packets.ticks[keys])]) if len(keys) else None
+
+
 def timeline_of(source: Source, packets: Packets, shown: np.ndarray | None = None) -> Timeline:
     """Timeline of the ``shown`` ticks (those of decoded pictures), by default of every packet.
 

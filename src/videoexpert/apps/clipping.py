@@ -1,0 +1,120 @@
+"""The moments of answers as files: which ones, where they go, and the sheet that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from ..export import Answers, Mark
+from ..export.names import clip_name
+from ..export.text import clock
+from ..files import write_bytes
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from ..video.clip import Clip
+
+SHEET = "contact-sheet.jpg"
+PICTURES = 4  # of each moment on the sheet
+THUMBNAIL = 300  # pixels in width
+SHORTEST_S = 0.1  # a moment that is a point is shown for this long
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A moment to cut: where the cut begins and ends, padding included, and what it is of."""
+
+    video: str
+    start: float
+    end: float
+    mark: Mark
+
+
+def choose(items: Iterable[Answers], top_k: int, min_score: float, pad: float) -> list[Chosen]:
+    """Of each video and title the best ``top_k`` moments with at least that score, by time.
+
+    ``pad`` seconds are added at both ends, as far as the video goes. Raises VideoError for a video that is gone.
+    """
+    from ..video import glance
+
+    found = []
+    for item in items:
+        marks = [mark for mark in item.marks() if mark.score >= min_score]
+        by_title: dict[str, list[Mark]] = {}
+        for mark in sorted(marks, key=lambda mark: -mark.score):
+            by_title.setdefault(mark.title, []).append(mark)
+        kept = {id(mark) for same in by_title.values() for mark in same[:top_k]}
+        if not kept:
+            continue
+        length = glance(item.video).duration_s
+        for mark in marks:
+            if id(mark) in kept:
+                start = max(0.0, min(mark.start - pad, length - SHORTEST_S))
+                end = min(length, max(mark.end + pad, start + SHORTEST_S))
+                found.append(Chosen(item.video, start, end, mark))
+    return found
+
+
+def cut_all(
+    chosen: Sequence[Chosen], folder: Path, exact: bool, done: Callable[[Clip, Chosen], None]
+) -> list[Clip]:
+    """A file a moment in the folder; ``done`` is called with each. Raises what ``cut`` raises."""
+    from ..video.clip import cut
+
+    clips = []
+    for number, one in enumerate(chosen, 1):
+        name = clip_name(number, PurePath(one.video).stem, one.mark.start, one.mark.end, one.mark.title)
+        clips.append(cut(one.video, one.start, one.end, folder / name, exact=exact))
+        done(clips[-1], one)
+    return clips
+
+
+def write_sheet(chosen: Sequence[Chosen], clips: Sequence[Clip], folder: Path) -> Path:
+    """The contact sheet of the clips, in their folder."""
+    from ..export.sheet import MOST_ROWS, Row, contact_sheet
+
+    pictures = _pictures(chosen[:MOST_ROWS])
+    rows = [
+        Row(shown, one.mark.title, f"{_span(one)} · score {one.mark.score:.2f} · {clip.path.name}")
+        for one, clip, shown in zip(chosen, clips, pictures, strict=False)
+    ]
+    names = dict.fromkeys(PurePath(one.video).name for one in chosen)
+    more = f", the first {MOST_ROWS} of {len(chosen)}" if len(chosen) > MOST_ROWS else ""
+    path = folder / SHEET
+    write_bytes(path, contact_sheet(rows, f"{', '.join(names)}{more}"))
+    return path
+
+
+def _span(one: Chosen) -> str:
+    return f"{clock(one.mark.start, one.mark.end)} to {clock(one.mark.end, one.mark.end)}"
+
+
+def _pictures(chosen: Sequence[Chosen]) -> list[list[np.ndarray]]:
+    """Small pictures of each moment, spread over it; one pass over each video."""
+    from ..video import read_clips
+
+    found: dict[int, list[np.ndarray]] = {}
+    for video in dict.fromkeys(one.video for one in chosen):
+        places = [place for place, one in enumerate(chosen) if one.video == video]
+        places.sort(key=lambda place: chosen[place].start)
+        spans = [(chosen[place].start, chosen[place].end) for place in places]
+        clips = read_clips(video, spans, PICTURES, resize=small)
+        for place, frames in zip(places, clips, strict=True):
+            found[place] = list(frames.pixels.permute(0, 2, 3, 1).numpy())
+    return [found[place] for place in range(len(chosen))]
+
+
+def small(picture: np.ndarray) -> torch.Tensor:
+    """(height, width, 3) -> (3, h, w) of 300 pixels in width."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    image = Image.fromarray(picture)
+    scale = min(1.0, THUMBNAIL / image.width)
+    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)

@@ -1,0 +1,173 @@
+"""``clip``: the moments that a sentence describes, or those of a saved answer, as video files."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...errors import InputError, VideoExpertError
+from ...export import Answers
+from ...export.text import clock
+from .. import clipping, options, output
+from ..inputs import Inputs, check_clip, split_arguments
+from ..output import Waiting
+from .export import read_answers
+
+if TYPE_CHECKING:
+    from ...video.clip import Clip
+
+NOTHING = 3  # the exit code where there is nothing to cut
+FAR_S = 1.0  # a clip that begins this much early gets a word about --exact
+
+
+def clip(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[VIDEO... QUERY...]", help="Video files, or folders of them; then sentences."
+        ),
+    ] = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="ANSWER.json", help="Cut what a saved answer names; no model is asked."
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the clips go.")] = Path("clips"),
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Encode anew, exact to the picture, instead of copying from a key frame on."
+        ),
+    ] = False,
+    reel: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.mp4", help="All moments one after the other in one file as well."),
+    ] = None,
+    pad: Annotated[float, typer.Option(min=0, help="Seconds to add before and after.")] = 0.0,
+    top_k: options.TopK = 5,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out moments that score less.")] = 0.0,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    frames: options.Frames = None,
+    start: options.Start = None,
+    end: options.End = None,
+) -> None:
+    """Cut the moments of a video that a sentence describes into files, with a contact sheet.
+
+    Exit code 3: the sentence is not in the video, and no file is written.
+    """
+    _check(out, reel, pad)
+    check_clip(start, end)
+    if saved is not None:
+        if arguments:
+            raise InputError("--from names the videos and sentences itself: leave VIDEO and QUERY out.")
+        items, asked, failed = list(read_answers(saved).answers), 0, 0
+    elif not arguments:
+        raise InputError("there is nothing to cut, expected VIDEO and QUERY, or --from ANSWER.json.")
+    else:
+        inputs = split_arguments(arguments, "query", many=True)
+        items = _ask(inputs, top_k, (model, device, frames, start, end))
+        asked = len(inputs.videos)
+        failed = asked - len(items)
+    chosen = clipping.choose(items, top_k, min_score, pad)
+    if not chosen:
+        for line in _absent(items, min_score):
+            output.complain(line)
+        raise typer.Exit(1 if failed else NOTHING)
+    _cut(chosen, out, exact, reel)
+    if failed:
+        output.complain(f"{failed} of {asked} videos failed.")
+        raise typer.Exit(1)
+
+
+def _check(out: Path, reel: Path | None, pad: float) -> None:
+    if not math.isfinite(pad):
+        raise InputError(f"--pad is {pad} s, expected 0 or more seconds.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out is {str(out)!r}, which is a file, expected a folder for the clips.")
+    if reel is not None and reel.suffix.lower() != ".mp4":
+        raise InputError(f"--reel is {str(reel)!r}, expected a file name that ends in .mp4.")
+
+
+def _ask(
+    inputs: Inputs, top_k: int, how: tuple[str | None, str, int | None, float | None, float | None]
+) -> list[Answers]:
+    """What the model finds in each video; of several, one that gives no answer is told and left out."""
+    from ...session import load
+
+    model, device, frames, start, end = how
+    items = []
+    with (
+        Waiting("looking", len(inputs.videos) if inputs.several else None) as waiting,
+        output.plain_warnings(),
+    ):
+        backend = load(model, device=device)
+        for path in inputs.videos:
+            try:
+                video = backend.open(path, start=start, end=end, num_frames=frames)
+                found = tuple(video.ground(list(inputs.texts), top_k))
+                items.append(Answers(path, video.duration, backend.name, found))
+            except VideoExpertError as error:
+                if not inputs.several:
+                    raise
+                with waiting.paused():
+                    output.complain(f"Error: {error}")
+            waiting.advance()
+    return items
+
+
+def _absent(items: list[Answers], min_score: float) -> list[str]:
+    """Why there is nothing to cut, a line a video."""
+    lines = []
+    for item in items:
+        marks = item.marks()
+        if marks:
+            best = max(mark.score for mark in marks)
+            lines.append(
+                f"{item.video}: no moment scores {min_score:g}, the best one {best:.2f}; nothing was cut."
+            )
+        else:
+            lines.append(f"{item.video}: nothing was found; nothing was cut.")
+    return lines
+
+
+def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | None) -> None:
+    with Waiting("cutting", len(chosen) + 1 + (reel is not None)) as waiting:
+
+        def done(made: Clip, one: clipping.Chosen) -> None:
+            with waiting.paused():
+                output.say(f"{made.path}   {_said(made, one)}")
+            waiting.advance()
+
+        clips = clipping.cut_all(chosen, out, exact, done)
+        sheet = clipping.write_sheet(chosen, clips, out)
+        waiting.advance()
+        if reel is not None:
+            from ...video.encode import Span, encode_spans
+
+            encode_spans([Span(one.video, one.start, one.end) for one in chosen], reel)
+    output.say(f"{sheet}   contact sheet")
+    if any(one.start - made.start_s >= FAR_S for made, one in zip(clips, chosen, strict=True)):
+        output.complain("A copied clip begins at a key frame; --exact begins where it was asked to.")
+    if reel is not None:
+        length = sum(one.end - one.start for one in chosen)
+        output.say(f"{reel}   {len(chosen)} moments, {clock(length, length)}")
+
+
+def _said(made: Clip, one: clipping.Chosen) -> str:
+    """What the file holds, and how far that is from what was asked for."""
+    held = f"{clock(made.start_s, made.end_s)} to {clock(made.end_s, made.end_s)}"
+    if made.exact:
+        return f"{held}, encoded"
+    early, late = one.start - made.start_s, made.end_s - one.end
+    edges = [f"{by:.2f} s {what}" for by, what in ((early, "earlier"), (late, "later")) if by >= 0.01]
+    return f"{held}, copied" + (f" ({' and '.join(edges)} than asked: key frames)" if edges else "")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the app."""
+    app.command()(clip)
