@@ -70,6 +70,19 @@ def _in_folder(folder: str) -> list[str]:
     return found
 
 
+def model_options(given: Sequence[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` of each --model-option. Raises InputError for one that is none, or a name that comes twice."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals):
+            raise InputError(f"--model-option is {text!r}, expected NAME=VALUE, for instance fps=1.")
+        if name.strip() in found:
+            raise InputError(f"--model-option {name.strip()} is given twice, expected it once.")
+        found[name.strip()] = value.strip()
+    return found
+
+
 def check_clip(start: float | None, end: float | None) -> None:
     """Raises InputError for a part that no video has; a video's own length is checked once it is open."""
     for name, value in (("start", start), ("end", end)):

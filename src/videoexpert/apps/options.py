@@ -19,7 +19,18 @@ def _known_format(name: str | None) -> str | None:
 
 
 Model = Annotated[
-    str | None, typer.Option(help="Model folder or hub id (default: the model in the package).")
+    str | None,
+    typer.Option(
+        help="Model folder, hub id, or http://HOST:PORT/v1#NAME of a server (default: the model in the package)."
+    ),
+]
+ModelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-option",
+        metavar="NAME=VALUE",
+        help="An option of the model, such as fps=1 or dtype=bfloat16; repeatable (docs/real-videos.md).",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Frames = Annotated[int | None, typer.Option(min=1, help="Frames to look at (default: the model's).")]

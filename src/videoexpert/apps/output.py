@@ -12,7 +12,7 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from ..export.text import clock
-from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, worth_showing
+from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, worth_showing
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -69,6 +69,16 @@ def absence(presence: float, moments: Sequence[Moment], end: float) -> str:
     return f"{said}; best guess {clock(moments[0].start, end)} to {clock(moments[0].end, end)}"
 
 
+def unread(told: Told | None, moments: Sequence[Moment]) -> str:
+    """What is said instead of moments when a chat model's answer names none that could be read; else ''."""
+    if told is None or moments or told.parsed == "empty":
+        return ""
+    plain = " ".join(told.text.split())
+    said = f"{plain[:100]}..." if len(plain) > 100 else plain
+    why = "names no time in the video" if told.parsed == "outside" else "names no moment that could be read"
+    return f"the model's answer {why}: {said!r}"
+
+
 def reliance(evidence: Evidence, end: float) -> str:
     """What would be answered without the video, in one sentence."""
     guess, presence = evidence.blank_moment, evidence.presence
@@ -102,6 +112,8 @@ def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evid
         say(f'"{moments.query}"')
         if moments.absent:
             say(f"   {absence(moments.presence, moments, end)}")
+        elif unread(moments.told, moments):
+            say(f"   {unread(moments.told, moments)}")
         else:
             show_moments(moments, end)
         if evidence:
@@ -114,6 +126,9 @@ def show_highlights(found: Highlights, end: float) -> None:
     if found.absent:
         say(f"   {absence(found.presence, found.moments, end)}")
         return
+    if unread(found.told, found.moments):
+        say(f"   {unread(found.told, found.moments)}")
+        return
     show_moments(found.moments, end)
     say(f"best clips of {found.clip_s:g} s")
     best = sorted(range(len(found.times)), key=lambda i: -found.scores[i])[: len(found.moments)]
@@ -125,7 +140,8 @@ def show_highlights(found: Highlights, end: float) -> None:
 def show_captions(captions: Sequence[Moment], end: float) -> None:
     """Sentences in the order in which they are told."""
     if not captions:
-        say("   the model describes no event")
+        said = unread(getattr(captions, "told", None), captions)
+        say(f"   {said or 'the model describes no event'}")
         return
     rows = [(clock(m.start, end), clock(m.end, end), f"{m.score:.2f}", m.text or "") for m in captions]
     table(("start", "end", "score", "event"), rows, left=(3,))
@@ -137,13 +153,14 @@ def show_answer(answer: Answer, end: float) -> None:
     say(f"   {answer.text or 'no answer'}")
     if answer.choices:
         marks = ["<--" if i == answer.choice else "" for i in range(len(answer.choices))]
-        rows = [
-            (c, f"{s:.2f}", m) for c, s, m in zip(answer.choices, answer.choice_scores, marks, strict=True)
-        ]
+        scores = [f"{score:.2f}" for score in answer.choice_scores] or [""] * len(answer.choices)
+        rows = list(zip(answer.choices, scores, marks, strict=True))
         table(("choice", "score", ""), rows, left=(0, 2))
     if answer.moments:
         say("seen at")
         show_moments(answer.moments, end)
+    elif said := unread(answer.told, answer.moments):
+        say(f"   where it is seen: {said}")
 
 
 # --- JSON ---

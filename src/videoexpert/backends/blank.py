@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from ..types import Evidence, Moments
+from ..windows import iou
 from .base import Backend, OpenVideo
 
 GREY = 112  # of every pixel
@@ -22,6 +24,16 @@ def open_blank(backend: Backend, duration_s: float) -> OpenVideo:
         return backend.open(write_blank(Path(folder) / "blank.mp4", duration_s))
 
 
+def evidence_of(seen: Moments, guessed: Moments) -> Evidence:
+    """The best moments with the video and without it, side by side."""
+    a, b = (found[0] if found else None for found in (seen, guessed))
+    overlap, shift = 0.0, None
+    if a is not None and b is not None:
+        overlap = iou((a.start, a.end), (b.start, b.end))
+        shift = (abs(a.start - b.start) + abs(a.end - b.end)) / 2
+    return Evidence(seen.query, a, b, seen.presence, guessed.presence, overlap, shift)
+
+
 def write_blank(file: Path, duration_s: float) -> Path:
     """A grey mp4 of that length. Raises WriteError."""
     import numpy as np
@@ -36,4 +48,4 @@ def write_blank(file: Path, duration_s: float) -> Path:
     return file
 
 
-__all__ = ["open_blank", "write_blank"]
+__all__ = ["evidence_of", "open_blank", "write_blank"]

@@ -29,9 +29,8 @@ from ..language.sequence import Segment
 from ..model import Prefix, VideoExpertModel
 from ..types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from ..video.decode import read_frames
-from ..windows import iou
 from .base import TASKS
-from .blank import GREY
+from .blank import GREY, evidence_of
 from .sourced import sourced
 
 TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
@@ -225,7 +224,7 @@ class Video:
         """
         asked = [queries] if isinstance(queries, str) else list(queries)
         pairs = zip(self.ground(asked, 1), self.blank().ground(asked, 1), strict=True)
-        found = [_evidence(seen, guessed) for seen, guessed in pairs]
+        found = [evidence_of(seen, guessed) for seen, guessed in pairs]
         return found[0] if isinstance(queries, str) else found
 
     def _ground(self, queries: Sequence[str], top_k: int | None) -> list[Moments]:
@@ -298,16 +297,6 @@ class Video:
             curve,
             curve_times=self._curve_times(len(curve)),
         )
-
-
-def _evidence(seen: Moments, guessed: Moments) -> Evidence:
-    """The best moments with the video and without it, side by side."""
-    a, b = (found[0] if found else None for found in (seen, guessed))
-    overlap, shift = 0.0, None
-    if a is not None and b is not None:
-        overlap = iou((a.start, a.end), (b.start, b.end))
-        shift = (abs(a.start - b.start) + abs(a.end - b.end)) / 2
-    return Evidence(seen.query, a, b, seen.presence, guessed.presence, overlap, shift)
 
 
 def _without_times(text: str, config: VideoExpertConfig) -> str:

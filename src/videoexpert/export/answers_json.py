@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..errors import DataError
 from ..files import list_field, number, text_field
-from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments
+from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told
 from .answers import Answers, AnswerSet, Failed, Found
 
 
@@ -34,7 +35,7 @@ def plain(found: Moments | Highlights | Captions | Answer) -> dict[str, Any]:
 
 def _answer(found: Found, evidence: Sequence[Evidence] = ()) -> dict[str, Any]:
     if isinstance(found, Captions):
-        return {"captions": _moments(found)}
+        return {"captions": _moments(found), **_told(found.told)}
     if isinstance(found, Highlights):
         return _highlights(found)
     if isinstance(found, Answer):
@@ -60,6 +61,7 @@ def _query(found: Moments) -> dict[str, Any]:
         "presence": round(found.presence, 4),
         "absent": found.absent,
         "moments": _moments(found),
+        **_told(found.told),
     }
 
 
@@ -72,18 +74,29 @@ def _highlights(found: Highlights) -> dict[str, Any]:
         "times": [round(t, 3) for t in found.times],
         "scores": [round(s, 4) for s in found.scores],
         "moments": _moments(found.moments),
+        **_told(found.told),
     }
 
 
 def _reply(found: Answer) -> dict[str, Any]:
-    pairs = zip(found.choices, found.choice_scores, strict=False)
+    scores: list[dict[str, Any]] = [{"score": round(score, 4)} for score in found.choice_scores]
+    pairs = zip(found.choices, scores or [{}] * len(found.choices), strict=True)
     return {
         "question": found.question,
         "answer": found.text,
-        "choices": [{"text": text, "score": round(score, 4)} for text, score in pairs],
+        "choices": [{"text": text, **score} for text, score in pairs],
         "choice": found.choice,
         "moments": _moments(found.moments),
+        **_told(found.told),
     }
+
+
+def _told(told: Told | None) -> dict[str, Any]:
+    """How the text of a chat model was read; nothing of other models."""
+    if told is None:
+        return {}
+    choice = {} if told.choice is None else {"choice": told.choice}
+    return {"told": {"parsed": told.parsed, "score": told.score, **choice, "text": told.text}}
 
 
 def evidence_document(found: Evidence) -> dict[str, Any]:
@@ -136,7 +149,7 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
         told = [(q, m) for q, m in zip(queries, found, strict=True) if "evidence" in q]
         return found, tuple(_read_evidence(q["evidence"], m, where) for q, m in told)
     if "captions" in value:
-        return Captions(_read_moments(value, "captions", where)), ()
+        return Captions(_read_moments(value, "captions", where), _read_told(value, where)), ()
     if "question" in value:
         return _read_reply(value, where), ()
     if "times" in value:
@@ -146,7 +159,10 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
         )
         clip = number(value.get("clip"), "clip", where)
         try:
-            return Highlights(query.query, times, scores, query.items, clip, query.presence, query.absent), ()
+            return replace(
+                Highlights(query.query, times, scores, query.items, clip, query.presence, query.absent),
+                told=query.told,
+            ), ()
         except ValueError as error:
             raise DataError(f"{where}: {error}.") from error
     raise DataError(
@@ -158,7 +174,13 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
 def _read_query(value: dict[str, Any], where: str) -> Moments:
     moments = _read_moments(value, "moments", where)
     presence = number(value.get("presence"), "presence", where)
-    return Moments(text_field(value, "query", where), tuple(moments), presence, value.get("absent") is True)
+    return Moments(
+        text_field(value, "query", where),
+        tuple(moments),
+        presence,
+        value.get("absent") is True,
+        told=_read_told(value, where),
+    )
 
 
 def _read_reply(value: dict[str, Any], where: str) -> Answer:
@@ -173,9 +195,18 @@ def _read_reply(value: dict[str, Any], where: str) -> Answer:
         text_field(value, "answer", where),
         choice,
         tuple(_read_moments(value, "moments", where)),
-        tuple(number(c.get("score"), "score", where) for c in choices),
+        tuple(number(c["score"], "score", where) for c in choices if "score" in c),
+        told=_read_told(value, where),
         choices=tuple(text_field(c, "text", where) for c in choices),
     )
+
+
+def _read_told(value: dict[str, Any], where: str) -> Told | None:
+    if "told" not in value:
+        return None
+    told = _object(value["told"], where)
+    parsed, score, text = (text_field(told, key, where) for key in ("parsed", "score", "text"))
+    return Told(text, parsed, score, text_field(told, "choice", where) if "choice" in told else None)
 
 
 def _read_evidence(value: Any, asked: Moments, where: str) -> Evidence:

@@ -14,7 +14,7 @@ from ...export import Answers, Failed
 from ...types import Captions
 from .. import options, output
 from ..exporting import Exporter, Target, target
-from ..inputs import Inputs, check_clip, check_picture, picture_name, split_arguments
+from ..inputs import Inputs, check_clip, check_picture, model_options, picture_name, split_arguments
 from ..output import Waiting
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Request:
 
     inputs: Inputs
     model: str | None
+    model_option: list[str] | None
     device: str
     frames: int | None
     start: float | None
@@ -45,6 +46,7 @@ class Request:
     plot: Path | None
 
     def __post_init__(self) -> None:
+        model_options(self.model_option)
         check_clip(self.start, self.end)
         check_picture(self.plot)
 
@@ -52,6 +54,7 @@ class Request:
 def ground(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY...", help=_QUERIES)],
     model: options.Model = None,
+    model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
     start: options.Start = None,
@@ -74,12 +77,13 @@ def ground(
         return tuple(video.ground(queries, top_k)), _evidence(video, queries) if evidence else ()
 
     where = target(format, out, rate, start_timecode, inputs)
-    _run(Request(inputs, model, device, frames, start, end, where, plot), question)
+    _run(Request(inputs, model, model_option, device, frames, start, end, where, plot), question)
 
 
 def highlight(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY", help=_QUERY)],
     model: options.Model = None,
+    model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
     start: options.Start = None,
@@ -95,7 +99,7 @@ def highlight(
     inputs = split_arguments(arguments, "query")
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, device, frames, start, end, where, plot),
+        Request(inputs, model, model_option, device, frames, start, end, where, plot),
         lambda video: (video.highlights(inputs.texts[0], top_k), ()),
     )
 
@@ -103,6 +107,7 @@ def highlight(
 def caption(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO...", help=_VIDEOS)],
     model: options.Model = None,
+    model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
     start: options.Start = None,
@@ -117,7 +122,7 @@ def caption(
     inputs = split_arguments(arguments)
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, device, frames, start, end, where, plot),
+        Request(inputs, model, model_option, device, frames, start, end, where, plot),
         lambda video: (_captions(video), ()),
     )
 
@@ -128,6 +133,7 @@ def ask(
         list[str] | None, typer.Option(help="An answer to choose from; give it at least twice.")
     ] = None,
     model: options.Model = None,
+    model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
     start: options.Start = None,
@@ -148,7 +154,7 @@ def ask(
         )
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, device, frames, start, end, where, plot),
+        Request(inputs, model, model_option, device, frames, start, end, where, plot),
         lambda video: (replace(video.ask(inputs.texts[0], choices or None), choices=tuple(choices)), ()),
     )
 
@@ -176,7 +182,8 @@ def _run(request: Request, question: Question) -> None:
     videos, several = request.inputs.videos, request.inputs.several
     failed, exporter = 0, Exporter(request.target, several)
     with Waiting("looking", len(videos) if several else None) as waiting, output.plain_warnings():
-        expert = load(request.model, device=request.device)
+        chosen = model_options(request.model_option)
+        expert: Backend = load(request.model, device=request.device, **chosen)
         for number, path in enumerate(videos, 1):
             try:
                 item = _answers(request, expert, path, question)

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .. import options
+from ..inputs import model_options
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -47,10 +50,9 @@ def evaluate(
     out: Annotated[
         Path, typer.Option(help="Folder for predictions.jsonl and result.json; a killed run resumes.")
     ],
-    model: Annotated[
-        str | None, typer.Option(help="Model folder or hub id.  [default: the model in the package]")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    model: options.Model = None,
+    model_option: options.ModelOption = None,
+    device: options.Device = "auto",
     split: Annotated[str | None, typer.Option(help="Part of an annotation folder.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples.")] = None,
     baseline: Annotated[Baseline | None, typer.Option(help="A guess in place of the model.")] = None,
@@ -73,9 +75,20 @@ def evaluate(
 
     if format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
-    _check(videos, features, model, baseline, train_annotations, clip, control)
+    chosen = model_options(model_option)
+    _check(videos, features, model, chosen, baseline, train_annotations, clip, control)
     system = _system(
-        benchmark, videos, features, model, device, baseline, train_annotations, clip, control, batch_size
+        benchmark,
+        videos,
+        features,
+        model,
+        chosen,
+        device,
+        baseline,
+        train_annotations,
+        clip,
+        control,
+        batch_size,
     )
     with progress_bar(benchmark) as progress:
         outcome = run(
@@ -92,6 +105,7 @@ def _check(
     videos: Path | None,
     features: Path | None,
     model: str | None,
+    chosen: dict[str, str],
     baseline: Baseline | None,
     train_annotations: Path | None,
     clip: str | None,
@@ -100,8 +114,14 @@ def _check(
     """Options that contradict each other raise InputError."""
     from ...errors import InputError
 
-    if baseline and (control or model):
-        raise InputError("--baseline stands in place of a model; leave out --model and --control.")
+    if baseline and (control or model or chosen):
+        raise InputError(
+            "--baseline stands in place of a model; leave out --model, --model-option and --control."
+        )
+    if features is not None and chosen:
+        raise InputError(
+            "--features holds the tokens of a VideoExpert, which has no options; leave out --model-option."
+        )
     if baseline is Baseline.constant:
         if train_annotations is None:
             raise InputError("--baseline constant needs --train-annotations, to choose the window from.")
@@ -124,6 +144,7 @@ def _system(
     videos: Path | None,
     features: Path | None,
     model: str | None,
+    chosen: dict[str, str],
     device: str,
     baseline: Baseline | None,
     train: Path | None,
@@ -150,7 +171,7 @@ def _system(
 
         expert = load_expert(model, device=device)
         return BackendSystem(StoredExpert(expert, FeatureStore.open(features, expert.config)))
-    backend = load(model, device=device)
+    backend = load(model, device=device, **chosen)
     if isinstance(backend, Expert):
         backend.batch_size = batch_size
     assert videos is not None

@@ -10,6 +10,8 @@ import typer
 
 from ... import files
 from ...errors import InputError
+from .. import options
+from ..inputs import model_options
 
 if TYPE_CHECKING:
     from ...backends.base import Backend
@@ -35,10 +37,9 @@ def bias(
         typer.Option(help="Folder for bias.json, bias.md, bias.png and the answers; a killed run resumes."),
     ],
     videos: Annotated[Path | None, typer.Option(help="Folder with the videos, named by id.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Model folder or hub id.  [default: the model in the package]")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    model: options.Model = None,
+    model_option: options.ModelOption = None,
+    device: options.Device = "auto",
     predictions: Annotated[
         Path | None,
         typer.Option(help="Instead of a model: prediction file of any system, on the true videos."),
@@ -74,10 +75,11 @@ def bias(
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
     bias_probe.check_benchmark(benchmark)
     files: dict[str, Path] = {}
+    chosen = model_options(model_option)
     if predictions is not None:
-        if model is not None or limit is not None or device != "auto":
+        if model is not None or chosen or limit is not None or device != "auto":
             raise InputError(
-                "--predictions stands in place of a model; leave out --model, --device and --limit."
+                "--predictions stands in place of a model; leave out --model, --model-option, --device and --limit."
             )
         files = {"true": predictions}
         files |= {c: file for c, file in (("another", another), ("blank", blank)) if file is not None}
@@ -92,7 +94,9 @@ def bias(
     weights = None
     if not files:
         assert videos is not None
-        files, failed, backend = _answer(benchmark, annotations, videos, out, model, device, split, limit)
+        files, failed, backend = _answer(
+            benchmark, annotations, videos, out, model, chosen, device, split, limit
+        )
         name, weights = name or backend.name, backend.describe().get("weights")
     report = bias_probe.report(
         asked, name or files["true"].stem, files, weights=weights, answered_only=limit is not None
@@ -111,6 +115,7 @@ def _answer(
     videos: Path,
     out: Path,
     model: str | None,
+    chosen: dict[str, str],
     device: str,
     split: str | None,
     limit: int | None,
@@ -120,7 +125,7 @@ def _answer(
     from ...session import load
     from .evaluate import progress_bar
 
-    backend = load(model, device=device)
+    backend = load(model, device=device, **chosen)
     with progress_bar(benchmark) as progress:
         found = answer(
             benchmark, backend, annotations, videos, out, split=split, limit=limit, progress=progress

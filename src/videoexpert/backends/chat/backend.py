@@ -6,14 +6,16 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, overload
 
 import torch
 
 from ...errors import InputError
 from ...grounding.decoding import saliency
-from ...types import Answer, Captions, Frames, Highlights, Moment, Moments, Told
+from ...types import Answer, Captions, Evidence, Frames, Highlights, Moment, Moments, Told
 from ..base import TASKS
+from ..blank import GREY, evidence_of
 from ..sourced import sourced
 from .answers import PARSER, Span, read_captions, read_choice, read_moments, spoken
 from .frames import Budget, read
@@ -104,7 +106,7 @@ class ChatVideo:
     """An open video. Times are seconds on the players' clock; the model counts from the start of the part opened."""
 
     def __init__(self, backend: ChatBackend, talk: Talk, frames: Frames, path: str) -> None:
-        self.backend, self.talk, self.path = backend, talk, path
+        self.backend, self.talk, self.path, self.frames = backend, talk, path, frames
         self.duration, self.start, self.clip = frames.duration_s, frames.start_s, frames.stretch
         self.centres = self.clip.centres(len(frames))
 
@@ -169,10 +171,30 @@ class ChatVideo:
             )
         best, scores, made = self._chosen(question, choices, max_new_tokens)
         if best is None:
-            return Answer(question, "", told=Told("", "failed", "none", made))
+            return Answer(question, "", told=Told("", "failed", "none", made), choices=tuple(choices))
         found = self.ground(f"{question.strip()} {choices[best]}", 3)
         assert found.told is not None
-        return Answer(question, choices[best], best, found.items, scores, replace(found.told, choice=made))
+        told = replace(found.told, choice=made)
+        return Answer(question, choices[best], best, found.items, scores, told, tuple(choices))
+
+    @cached_property
+    def _blank(self) -> ChatVideo:
+        grey = replace(self.frames, pixels=torch.full_like(self.frames.pixels, GREY))
+        return self.backend.open_frames(grey)
+
+    @overload
+    def evidence(self, queries: str) -> Evidence: ...  # type: ignore[overload-overlap]
+    @overload
+    def evidence(self, queries: Sequence[str]) -> list[Evidence]: ...
+    def evidence(self, queries: str | Sequence[str]) -> Evidence | list[Evidence]:
+        """How far the answer to a query, or to each of many, moves when the pictures are grey ones at the same times.
+
+        Raises InputError for an empty query.
+        """
+        asked = [queries] if isinstance(queries, str) else list(queries)
+        pairs = zip(self.ground(asked, 1), self._blank.ground(asked, 1), strict=True)
+        found = [evidence_of(seen, guessed) for seen, guessed in pairs]
+        return found[0] if isinstance(queries, str) else found
 
     def _chosen(
         self, question: str, choices: Sequence[str], max_new_tokens: int
