@@ -52,13 +52,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[
     Console(highlight=False).print(made)
 
 
-def show_moments(moments: Sequence[Moment], end: float) -> None:
-    """Ranked moments, those that come near the best one."""
+def show_moments(moments: Sequence[Moment], end: float, told: Told | None = None) -> None:
+    """Ranked moments, those that come near the best one; without scores where ``told`` says that there are none."""
     rows = [
         (str(rank), clock(m.start, end), clock(m.end, end), f"{m.score:.2f}")
         for rank, m in enumerate(worth_showing(moments), 1)
     ]
-    table(("", "start", "end", "score"), rows)
+    shown = 3 if told is not None and told.score == "none" else 4
+    table(("", "start", "end", "score")[:shown], [row[:shown] for row in rows])
 
 
 def absence(presence: float, moments: Sequence[Moment], end: float) -> str:
@@ -115,7 +116,7 @@ def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evid
         elif unread(moments.told, moments):
             say(f"   {unread(moments.told, moments)}")
         else:
-            show_moments(moments, end)
+            show_moments(moments, end, moments.told)
         if evidence:
             say(f"   evidence: {reliance(evidence[number], end)}")
 
@@ -129,7 +130,7 @@ def show_highlights(found: Highlights, end: float) -> None:
     if unread(found.told, found.moments):
         say(f"   {unread(found.told, found.moments)}")
         return
-    show_moments(found.moments, end)
+    show_moments(found.moments, end, found.told)
     say(f"best clips of {found.clip_s:g} s")
     best = sorted(range(len(found.times)), key=lambda i: -found.scores[i])[: len(found.moments)]
     clips = [(found.times[i], min(found.times[i] + found.clip_s, end), found.scores[i]) for i in best]
@@ -158,7 +159,7 @@ def show_answer(answer: Answer, end: float) -> None:
         table(("choice", "score", ""), rows, left=(0, 2))
     if answer.moments:
         say("seen at")
-        show_moments(answer.moments, end)
+        show_moments(answer.moments, end, answer.told)
     elif said := unread(answer.told, answer.moments):
         say(f"   where it is seen: {said}")
 

@@ -183,6 +183,8 @@ def indicator_curve(found: Moments, start: float, duration: float) -> Panel:
             _say_absent(axes, found.presence)
         elif found.items:
             axes.axvspan(found.items[0].start, found.items[0].end, color=ORANGE, alpha=0.22, linewidth=0)
+        elif found.told is not None:
+            _say(axes, "the answer names no moment that could be read")
         _unit_scale(axes)
 
     return CURVE, draw
@@ -218,9 +220,13 @@ def clip_bars(
 
 
 def _say_absent(axes: Axes, presence: float) -> None:
+    _say(axes, f"not in this video (presence {presence:.2f})")
+
+
+def _say(axes: Axes, text: str) -> None:
     box = {"facecolor": "white", "edgecolor": GREY, "boxstyle": "round"}
     look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "color": INK, "bbox": box}
-    axes.text(0.5, 0.5, f"not in this video (presence {presence:.2f})", transform=axes.transAxes, **look)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, **look)
 
 
 def _unit_scale(axes: Axes) -> None:

@@ -164,7 +164,11 @@ def test_caption_table_and_picture(call, model, video, tmp_path, monkeypatch):
         (["ground", "a.mp4", "q", "--start", "99"], 2, "expected a clip within its 8.00 s"),
         (["ground", "a.mp4", "q", "--start", "5", "--end", "2"], 2, "expected the end after the start"),
         (["ground", "a.mp4", "q", "--start", "-1"], 2, "--start is -1 s, expected"),
-        (["ground", "a.mp4", "q", "--model", "no/such/model"], 1, "no/such/model is neither a model folder here"),
+        (
+            ["ground", "a.mp4", "q", "--model", "no/such/model"],
+            1,
+            "no/such/model is neither a model folder here",
+        ),
         (["ground", "a.mp4", "q", "--model", "folder"], 1, "folder is not a model folder"),
         (["ground", "a.mp4", "q", "--device", "gpu"], 2, "device 'gpu' is not available here"),
         (["ground", "a.mp4", "q", "--plot", "x.jpg"], 2, "expected a file name that ends in .png"),

@@ -35,6 +35,12 @@ def test_ground_through_a_server(call, server, address, video):
     table = call("ground", video, "it falls", "--model", address).out
     assert table.startswith(f'{video}: 8.0 s, model m\n"it falls"\n')
     assert "1.0 s" in table
+    assert "score" not in table
+    pieces = [{"token": t, "logprob": p} for t, p in (("[[", 0), ("1", -0.1), (", 2]]", -0.1))]
+    server.answer = lambda *_: completion("[[1, 2]]", logprobs={"content": pieces})
+    table = call("ground", video, "it falls", "--model", address).out
+    assert "score" in table
+    assert "0.90" in table
 
 
 def test_options_reach_the_model(call, server, address, video):

@@ -44,7 +44,7 @@ def test_random_weights_answer_every_verb(backend, clip, family, monkeypatch):
     for moments in found:
         assert moments.told.parsed in ("failed", "outside", "numbers", "range", "empty", "pairs")
         assert not (moments.told.parsed in ("failed", "outside") and (moments or moments.absent))
-        assert len(moments.curve) == 8
+        assert len(moments.curve) == 80
     assert len(video.highlights("a bar moves").scores) == 4
     assert all(0 <= m.start < m.end <= 8 for m in video.caption(12))
     assert video.ask("who?", max_new_tokens=12).choice is None
@@ -66,7 +66,8 @@ def test_a_scripted_answer_gives_exactly_its_moments(backend, clip, script, fami
     assert moments.told.text == "[[1.5, 3.25], [6, 99]]"
     assert [m.score for m in moments] == pytest.approx([0.9, 0.9], abs=1e-3)
     assert moments.presence == pytest.approx(0.9, abs=1e-3)
-    assert moments.curve == pytest.approx([0, 0.9, 0.9, 0, 0, 0, 0.9, 0.9], abs=1e-3)
+    inside = [1.5 <= t <= 3.25 or t >= 6 for t in (i / 10 + 0.05 for i in range(80))]
+    assert moments.curve == pytest.approx([0.9 * there for there in inside], abs=1e-3)
 
 
 def test_times_of_a_part_are_the_videos(backend, clip, script):
@@ -91,8 +92,8 @@ def test_a_hole_in_the_video_is_on_the_models_clock_too(talkers, script):
     script(talker, "[[1, 2], [22.5, 24]]", "[[1, 2]]")
     moments = video.ground("a")
     assert sorted((m.start, m.end) for m in moments) == [(3, 4), (24.5, 26)]
-    assert moments.curve_times == (2.5, 3.5, 24.5, 25.5)
-    assert [c > 0 for c in moments.curve] == [False, True, True, True]
+    assert (moments.curve_times[0], moments.curve_times[19], moments.curve_times[20]) == (2.05, 3.95, 24.05)
+    assert [i for i, c in enumerate(moments.curve) if c == 0] == [*range(10), *range(20, 25)]
     scores = video.highlights("a", clip_s=2.0).scores
     assert [i for i, score in enumerate(scores) if score > 0] == [0]
 

@@ -25,6 +25,7 @@ from .talk import Ask, Reply, Talk, Talker
 
 GROUND_TOKENS = 256  # longest answer to a query; a model that thinks first gets THOUGHT_TOKENS more
 THOUGHT_TOKENS = 2048
+POINTS_PER_S, MOST_POINTS = 10, 5000  # of a curve: told times are finer than the frames
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ class ChatVideo:
     def __init__(self, backend: ChatBackend, talk: Talk, frames: Frames, path: str) -> None:
         self.backend, self.talk, self.path, self.frames = backend, talk, path, frames
         self.duration, self.start, self.clip = frames.duration_s, frames.start_s, frames.stretch
-        self.centres = self.clip.centres(len(frames))
+        count = max(len(frames), min(MOST_POINTS, math.ceil(self.clip.seen_s * POINTS_PER_S)))
+        self.centres = self.clip.centres(count)
 
     @overload
     def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
@@ -241,7 +243,7 @@ class ChatVideo:
         return Moments(query, items, max(score for _, score in pairs), False, curve, told, times)
 
     def _curve(self, pairs: Sequence[tuple[Span, float]]) -> tuple[float, ...]:
-        """(N,) the best score of a moment at the centre of each frame's bin, 0 where the model named none."""
+        """(N,) the best score of a moment at each point of a fine grid, 0 where the model named none."""
         told = [(self.start + span.start, self.start + span.end, score) for span, score in pairs]
         return tuple(
             max((score for a, b, score in told if a <= centre <= b), default=0.0) for centre in self.centres
