@@ -110,7 +110,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def batch(model: VideoExpertModel, count: int, per_video: int) -> dict[str, torch.Tensor]:
+def batch(model: VideoExpertModel, count: int, per_video: int) -> dict[str, Any]:
     """The tensors of ``forward`` for ``count`` samples, ``per_video`` behind one prefix, on the model's device."""
     made = list(examples(model, count))
     rows = [made[i : i + per_video] for i in range(0, count, per_video)]
@@ -119,10 +119,10 @@ def batch(model: VideoExpertModel, count: int, per_video: int) -> dict[str, torc
 
 
 def attempt(
-    model: VideoExpertModel, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], steps: int
+    model: VideoExpertModel, optimizer: torch.optim.Optimizer, tensors: dict[str, Any], steps: int
 ) -> dict[str, Any]:
     """Time of a step and what follows from it; None for all of it where the device's memory does not do."""
-    positions = int((tensors["segments"] >= 0).sum())
+    positions = int((tensors["sequence"].segments >= 0).sum())
     needed, with_again = work(model, tensors)
     seconds: float | None = None
     with suppress(torch.OutOfMemoryError):
@@ -132,7 +132,7 @@ def attempt(
         forget_peak(model.device)
     return {
         "tokens": positions,
-        "positions": tensors["segments"].numel(),
+        "positions": tensors["sequence"].segments.numel(),
         "seconds a step": seconds,
         "tokens/s": positions / seconds if seconds else None,
         "peak GiB": peak_memory(model.device) if seconds else "out of memory",
@@ -142,7 +142,7 @@ def attempt(
 
 
 def time_steps(
-    model: VideoExpertModel, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], steps: int
+    model: VideoExpertModel, optimizer: torch.optim.Optimizer, tensors: dict[str, Any], steps: int
 ) -> list[float]:
     """Seconds of each step after the first few."""
     found = []
@@ -160,7 +160,7 @@ def time_steps(
     return found[WARM_UP:]
 
 
-def work(model: VideoExpertModel, tensors: dict[str, torch.Tensor]) -> tuple[float, float]:
+def work(model: VideoExpertModel, tensors: dict[str, Any]) -> tuple[float, float]:
     """FLOP of one step that training needs, and that are executed where gradient checkpointing runs blocks again.
 
     A product of a (k, n) weight and a token is 2 k n FLOP. Adapter and head, a thousandth of it, are left out.
@@ -168,12 +168,12 @@ def work(model: VideoExpertModel, tensors: dict[str, torch.Tensor]) -> tuple[flo
     layers = model.language.base_model.layers
     linear = [p for name, p in layers.named_parameters() if name.endswith(".base.weight")]
     experts = [p for name, p in layers.named_parameters() if name.endswith((".lora_A", ".lora_B"))]
-    tokens = int((tensors["segments"] >= 0).sum())
+    tokens = int((tensors["sequence"].segments >= 0).sum())
     forward = 2 * tokens * sum(p.numel() for p in linear)
     own = 2 * tokens * sum(p.numel() for p in experts)
     width = model.language.config.hidden_size
-    attention = 4 * len(layers) * width * pairs(tensors["segments"])
-    supervised = int((tensors["labels"] != IGNORED).sum())
+    attention = 4 * len(layers) * width * pairs(tensors["sequence"].segments)
+    supervised = int((tensors["sequence"].labels != IGNORED).sum())
     output = 2 * supervised * model.language.get_output_embeddings().weight.numel()
     needed = 2 * forward + 3 * own + 3 * attention + 2 * output
     return float(needed), float(needed + forward + own + attention)

@@ -137,7 +137,7 @@ def answer_seconds(model: VideoExpertModel, tokens: VisualTokens, length: int) -
 
 def cache_bytes(prefix: Prefix) -> int:
     """Bytes of the keys and values of a prefix."""
-    return sum(part.numel() * part.element_size() for layer in prefix.cache for part in layer)
+    return sum(part.numel() * part.element_size() for part in (*prefix.keys, *prefix.values))
 
 
 if __name__ == "__main__":

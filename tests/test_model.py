@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
+from videoexpert.engine.decode import decode
 from videoexpert.language.sequence import Segment, build_sequence
 from videoexpert.model import VideoExpertModel
 from videoexpert.testing import LOC, batch_tensors, segment, tiny_config, tiny_model
@@ -79,7 +80,7 @@ def test_cached_equals_uncached_and_training_equals_use(model):
 def test_prefix_survives_queries(model):
     prefix = model.open_prefix(video(model), PREFIX)
     first = model.locate(prefix, QUESTIONS).indicator_logits
-    model.generate(prefix, Segment((7, 8)), eos_token_id=2, max_new_tokens=4)
+    decode(model, [prefix], [1], [Segment((7, 8))], eos_token_id=2, max_new_tokens=4)
     assert torch.equal(model.locate(prefix, QUESTIONS).indicator_logits, first)
 
 
@@ -92,19 +93,6 @@ def test_folded_equals_unfolded(model):
     torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
     model.unfold()
     assert all(torch.equal(v, weights[k]) for k, v in model.state_dict().items())
-
-
-def test_generation_is_greedy_over_training_states(model):
-    """Each generated token is the argmax of the logits that the training route gives at its predecessor."""
-    shown = video(model)
-    question = Segment((7, 8, 2))
-    answer = model.generate(model.open_prefix(shown, PREFIX), question, eos_token_id=59, max_new_tokens=6)
-    assert answer
-    ids = list(question.ids) + answer
-    row, output = head_of(model, [shown], [[segment(ids, 3)]])
-    first = row.input_ids.shape[1] - len(answer) - 1
-    predicted = model.logits(output.states[0, first:-1]).argmax(-1).tolist()
-    assert predicted == answer
 
 
 def test_rows_of_a_batch_do_not_mix(model):

@@ -12,19 +12,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
 from transformers.utils import ModelOutput
 
 from .config import VideoExpertConfig
 from .errors import InputError
+from .grounding.calibration import Calibration
+from .grounding.decoding import decode_many
 from .grounding.head import HeadOutput, TemporalHead
 from .grounding.losses import alignment_loss, grounding_losses
 from .grounding.targets import frame_centres
 from .language.adapter import Adapter
-from .language.experts import expert_layers, install_experts
-from .language.sequence import IGNORED, Segment, block_causal_mask, build_sequence
+from .language.attention import install_prefix_attention
+from .language.experts import expert_layers, install_experts, keep_roles, token_roles
+from .language.passes import CopiedPass, Prefix, RowPass, SharedPass
+from .language.sequence import IGNORED, Segment, TokenSequence, block_causal_mask, build_sequence, pad_rows
 from .language.vocabulary import install_loc
-from .types import Frames, TokenRole, VisualTokens
+from .types import Frames, Moments, TokenRole, VisualTokens
 from .vision.compressor import compress, random_tokens
 from .vision.encoder import VisionEncoder
 
@@ -47,23 +52,6 @@ class VideoExpertOutput(ModelOutput):
     states: Tensor | None = None
     indicator_logits: Tensor | None = None
     boundary_logits: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """``[system][T][S]`` of one video, computed once: keys and values per layer, and T states (N, D)."""
-
-    cache: tuple[tuple[Tensor, Tensor], ...]
-    frame_states: Tensor
-    projected_frames: Tensor  # (N, H), the head's projection of frame_states; (N, 0) without a head
-    length: int
-
-    def as_cache(self) -> DynamicCache:
-        """A cache that starts with the prefix; appending to it leaves the prefix as it is."""
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(self.cache):
-            cache.update(keys, values, layer)
-        return cache
 
 
 @torch.no_grad()
@@ -135,8 +123,7 @@ class VideoExpertModel(PreTrainedModel):
         self.language = language
         width = int(self.language.get_input_embeddings().weight.shape[1])
         install_loc(language, config.loc_token_id, train_vocabulary=config.train_vocabulary)
-        # The gate is shared by all expert layers; it is state of the forward pass, not a module.
-        self.gate = install_experts(
+        install_experts(
             language,
             temporal_rank=config.temporal_rank,
             spatial_rank=config.spatial_rank,
@@ -147,6 +134,7 @@ class VideoExpertModel(PreTrainedModel):
         for part in (self.language.get_input_embeddings(), self.language.get_output_embeddings()):
             part.loc_row.requires_grad_(True)
             part.base.requires_grad_(config.train_vocabulary == "all")
+        self.shares_prefixes = install_prefix_attention(language)
         self.adapter = Adapter(config.vision_width, width, config.temporal_differences or ())
         # times written as text need no head; the model then has none
         self.head = TemporalHead(width, config.head_width, config.fusion) if config.times == "head" else None
@@ -154,6 +142,12 @@ class VideoExpertModel(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Every part has initialised itself: nothing is drawn a second time."""
+
+    def _set_gradient_checkpointing(
+        self, enable: bool = True, gradient_checkpointing_func: Any = checkpoint, **options: Any
+    ) -> None:
+        """transformers' switch; blocks that run again in the backward pass keep the roles of their first run."""
+        super()._set_gradient_checkpointing(enable, keep_roles(gradient_checkpointing_func), **options)
 
     # ------------------------------------------------------------------ stage 2
 
@@ -165,32 +159,26 @@ class VideoExpertModel(PreTrainedModel):
 
     def forward(
         self,
-        input_ids: Tensor,
+        sequence: TokenSequence,
         temporal: Tensor,
         spatial: Tensor,
-        roles: Tensor,
-        segments: Tensor,
-        position_ids: Tensor,
-        labels: Tensor | None = None,
-        loc_positions: Tensor | None = None,
         foreground: Tensor | None = None,
         spans: Tensor | None = None,
         located: Tensor | None = None,
         return_states: bool = False,
     ) -> VideoExpertOutput:
-        """One batch of ``TokenSequence`` tensors with its T-tokens (B, N, C) and S-tokens (B, M, C).
+        """One batch with its T-tokens (B, N, C) and S-tokens (B, M, C).
 
-        ``labels`` (B, L) give the text loss, ``foreground`` (Q, N) and ``spans`` (Q, N, 2) the grounding losses of
-        the Q ``<LOC>`` at ``loc_positions`` (Q, 2); ``located`` (Q,) bool leaves out those without a target.
+        The sequence's labels give the text loss, ``foreground`` (Q, N) and ``spans`` (Q, N, 2) the grounding losses
+        of its Q ``<LOC>``; ``located`` (Q,) bool leaves out those without a target.
         """
-        states = self.states(input_ids, temporal, spatial, roles, segments, position_ids)
-        output = VideoExpertOutput(states=states if return_states or labels is None else None)
-        losses: list[Tensor] = []
-        if labels is not None:
-            output.text_loss = self.text_loss(states, labels)
-            losses.append(self.config.text_weight * output.text_loss)
-        if loc_positions is not None and len(loc_positions):
-            frames, locs = self.projected(states, roles, loc_positions)
+        states = self.states(sequence, temporal, spatial)
+        loc_positions = sequence.loc_positions
+        output = VideoExpertOutput(states=states if return_states else None)
+        output.text_loss = self.text_loss(states, sequence.labels)
+        losses = [self.config.text_weight * output.text_loss]
+        if len(loc_positions):
+            frames, locs = self.projected(states, sequence.roles, loc_positions)
             head = self._head().predict(frames, locs, loc_positions[:, 0])
             output.indicator_logits, output.boundary_logits = head.indicator_logits, head.boundary_logits
             if foreground is not None and spans is not None:
@@ -217,26 +205,23 @@ class VideoExpertModel(PreTrainedModel):
                         background_weight=self.config.background_weight,
                     )
                     losses.append(self.config.alignment_weight * output.alignment_loss)
-        output.loss = torch.stack(losses).sum() if losses else None
+        output.loss = torch.stack(losses).sum()
         return output
 
     def states(
         self,
-        input_ids: Tensor,
+        sequence: TokenSequence,
         temporal: Tensor,
         spatial: Tensor,
-        roles: Tensor,
-        segments: Tensor,
-        position_ids: Tensor,
         cache: DynamicCache | None = None,
     ) -> Tensor:
         """(B, L, D) states after the last norm, of a whole batch or of a prefix that fills ``cache``."""
-        embeds = self.language.get_input_embeddings()(input_ids)
+        embeds = self.language.get_input_embeddings()(sequence.input_ids)
         frames, patches = self.adapter(temporal, spatial)
-        embeds = embeds.masked_scatter((roles == TokenRole.TEMPORAL)[..., None], frames.to(embeds.dtype))
-        embeds = embeds.masked_scatter((roles == TokenRole.SPATIAL)[..., None], patches.to(embeds.dtype))
-        self.gate.set(roles)
-        return self._run(embeds, block_causal_mask(segments), position_ids, cache)
+        for role, tokens in ((TokenRole.TEMPORAL, frames), (TokenRole.SPATIAL, patches)):
+            embeds = embeds.masked_scatter((sequence.roles == role)[..., None], tokens.to(embeds.dtype))
+        with token_roles(sequence.roles, sequence.temporal_span):
+            return self._run(embeds, block_causal_mask(sequence.segments), sequence.position_ids, cache)
 
     def _run(
         self, embeds: Tensor, allowed: Tensor | None, position_ids: Tensor, cache: DynamicCache | None
@@ -277,10 +262,10 @@ class VideoExpertModel(PreTrainedModel):
 
     def loc_states(self, states: Tensor, loc_positions: Tensor) -> Tensor:
         """(Q, D) the states that stand for each ``<LOC>``: its own, or the one before it (``loc_state``)."""
-        return states[loc_positions[:, 0], loc_positions[:, 1] - self._loc_shift]
+        return states[loc_positions[:, 0], loc_positions[:, 1] - self.loc_shift]
 
     @property
-    def _loc_shift(self) -> int:
+    def loc_shift(self) -> int:
         """0 to read the state of ``<LOC>`` itself (paper), 1 the state that predicts it (released code)."""
         return 1 if self.config.loc_state == "predicting" else 0
 
@@ -291,37 +276,79 @@ class VideoExpertModel(PreTrainedModel):
     # ------------------------------------------------------------------ stages 3 and 4, use
 
     @torch.no_grad()
-    def open_prefix(self, video: VisualTokens, prefix_ids: Sequence[int]) -> Prefix:
-        """The part of the prompt up to the last S-token, once per video; no later query changes it."""
-        n, m = len(video.temporal), len(video.spatial)
-        row = build_sequence([prefix_ids], [[]], num_frames=n, num_spatial_tokens=m)
+    def open_prefixes(
+        self, videos: Sequence[VisualTokens], prefix_ids: Sequence[int], stem: Sequence[int] = ()
+    ) -> list[Prefix]:
+        """The part of the prompt up to the last S-token of videos with equally many tokens, in one pass.
+
+        It is computed once per video; no later query changes it. ``stem``: ids with which many questions begin.
+        Raises InputError where the language model has too few positions.
+        """
+        n, m = len(videos[0].temporal), len(videos[0].spatial)
+        length = len(prefix_ids) + n + m
+        self.check_length(length, len(stem))
+        after = [[Segment(tuple(stem))]] if stem else [[]]
+        row = build_sequence(
+            [prefix_ids] * len(videos), after * len(videos), num_frames=n, num_spatial_tokens=m
+        ).to(self.device)
         cache = DynamicCache()
         states = self.states(
-            row.input_ids.to(self.device),
-            video.temporal[None].to(self.device),
-            video.spatial[None].to(self.device),
-            row.roles.to(self.device),
-            row.segments.to(self.device),
-            row.position_ids.to(self.device),
+            row,
+            torch.stack([v.temporal for v in videos]).to(self.device),
+            torch.stack([v.spatial for v in videos]).to(self.device),
             cache,
         )
-        frame_states = states[0][row.roles[0].to(self.device) == TokenRole.TEMPORAL]
-        return Prefix(
-            cache=tuple((layer.keys, layer.values) for layer in cache.layers),  # type: ignore[union-attr, misc]
-            frame_states=frame_states,
-            projected_frames=self.head.project(frame_states.float()) if self.head else frame_states[:, :0],
-            length=states.shape[1],
-        )
+        frames = states[:, len(prefix_ids) : len(prefix_ids) + n]
+        projected = self.head.project(frames.float()) if self.head else frames[..., :0]
+        layers: Any = cache.layers
+        return [
+            Prefix(
+                # a copy of their own where the batch holds several: an evicted video then frees its memory
+                keys=tuple(_own(layer.keys, v) for layer in layers),
+                values=tuple(_own(layer.values, v) for layer in layers),
+                frame_states=_own(frames, v),
+                projected_frames=_own(projected, v),
+                length=length,
+                stem=tuple(stem),
+            )
+            for v in range(len(videos))
+        ]
+
+    def open_prefix(self, video: VisualTokens, prefix_ids: Sequence[int]) -> Prefix:
+        """``open_prefixes`` of one video."""
+        return self.open_prefixes([video], prefix_ids)[0]
+
+    @property
+    def max_positions(self) -> int | None:
+        """Positions that the language model was made for; None where its config does not say."""
+        return getattr(self.language.config, "max_position_embeddings", None)
+
+    def check_length(self, prefix: int, suffix: int) -> None:
+        """Raises InputError where a prompt needs more positions than the language model has."""
+        limit = self.max_positions
+        if limit is not None and prefix + suffix > limit:
+            raise InputError(
+                f"the prompt needs {prefix + suffix} positions ({prefix} for the video, {suffix} for the text), "
+                f"but the language model has {limit}; shorten the text or look at fewer frames."
+            )
 
     @torch.no_grad()
+    def read_rows(self, current: RowPass, ids: Tensor) -> Tensor:
+        """(R, S, D) states of rows of ids (R, S) behind the prefixes of ``current``; padding comes last."""
+        with token_roles(None):
+            return current.run(self.language.base_model, self.language.get_input_embeddings()(ids))
+
+    def row_pass(self, prefixes: Sequence[Prefix], counts: Sequence[int], **options: Any) -> RowPass:
+        """A pass of ``counts`` rows behind each prefix; options as in RowPass."""
+        kind = SharedPass if self.shares_prefixes else CopiedPass
+        return kind(prefixes, counts, limit=self.max_positions, **options)
+
     def read_segments(self, prefix: Prefix, questions: Sequence[Segment]) -> Tensor:
-        """States (sum of lengths, D) of many questions in one forward over the shared prefix, end to end."""
-        row = build_sequence([[]], [questions], num_frames=0, num_spatial_tokens=0)
-        self.gate.set(None)
-        embeds = self.language.get_input_embeddings()(row.input_ids.to(self.device))
-        allowed = block_causal_mask(row.segments.to(self.device), past=prefix.length)
-        positions = row.position_ids.to(self.device) + prefix.length
-        return self._run(embeds, allowed, positions, prefix.as_cache())[0]
+        """States (sum of lengths, D) of questions on one video, end to end; each is a row of its own."""
+        self.check_length(prefix.length, max(len(q.ids) for q in questions))
+        current = self.row_pass([prefix], [len(questions)])
+        states = self.read_rows(current, pad_rows([q.ids for q in questions]).to(self.device))
+        return torch.cat([row[: len(q.ids)] for row, q in zip(states, questions, strict=True)])
 
     @torch.no_grad()
     def locate(self, prefix: Prefix, questions: Sequence[Segment]) -> HeadOutput:
@@ -329,52 +356,51 @@ class VideoExpertModel(PreTrainedModel):
         states = self.read_segments(prefix, questions)
         starts = torch.tensor([0, *[len(q.ids) for q in questions]]).cumsum(0)[:-1].tolist()
         places = [s + p for s, q in zip(starts, questions, strict=True) for p in q.loc_positions]
-        locs = states[torch.tensor(places, dtype=torch.long, device=states.device) - self._loc_shift]
-        rows = torch.zeros(len(places), dtype=torch.long, device=states.device)
-        return self._head().predict(prefix.projected_frames[None], self._head().project(locs.float()), rows)
+        locs = states[torch.tensor(places, dtype=torch.long, device=states.device) - self.loc_shift]
+        return self.predict([prefix], locs, [len(places)])
 
     @torch.no_grad()
-    def likelihoods(self, prefix: Prefix, questions: Sequence[Segment]) -> Tensor:
-        """(len(questions),) log-probability of each question's supervised tokens."""
-        states = self.read_segments(prefix, questions)
-        found, start = [], 0
-        for question in questions:
-            labels = torch.tensor(question.labels, device=states.device)
-            own = states[start : start + len(labels)]
-            predicts = labels[1:] != IGNORED
-            log_p = self.logits(own[:-1][predicts]).float().log_softmax(-1)
-            found.append(log_p.gather(-1, labels[1:][predicts][:, None]).sum())
-            start += len(labels)
-        return torch.stack(found)
+    def predict(self, prefixes: Sequence[Prefix], locs: Tensor, counts: Sequence[int]) -> HeadOutput:
+        """The head's word on ``<LOC>`` states (Q, D), ``counts`` of them on each of the prefixes, in order."""
+        frames = torch.stack([p.projected_frames for p in prefixes])
+        rows = torch.arange(len(prefixes)).repeat_interleave(torch.tensor(counts)).to(locs.device)
+        return self._head().predict(frames, self._head().project(locs.float()), rows)
 
-    @torch.no_grad()
-    def generate(
+    def moments(
         self,
-        prefix: Prefix,
-        question: Segment,
+        head: HeadOutput,
+        durations_s: Sequence[float],
+        starts_s: Sequence[float],
         *,
-        eos_token_id: int,
-        max_new_tokens: int = 512,
-        **options: Any,
-    ) -> list[int]:
-        """Ids of the answer, without the end token. ``options`` go to transformers' ``generate``.
+        queries: Sequence[str] = (),
+        top_k: int | None = None,
+        moment_from: str | None = None,
+    ) -> list[Moments]:
+        """Logits of Q ``<LOC>`` to calibrated, ranked moments on each video's clock: the one place that does it.
 
-        ``<LOC>`` states of the answer come from ``locate`` on question + answer: the route of training.
+        ``durations_s`` and ``starts_s`` (Q) are of the clip that each looked at; ``moment_from`` overrides the
+        config's. Raises InputError for a ``top_k`` below 1, VideoExpertError for logits that are not finite.
         """
-        self.gate.set(None)
-        # transformers skips what the cache already holds: the prefix ids only count places
-        ids = torch.tensor([[0] * prefix.length + list(question.ids)], device=self.device)
-        options = {"do_sample": False, "pad_token_id": eos_token_id, **options}
-        made = self.language.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            past_key_values=prefix.as_cache(),
-            max_new_tokens=max_new_tokens,
-            eos_token_id=eos_token_id,
-            **options,
+        config = self.config
+        logits = head.indicator_logits.float().cpu()
+        right = Calibration(config.score_temperature, config.score_bias)(logits)
+        peaks = Calibration(config.presence_temperature, config.presence_bias)(logits.amax(-1)).tolist()
+        found = decode_many(
+            right,
+            head.offsets.cpu(),
+            self.centres(logits.shape[-1]).cpu(),
+            durations_s,
+            starts_s,
+            nms_iou=config.nms_iou,
+            top_k=top_k,
+            moment_from=moment_from or config.moment_from,
         )
-        answer = made[0, ids.shape[1] :].tolist()
-        return answer[: answer.index(eos_token_id)] if eos_token_id in answer else answer
+        curves = logits.sigmoid().tolist()
+        texts = queries or [""] * len(logits)
+        return [
+            Moments(query, tuple(items), peak, peak < config.absent_below, tuple(curve))
+            for query, items, peak, curve in zip(texts, found, peaks, curves, strict=True)
+        ]
 
     # ------------------------------------------------------------------ what trains, what is folded
 
@@ -405,3 +431,8 @@ class VideoExpertModel(PreTrainedModel):
         for _, layer in expert_layers(self.language):
             layer.unfold()
         return self
+
+
+def _own(batch: Tensor, row: int) -> Tensor:
+    """A row of a batch that shares no memory with the others."""
+    return batch[row] if len(batch) == 1 else batch[row].clone()

@@ -76,20 +76,9 @@ def segment(ids: list[int], answer_from: int) -> Segment:
     return Segment(tuple(ids), tuple(labels), tuple(i for i, t in enumerate(ids) if t == LOC))
 
 
-def batch_tensors(
-    row: TokenSequence, temporal: torch.Tensor, spatial: torch.Tensor
-) -> dict[str, torch.Tensor]:
+def batch_tensors(row: TokenSequence, temporal: torch.Tensor, spatial: torch.Tensor) -> dict[str, Any]:
     """Keyword arguments of ``VideoExpertModel.forward``."""
-    return {
-        "input_ids": row.input_ids,
-        "temporal": temporal,
-        "spatial": spatial,
-        "roles": row.roles,
-        "segments": row.segments,
-        "position_ids": row.position_ids,
-        "labels": row.labels,
-        "loc_positions": row.loc_positions,
-    }
+    return {"sequence": row, "temporal": temporal, "spatial": spatial}
 
 
 def tiny_tokenizer() -> PreTrainedTokenizerFast:

@@ -24,10 +24,10 @@ def tiny():
 def test_a_table_with_a_size_that_does_not_fit(tmp_path, monkeypatch, capsys):
     forward = VideoExpertModel.forward
 
-    def small_memory(self, input_ids, **others):
-        if len(input_ids) == 2:
+    def small_memory(self, sequence, **others):
+        if len(sequence) == 2:
             raise torch.OutOfMemoryError("no memory for two videos")
-        return forward(self, input_ids, **others)
+        return forward(self, sequence, **others)
 
     monkeypatch.setattr(VideoExpertModel, "forward", small_memory)
     file = tmp_path / "made" / "speed.json"
@@ -60,11 +60,11 @@ def test_the_share_of_the_peak_on_a_known_device(tmp_path, monkeypatch):
 
 def test_work_by_hand(tiny):
     tensors = batch(tiny, 4, per_video=4)
-    tokens, (width, inner, layers, _, vocabulary) = tensors["segments"].numel(), SIZES["tiny"]
+    tokens, (width, inner, layers, _, vocabulary) = tensors["sequence"].segments.numel(), SIZES["tiny"]
     weights = layers * (4 * width * width + 3 * width * inner)
     experts = layers * 64 * (4 * (width + width) + 3 * (width + inner))
-    seen = int(block_causal_mask(tensors["segments"]).sum())
-    supervised = int((tensors["labels"] != IGNORED).sum())
+    seen = int(block_causal_mask(tensors["sequence"].segments).sum())
+    supervised = int((tensors["sequence"].labels != IGNORED).sum())
     attention = layers * 2 * 2 * width * seen  # queries by keys, weights by values
     needed, executed = work(tiny, tensors)
     assert needed == 4 * tokens * weights + 6 * tokens * experts + 3 * attention + 4 * supervised * width * (
@@ -79,14 +79,17 @@ def test_pairs_leave_out_padding():
 
 def test_packed_and_unpacked_hold_the_same_questions(tiny):
     packed, alone = batch(tiny, 6, per_video=4), batch(tiny, 6, per_video=1)
-    assert (len(packed["input_ids"]), len(alone["input_ids"])) == (2, 6)
+    assert (len(packed["sequence"]), len(alone["sequence"])) == (2, 6)
     for tensors in (packed, alone):
         assert tensors["temporal"].shape[1:] == (100, 768)
         assert tensors["spatial"].shape[1:] == (256, 768)
     assert torch.equal(
-        packed["labels"][packed["labels"] != IGNORED], alone["labels"][alone["labels"] != IGNORED]
+        packed["sequence"].labels[packed["sequence"].labels != IGNORED],
+        alone["sequence"].labels[alone["sequence"].labels != IGNORED],
     )
-    assert len(packed["loc_positions"]) == len(alone["loc_positions"]) == 5 + 4  # the fifth tells four events
+    assert (
+        len(packed["sequence"].loc_positions) == len(alone["sequence"].loc_positions) == 5 + 4
+    )  # the fifth tells four events
 
 
 def test_bases_are_made_in_half_precision_and_what_trains_in_full(tiny):

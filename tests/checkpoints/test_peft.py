@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from videoexpert.checkpoints.peft import CONFIG, WEIGHTS, export_peft, import_peft
 from videoexpert.errors import CheckpointError, InputError
-from videoexpert.language.experts import expert_layers
+from videoexpert.language.experts import expert_layers, token_roles
 from videoexpert.model import VideoExpertModel
 from videoexpert.testing import LOC, tiny_model
 from videoexpert.types import TokenRole
@@ -38,8 +38,8 @@ def plain_base(model: VideoExpertModel) -> Any:
 @torch.no_grad()
 def our_states(model: VideoExpertModel, role: TokenRole) -> Tensor:
     """States of the text with every token in one role."""
-    model.gate.set(torch.full_like(TEXT, int(role)))
-    return model.language.base_model(input_ids=TEXT, use_cache=False).last_hidden_state
+    with token_roles(torch.full_like(TEXT, int(role))):
+        return model.language.base_model(input_ids=TEXT, use_cache=False).last_hidden_state
 
 
 @pytest.mark.parametrize(

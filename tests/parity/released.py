@@ -106,15 +106,12 @@ def split_row(ids: Tensor, labels: Tensor | None, loc_token_id: int) -> tuple[li
     )
 
 
-def forward_inputs(row: TokenSequence, temporal: Tensor, spatial: Tensor) -> dict[str, Tensor]:
+def forward_inputs(row: TokenSequence, temporal: Tensor, spatial: Tensor) -> dict[str, Any]:
     """Keyword arguments of ``VideoExpertModel.states``."""
     return {
-        "input_ids": row.input_ids,
+        "sequence": row,
         "temporal": temporal,
         "spatial": spatial,
-        "roles": row.roles,
-        "segments": row.segments,
-        "position_ids": row.position_ids,
     }
 
 

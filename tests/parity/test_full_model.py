@@ -16,10 +16,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, DynamicCache
 
 from parity.released import forward_inputs, near, released_model, split_row, video_tokens
 from videoexpert.checkpoints.released.keys import Mapped
+from videoexpert.engine.decode import decode
+from videoexpert.language.experts import token_roles
 from videoexpert.language.prompter import Prompter
 from videoexpert.language.sequence import IGNORED, PADDING, TokenSequence, build_sequence
 from videoexpert.language.vocabulary import add_loc_token
@@ -97,8 +99,6 @@ class Case:
         model.zero_grad()
         self.output: VideoExpertOutput = model(
             **inputs,
-            labels=self.row.labels,
-            loc_positions=self.row.loc_positions,
             **targets,
             return_states=True,
         )
@@ -311,8 +311,9 @@ def test_prefix_and_questions_behind_it(prompt: Prompt, model: VideoExpertModel)
 
 @torch.no_grad()
 def test_decoding_one_token_at_a_time(prompt: Prompt, model: VideoExpertModel) -> None:
-    cache = model.open_prefix(prompt.tokens, prompt.before).as_cache()
-    model.gate.set(None)  # every decoded token is spatial
+    cache, prefix = DynamicCache(), model.open_prefix(prompt.tokens, prompt.before)
+    for layer, (keys, values) in enumerate(zip(prefix.keys, prefix.values, strict=True)):
+        cache.update(keys[None], values[None], layer)
     found = []
     for token in prompt.forced.ids:
         output = model.language.base_model(
@@ -329,7 +330,7 @@ def test_generate(prompt: Prompt, model: VideoExpertModel) -> None:
     """Greedy tokens; for a misaligned prompt the first is known from the reference with the true mask."""
     prefix = model.open_prefix(prompt.tokens, prompt.before)
     greedy, end = prompt.stored["greedy_tokens"].tolist(), 2
-    ours = model.generate(prefix, prompt.asked, eos_token_id=end, max_new_tokens=len(greedy))
+    (ours,) = decode(model, [prefix], [1], [prompt.asked], eos_token_id=end, max_new_tokens=len(greedy))
     if prompt.aligned:
         assert ours == (greedy[: greedy.index(end)] if end in greedy else greedy)
         assert greedy[0] == int(prompt.stored["greedy_first_token"])
@@ -369,8 +370,10 @@ def one_pass(
     hook.remove()
     place = torch.arange(row.roles.shape[1])[None]
     temporal = (place >= 35) & (place < 135)
-    model.gate.set(torch.where(temporal, int(TokenRole.TEMPORAL), int(TokenRole.TEXT)))
-    states = model.language.base_model(inputs_embeds=seen[0], position_ids=row.position_ids, use_cache=False)
+    with token_roles(torch.where(temporal, int(TokenRole.TEMPORAL), int(TokenRole.TEXT))):
+        states = model.language.base_model(
+            inputs_embeds=seen[0], position_ids=row.position_ids, use_cache=False
+        )
     return states.last_hidden_state[0], row
 
 

@@ -388,4 +388,4 @@ def test_what_a_true_or_false_sentence_says_is_read_at_its_end(trained):
         stage = BaseRecipe(videos=2, questions=5, tasks=CONTENT, read_questions=read)
         batch = BaseBatches(source, prompter, stage)[0]
         assert len(batch["asked"]) == count
-        assert len(batch["loc_positions"]) == 0
+        assert len(batch["sequence"].loc_positions) == 0

@@ -85,7 +85,7 @@ def test_packed_and_plain_give_the_same_losses_and_gradients(own):
         output.loss.backward()
         parts = (output.loss, output.text_loss, output.indicator_loss, output.l1_loss, output.giou_loss)
         gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-        found.append((len(inputs["input_ids"]), torch.stack(parts).detach(), gradient))
+        found.append((len(inputs["sequence"]), torch.stack(parts).detach(), gradient))
     (rows, losses, gradient), (plain_rows, plain_losses, plain_gradient) = found
     assert rows < plain_rows == 6
     torch.testing.assert_close(losses, plain_losses, atol=1e-5, rtol=1e-5)

@@ -27,9 +27,33 @@ def decode_moments(
     top_k: int | None = None,
     moment_from: str = "offsets",
 ) -> list[Moment]:
-    """Moments of one query, best first, clipped to ``[start_s, start_s + duration_s]``.
+    """``decode_many`` of one query: indicator_prob (N,), offsets (N, 2)."""
+    return decode_many(
+        indicator_prob[None],
+        offsets[None],
+        centres,
+        [duration_s],
+        [start_s],
+        nms_iou=nms_iou,
+        top_k=top_k,
+        moment_from=moment_from,
+    )[0]
 
-    indicator_prob (N,) in [0, 1]; offsets (N, 2), distances to start and end, and centres (N,), both as
+
+def decode_many(
+    indicator_prob: Tensor,
+    offsets: Tensor,
+    centres: Tensor,
+    durations_s: Sequence[float],
+    starts_s: Sequence[float],
+    *,
+    nms_iou: float = 0.7,
+    top_k: int | None = None,
+    moment_from: str = "offsets",
+) -> list[list[Moment]]:
+    """Moments of Q queries, best first, clipped to ``[start, start + duration]`` of each.
+
+    indicator_prob (Q, N) in [0, 1]; offsets (Q, N, 2), distances to start and end, and centres (N,), both as
     fractions of the duration. ``offsets``: every frame proposes [t - left, t + right] with its probability as
     score, thinned by non-maximum suppression. ``run`` (not in the paper; for a boundary branch that is not
     yet trained): the stretches of frames around each peak, see ``runs``; they do not overlap.
@@ -45,16 +69,49 @@ def decode_moments(
             "the temporal head gave numbers that are not finite; check the model's weights and its precision."
         )
     if moment_from == "offsets":
-        starts, ends = times - distances[:, 0], times + distances[:, 1]
+        starts, ends = times - distances[..., 0], times + distances[..., 1]
     elif moment_from == "run":
-        starts, ends, scores = runs(scores, times)
+        starts, ends, scores = _padded([runs(row, times) for row in scores])
     else:
         raise InputError(f"moment_from is {moment_from!r}, expected 'offsets' or 'run'.")
-    starts, ends = (start_s + np.clip(edge, 0.0, 1.0) * duration_s for edge in (starts, ends))
-    kept = nms(starts, ends, scores, nms_iou)[:top_k]
+    begin, length = (np.asarray(values, dtype=np.float64)[:, None] for values in (starts_s, durations_s))
+    starts, ends = (begin + np.clip(edge, 0.0, 1.0) * length for edge in (starts, ends))
+    kept = nms_many(starts, ends, scores, nms_iou, top_k)
+    clipped = np.clip(scores, 0.0, 1.0)
     return [
-        Moment(float(starts[i]), float(ends[i]), min(max(float(scores[i]), 0.0), 1.0)) for i in kept.tolist()
+        [Moment(*row) for row in zip(*(x[own].tolist() for x in (a, b, p)), strict=True)]
+        for own, a, b, p in zip(kept, starts, ends, clipped, strict=True)
     ]
+
+
+def _padded(found: Sequence[tuple[Floats, Floats, Floats]]) -> tuple[Floats, Floats, Floats]:
+    """Starts, ends and scores of every query as (Q, most of them), scores -inf where a query has fewer."""
+    most = max((len(scores) for _, _, scores in found), default=0)
+    out = np.zeros((3, len(found), most))
+    out[2] = -np.inf
+    for row, values in enumerate(found):
+        for target, own in zip(out, values, strict=True):
+            target[row, : len(own)] = own
+    return out[0], out[1], out[2]
+
+
+def nms_many(
+    starts: Floats, ends: Floats, scores: Floats, iou: float, top_k: int | None = None
+) -> list[NDArray[np.int64]]:
+    """``nms`` of Q queries at once, (Q, N) each; scores of -inf are left out. At most ``top_k`` a query."""
+    left, spans = scores.copy(), np.stack([starts, ends], axis=-1)
+    rows = np.arange(len(left))
+    kept: list[list[int]] = [[] for _ in rows]
+    for _ in range(left.shape[1] if top_k is None else min(top_k, left.shape[1])):
+        best = left.argmax(axis=1)
+        alive = left[rows, best] > -np.inf
+        if not alive.any():
+            break
+        for row in np.flatnonzero(alive).tolist():
+            kept[row].append(int(best[row]))
+        left[windows.ious(spans, spans[rows, best][:, None]) > iou] = -np.inf
+        left[rows, best] = -np.inf
+    return [np.array(own, dtype=np.int64) for own in kept]
 
 
 def nms(starts: ArrayLike, ends: ArrayLike, scores: ArrayLike, iou: float) -> NDArray[np.int64]:
@@ -63,16 +120,8 @@ def nms(starts: ArrayLike, ends: ArrayLike, scores: ArrayLike, iou: float) -> ND
     An interval goes if a better one that stays overlaps it by more than ``iou``. Of equal scores, the first
     given is the better.
     """
-    starts, ends, scores = (np.asarray(values, dtype=np.float64) for values in (starts, ends, scores))
-    order = np.argsort(-scores, kind="stable")
-    starts, ends = starts[order], ends[order]
-    spans = np.stack([starts, ends], axis=-1)
-    overlaps = windows.ious(spans[:, None], spans) > iou
-    alive = np.ones(len(order), dtype=bool)
-    for i in range(len(order)):
-        if alive[i]:
-            alive[i + 1 :] &= ~overlaps[i, i + 1 :]
-    return order[alive]
+    rows = (np.asarray(values, dtype=np.float64)[None] for values in (starts, ends, scores))
+    return nms_many(*rows, iou)[0]
 
 
 def runs(scores: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -25,25 +27,30 @@ from ..types import TokenRole
 _IN_BLOCK = re.compile(r"\.\d+\.")
 
 
-class ExpertGate:
-    """The token roles of the forward pass at hand, shared by all expert layers of one model.
+class TokenRoles:
+    """The token roles of one forward pass, and what expert layers derive from them, computed once for all layers.
 
-    Roles stay until the next ``set``: gradient checkpointing runs the forward again during backward.
+    One object belongs to one forward pass: two threads that ask one model at a time share none of it.
+
+    Raises InputError for ``roles`` that are not (B, L) integers of TokenRole.
     """
 
-    def __init__(self) -> None:
-        self.roles: Tensor | None = None
-        self._patterns: dict[tuple[object, ...], Tensor] = {}
-
-    def set(self, roles: Tensor | None) -> None:
-        """``roles`` (B, L), integers of TokenRole; None: no token is a T-token (a decoding step)."""
-        if roles is not None and (roles.ndim != 2 or roles.is_floating_point() or roles.dtype == torch.bool):
+    def __init__(self, roles: Tensor, temporal_span: tuple[int, int] | None = None) -> None:
+        if roles.ndim != 2 or roles.is_floating_point() or roles.dtype == torch.bool:
             raise InputError(
                 f"roles must be (B, L) integers of TokenRole, got {tuple(roles.shape)} of {roles.dtype}; "
                 "build them with the sequence."
             )
-        self.roles = roles
-        self._patterns.clear()
+        self.roles, self.temporal_span = roles, temporal_span
+        self._patterns: dict[tuple[object, ...], Tensor] = {}
+
+    def check(self, x: Tensor) -> None:
+        """Raises InputError unless ``x`` (B, L, ...) holds the tokens that these roles are of."""
+        if self.roles.shape != x.shape[:2]:
+            raise InputError(
+                f"the roles have shape {tuple(self.roles.shape)} but the layer sees tokens of shape "
+                f"{tuple(x.shape[:2])}; pass the roles of this forward pass, or None for a decoding step."
+            )
 
     def pattern(
         self,
@@ -52,26 +59,62 @@ class ExpertGate:
         on_others: tuple[float, float],
         like: Tensor,
     ) -> Tensor:
-        """The factor on each rank dimension of ``like`` (B, L, R), which gives shape, dtype and device.
+        """The factor on each rank dimension of ``like`` (B, L, R), which gives dtype and device.
 
         ``ranks`` (r_t, r_s) cut the rank dimension in two; the pairs hold the factor of either part on
-        T-tokens and on all others. Computed once per forward pass, as every layer asks for the same one.
+        T-tokens and on all others.
         """
-        if self.roles is None or self.roles.shape != like.shape[:-1]:
-            given = None if self.roles is None else tuple(self.roles.shape)
-            raise InputError(
-                f"the gate holds roles of shape {given} but the layer sees tokens of shape "
-                f"{tuple(like.shape[:-1])}; set the roles of this forward pass, or None for a decoding step."
-            )
         key = (ranks, on_temporal, on_others, like.dtype, like.device)
         if key not in self._patterns:
             temporal = (self.roles.to(like.device) == TokenRole.TEMPORAL).unsqueeze(-1)
-            rows = [
-                torch.tensor([row[0]] * ranks[0] + [row[1]] * ranks[1], dtype=like.dtype, device=like.device)
-                for row in (on_temporal, on_others)
-            ]
+            rows = [by_rank(ranks, factors, like) for factors in (on_temporal, on_others)]
             self._patterns[key] = torch.where(temporal, rows[0], rows[1])
         return self._patterns[key]
+
+
+def by_rank(ranks: tuple[int, int], factors: tuple[float, float], like: Tensor) -> Tensor:
+    """(R,) one factor for each rank dimension of the two experts."""
+    return torch.tensor(
+        [factors[0]] * ranks[0] + [factors[1]] * ranks[1], dtype=like.dtype, device=like.device
+    )
+
+
+_ROLES: ContextVar[TokenRoles | None] = ContextVar("videoexpert_token_roles", default=None)
+
+
+@contextmanager
+def token_roles(roles: Tensor | None, temporal_span: tuple[int, int] | None = None) -> Iterator[None]:
+    """The roles (B, L) of every forward pass inside the block; None: no token is a T-token (a decoding step).
+
+    ``temporal_span`` is where all T-tokens are, [first, last + 1), if that is the same in every row: a folded
+    layer then leaves the other tokens alone. The roles are bound to this thread (or task), never to the model.
+    """
+    token = _ROLES.set(None if roles is None else TokenRoles(roles, temporal_span))
+    try:
+        yield
+    finally:
+        _ROLES.reset(token)
+
+
+def keep_roles(checkpointed: Callable[..., Any]) -> Callable[..., Any]:
+    """A gradient-checkpointing function that runs a block again with the roles of its first run.
+
+    The second run happens in the backward pass: after ``token_roles`` has ended, on CUDA in another thread.
+    """
+
+    def run(block: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        roles = _ROLES.get()
+
+        def again(*inputs: Any) -> Any:
+            token = _ROLES.set(roles)
+            try:
+                return block(*inputs)
+            finally:
+                _ROLES.reset(token)
+
+        return checkpointed(again, *args, **options)
+
+    return run
 
 
 class ExpertLinear(nn.Module):
@@ -94,7 +137,6 @@ class ExpertLinear(nn.Module):
     def __init__(
         self,
         base: nn.Module,
-        gate: ExpertGate,
         *,
         temporal_rank: int,
         spatial_rank: int,
@@ -111,7 +153,6 @@ class ExpertLinear(nn.Module):
         if experts not in ("split", "shared"):
             raise InputError(f"experts is {experts!r}, expected 'split' or 'shared'.")
         self.base = base
-        self.gate = gate
         self.temporal_rank, self.spatial_rank, self.experts = temporal_rank, spatial_rank, experts
         self.in_features = int(base.in_features)  # type: ignore[arg-type]
         self.out_features = int(base.out_features)  # type: ignore[arg-type]
@@ -153,15 +194,23 @@ class ExpertLinear(nn.Module):
             raise InputError(
                 "this layer's expert is folded into its base weight; unfold() it before training."
             )
+        roles = _ROLES.get()
         out: Tensor = self.base(x)
-        alike = self.experts == "shared" or self.gate.roles is None  # every token gets the same
+        alike = self.experts == "shared" or roles is None  # every token gets the same
         if alike and self.folded:
             return out
+        if roles is not None:
+            roles.check(x)
+            if self.folded and roles.temporal_span is not None:
+                first, last = roles.temporal_span
+                difference = self._temporal_difference(x[:, first:last])
+                out[:, first:last] += difference.to(out.dtype)
+                return out
         first = self._first_alike if alike else 0
         a, b = self.lora_A[first:], self.lora_B[:, first:]
         hidden = F.linear(self.dropout(x.to(a.dtype)), a)
-        if not alike:
-            hidden = hidden * self.gate.pattern(
+        if roles is not None and not alike:
+            hidden = hidden * roles.pattern(
                 (self.temporal_rank, self.spatial_rank),
                 # Folded, the base already adds the spatial expert everywhere: T-tokens take it off again.
                 on_temporal=(1.0, -1.0) if self.folded else (1.0, 0.0),
@@ -169,6 +218,12 @@ class ExpertLinear(nn.Module):
                 like=hidden,
             )
         return out + F.linear(hidden * self.scale, b).to(out.dtype)
+
+    def _temporal_difference(self, x: Tensor) -> Tensor:
+        """What T-tokens ``x`` (B, N, in) get beyond a folded base: the temporal expert less the spatial one."""
+        hidden = F.linear(x.to(self.lora_A.dtype), self.lora_A)
+        factors = by_rank((self.temporal_rank, self.spatial_rank), (self.scale, -self.scale), hidden)
+        return F.linear(hidden * factors, self.lora_B)
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -216,11 +271,11 @@ def install_experts(
     alpha: float,
     dropout: float,
     experts: str = "split",
-) -> ExpertGate:
+) -> None:
     """Freezes the language model and gives every linear layer of its decoder blocks two experts.
 
     In Llama-like models these are the seven q, k, v, o, gate, up and down projections of each block (paper
-    III-C); families that fuse some have fewer. Returns the gate that tells all of them the token roles.
+    III-C); families that fuse some have fewer. ``token_roles`` tells all of them what each token is.
 
     Raises InputError when the model has no such layer or has experts already.
     """
@@ -237,11 +292,9 @@ def install_experts(
             "(such as 'layers.0.mlp.up_proj'); use a causal language model built of nn.Linear."
         )
     language_model.requires_grad_(False)
-    gate = ExpertGate()
     for name in found:
         layer = ExpertLinear(
             language_model.get_submodule(name),
-            gate,
             temporal_rank=temporal_rank,
             spatial_rank=spatial_rank,
             alpha=alpha,
@@ -250,7 +303,6 @@ def install_experts(
         )
         parent, _, child = name.rpartition(".")
         setattr(language_model.get_submodule(parent), child, layer.train(language_model.training))
-    return gate
 
 
 def expert_layers(model: nn.Module) -> Iterator[tuple[str, ExpertLinear]]:

@@ -8,7 +8,7 @@ from the prefix as if it were alone. Packed and single are therefore equal to ro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -50,6 +50,7 @@ class TokenSequence:
     position_ids    (B, L)
     labels          (B, L)
     loc_positions   (Q, 2) row and position of every ``<LOC>``, row-major
+    temporal_span   first and last + 1 position of the T-tokens, where that is the same in every row
     """
 
     input_ids: Tensor
@@ -58,9 +59,19 @@ class TokenSequence:
     position_ids: Tensor
     labels: Tensor
     loc_positions: Tensor
+    temporal_span: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> TokenSequence:
+        """The same batch on a device; accelerate calls this for the Trainer."""
+        moved = {
+            f.name: getattr(self, f.name).to(device, non_blocking=non_blocking)
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), Tensor)
+        }
+        return replace(self, **moved)
 
 
 def build_sequence(
@@ -88,7 +99,20 @@ def build_sequence(
         for name, value in fill.items()
     }
     locs = [(b, p) for b, row in enumerate(rows) for p in row["loc_positions"]]
-    return TokenSequence(**tensors, loc_positions=torch.tensor(locs, dtype=torch.long).reshape(-1, 2))
+    lengths = {len(prefix) for prefix in prefixes}
+    first = lengths.pop()
+    return TokenSequence(
+        **tensors,
+        loc_positions=torch.tensor(locs, dtype=torch.long).reshape(-1, 2),
+        temporal_span=None if lengths else (first, first + num_frames),
+    )
+
+
+def pad_rows(rows: Sequence[Sequence[int]], multiple: int = 1, fill: int = 0) -> Tensor:
+    """(R, S) of rows of different length, ``fill`` after the end of the shorter; S is a multiple of ``multiple``."""
+    longest = max(len(row) for row in rows)
+    width = -(-longest // multiple) * multiple
+    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
 
 
 def _build_row(prefix: Sequence[int], questions: Sequence[Segment], n: int, m: int) -> dict[str, list[int]]:

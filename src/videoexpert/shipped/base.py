@@ -232,11 +232,11 @@ class ReadOut(nn.Module):
         self, model: VideoExpertModel, states: Tensor, batch: dict[str, Tensor], dense: Tensor, asked: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What happens at each frame, dense (B, N, K), and what is asked, asked (Q, K), rows of -1 left out."""
-        if model.head is not None and len(batch["loc_positions"]):
-            frames, locs = model.projected(states, batch["roles"], batch["loc_positions"])
+        if model.head is not None and len(batch["sequence"].loc_positions):
+            frames, locs = model.projected(states, batch["sequence"].roles, batch["sequence"].loc_positions)
         else:  # what is asked is read at the end of the question
-            places = question_ends(batch["labels"])
-            frames = states[batch["roles"] == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
+            places = question_ends(batch["sequence"].labels)
+            frames = states[batch["sequence"].roles == TokenRole.TEMPORAL].unflatten(0, dense.shape[:2])
             locs = states[places[:, 0], places[:, 1]]
             if model.head is not None:
                 frames, locs = model.head.project(frames.float()), model.head.project(locs.float())
@@ -348,7 +348,6 @@ def quick_scores(
     model: VideoExpertModel, prompter: Prompter, source: VideoSource, videos: int = 60
 ) -> dict[str, float]:
     """Grounding of true queries: R1@0.5, R1@0.7 and mIoU (fractions) by both ways of reading a moment."""
-    from ..grounding.decoding import decode_moments
     from ..synthetic.samples import true_queries
 
     model.eval()
@@ -358,12 +357,10 @@ def quick_scores(
         queries = list(true_queries(script, random.Random(index)))
         prefix = model.open_prefix(tokens, prompter.prefix_ids)
         head = model.locate(prefix, [prompter.grounding(query) for query, _ in queries])
-        centres = model.centres(len(tokens.temporal))
+        lengths, starts = [script.duration] * len(queries), [0.0] * len(queries)
         for way, ious_found in found.items():
-            for i, (_, windows) in enumerate(queries):
-                best = decode_moments(
-                    head.indicator[i], head.offsets[i], centres, script.duration, moment_from=way, top_k=1
-                )[0]
+            told = model.moments(head, lengths, starts, moment_from=way, top_k=1)
+            for (best,), (_, windows) in zip(told, queries, strict=True):
                 ious_found.append(max(iou((best.start, best.end), w) for w in windows))
     scores = {}
     for way, values in found.items():

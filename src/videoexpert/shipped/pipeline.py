@@ -16,7 +16,6 @@ from transformers import AutoTokenizer, CLIPModel, LlamaConfig
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..grounding.calibration import fit
-from ..grounding.decoding import decode_moments
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..language.vocabulary import add_loc_token
@@ -175,16 +174,9 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
         absent = false_queries(script, random.Random(f"{index}-absent"), ABSENT_QUERIES)
         asked.extend((query, ()) for query in absent)
         head = model.locate(_prefix(model, prompter, tokens), [prompter.grounding(q) for q, _ in asked])
-        for i, (_, windows) in enumerate(asked):
-            best = decode_moments(
-                head.indicator[i],
-                head.offsets[i],
-                model.centres(len(tokens.temporal)),
-                script.duration,
-                moment_from=config.moment_from,
-                top_k=1,
-            )[0]
-            peaks.append(head.indicator_logits[i].max())
+        told = model.moments(head, [script.duration] * len(asked), [0.0] * len(asked), top_k=1)
+        peaks.extend(head.indicator_logits.amax(-1))
+        for (best,), (_, windows) in zip(told, asked, strict=True):
             right.append(any(iou((best.start, best.end), w) >= 0.5 for w in windows))
             present.append(bool(windows))
     logits = torch.stack(peaks)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..annotations.samples import Sample, Window
 from ..errors import DataError
@@ -65,7 +64,7 @@ def collate(
     examples: Sequence[Sequence[Example]],
     prefix_ids: Sequence[int],
     config: Any,
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     """Keyword arguments of ``VideoExpertModel.forward``: a row a video, its examples packed behind one prefix."""
     temporal = torch.stack([v.temporal for v in videos]).float()
     spatial = torch.stack([v.spatial for v in videos]).float()
@@ -87,14 +86,9 @@ def collate(
             f"{len(targets)} targets for {len(row.loc_positions)} <LOC>: the template lost one"
         )
     return {
-        "input_ids": row.input_ids,
+        "sequence": row,
         "temporal": temporal,
         "spatial": spatial,
-        "roles": row.roles,
-        "segments": row.segments,
-        "position_ids": row.position_ids,
-        "labels": row.labels,
-        "loc_positions": row.loc_positions,
         "foreground": torch.stack([t.foreground for t in targets])
         if targets
         else torch.zeros(0, frames).bool(),

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..annotations.readers import read
@@ -164,7 +163,7 @@ def text_length(sample: Sample) -> int:
     return sum(map(len, texts)) + sum(len(turn.text) for turn in sample.turns)
 
 
-class MicroBatches(Dataset[dict[str, Tensor]]):
+class MicroBatches(Dataset[dict[str, Any]]):
     """Micro-batch i of a plan as the tensors of ``VideoExpertModel.forward``.
 
     rng of a wording: seed, micro-batch and place in it. With ``fixed_wording`` the first wording is always used.
@@ -186,7 +185,7 @@ class MicroBatches(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         videos, rows = self.rows(index)
         return collate(videos, rows, self.prompter.prefix_ids, self.prompter.config)
 

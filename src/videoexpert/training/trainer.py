@@ -23,7 +23,8 @@ from transformers import EarlyStoppingCallback, Trainer, TrainingArguments
 from .. import files
 from ..checkpoints import folder as checkpoint
 from ..errors import CheckpointError, DependencyError, InputError
-from ..grounding.decoding import decode_moments
+from ..grounding.head import HeadOutput
+from ..language.sequence import TokenSequence
 from ..model import VideoExpertModel
 from ..recipes import Recipe, TrainingRecipe
 from ..runtime import clean_start
@@ -76,6 +77,12 @@ class VideoExpertTrainer(Trainer):
             # no <LOC> here: the head still gets a gradient, of zero, or other processes would wait for it
             loss = loss + 0.0 * sum(p.sum() for p in self.bare.head.parameters() if p.requires_grad)
         return (loss, outputs) if return_outputs else loss
+
+    def _prepare_input(self, data: Any) -> Any:
+        """The Trainer's move to the device, which passes over objects of ours."""
+        if isinstance(data, TokenSequence):
+            return data.to(self.args.device)
+        return super()._prepare_input(data)
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> Any:
         """Autocast under FSDP too, where the Trainer trusts FSDP's own casts instead."""
@@ -162,25 +169,14 @@ class VideoExpertTrainer(Trainer):
         asked = [(e.duration_s, windows) for row in rows for e in row for windows in e.windows]
         if not asked:
             return []
-        indicator, offsets = (
-            outputs["indicator_logits"].float().sigmoid(),
-            outputs["boundary_logits"].float().sigmoid(),
-        )
-        centres = self.bare.centres(indicator.shape[1])
-        found = []
-        for i, (duration_s, windows) in enumerate(asked):
-            if not windows:
-                continue
-            best = decode_moments(
-                indicator[i],
-                offsets[i],
-                centres,
-                duration_s,
-                top_k=1,
-                moment_from=self.bare.config.moment_from,
-            )[0]
-            found.append(max(iou((best.start, best.end), window) for window in windows))
-        return found
+        head = HeadOutput(outputs["indicator_logits"], outputs["boundary_logits"])
+        durations = [duration_s for duration_s, _ in asked]
+        told = self.bare.moments(head, durations, [0.0] * len(asked), top_k=1)
+        return [
+            max(iou((best.start, best.end), window) for window in windows)
+            for (best,), (_, windows) in zip(told, asked, strict=True)
+            if windows
+        ]
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -328,8 +324,8 @@ def set_trained(model: VideoExpertModel, which: str) -> list[str]:
 
 def enable_gradient_checkpointing(model: VideoExpertModel) -> None:
     """Recompute each block of the language model in the backward pass."""
-    enable = getattr(model.language, "activation_checkpointing_enable", None)
-    (enable or model.language.gradient_checkpointing_enable)()
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    (enable or model.gradient_checkpointing_enable)()
 
 
 def checkpoint_steps(run: Path) -> list[int]:

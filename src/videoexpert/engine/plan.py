@@ -1,0 +1,60 @@
+"""Which rows go through the language model together: passes of bounded size, rows of like length in one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..language.sequence import Segment
+
+
+@dataclass(frozen=True)
+class Row:
+    """One question: the video it is about, its place in the call, and the ids that are read."""
+
+    video: int
+    place: int
+    segment: Segment
+
+
+def flat_rows(asked: Sequence[Sequence[Segment]]) -> list[Row]:
+    """The questions on each video as rows, numbered through."""
+    pairs = [(video, segment) for video, own in enumerate(asked) for segment in own]
+    return [Row(video, place, segment) for place, (video, segment) in enumerate(pairs)]
+
+
+def blocks(counts: Sequence[int], most_videos: int, most_rows: int) -> Iterator[range]:
+    """Consecutive videos whose prefixes are in memory at a time; one with more rows than that stands alone."""
+    start, rows = 0, 0
+    for video, count in enumerate(counts):
+        if video > start and (video - start == most_videos or rows + count > most_rows):
+            yield range(start, video)
+            start, rows = video, 0
+        rows += count
+    if start < len(counts):
+        yield range(start, len(counts))
+
+
+def passes(rows: Sequence[Row], most_tokens: int) -> Iterator[list[Row]]:
+    """Rows of like length together, at most ``most_tokens`` positions with their padding; rows of a video adjoin."""
+    ordered = sorted(rows, key=lambda row: (len(row.segment.ids), row.place))
+    current: list[Row] = []
+    for row in ordered:
+        if current and (len(current) + 1) * len(row.segment.ids) > most_tokens:
+            yield sorted(current, key=lambda r: (r.video, r.place))
+            current = []
+        current.append(row)
+    if current:
+        yield sorted(current, key=lambda r: (r.video, r.place))
+
+
+def videos_and_counts(owners: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The videos of rows that adjoin by video, and how many rows each has."""
+    videos: list[int] = []
+    counts: list[int] = []
+    for video in owners:
+        if not videos or videos[-1] != video:
+            videos.append(video)
+            counts.append(0)
+        counts[-1] += 1
+    return videos, counts

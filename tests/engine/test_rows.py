@@ -1,0 +1,267 @@
+"""Rows behind shared prefixes: equal to each question alone by the route of training, whatever is batched with it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import (
+    Gemma2Config,
+    LlamaConfig,
+    MistralConfig,
+    Qwen3Config,
+    StableLmConfig,
+)
+
+from videoexpert.engine import Engine, Opened, PrefixStore
+from videoexpert.errors import InputError
+from videoexpert.grounding.head import HeadOutput
+from videoexpert.language.passes import CopiedPass, SharedPass
+from videoexpert.language.sequence import IGNORED, Segment, build_sequence
+from videoexpert.testing import LANGUAGE, LOC, batch_tensors, segment, tiny_model
+from videoexpert.types import VisualTokens
+
+PREFIX = (1, 5, 9)
+STEM = (7, 8)
+QUESTIONS = [
+    segment([7, 8, 2, 11, LOC, 3], 3),
+    segment([7, 8, 30, 12, 14, 15, 16, LOC, 14, LOC, 3], 6),
+    segment([9, 40, 41, LOC, 3], 2),
+    segment([7, 8, 33, LOC, 3], 3),
+]
+SIZES = {k: LANGUAGE[k] for k in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")}
+SIZES |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512}
+BACKBONES = {
+    "llama": LlamaConfig(**SIZES),
+    "qwen3": Qwen3Config(**SIZES, head_dim=16, tie_word_embeddings=True),
+    "mistral": MistralConfig(**SIZES, sliding_window=None),
+    "multi-head": LlamaConfig(**{**SIZES, "num_key_value_heads": 4}),
+    "softcap": Gemma2Config(**SIZES, head_dim=8, sliding_window=512),
+    "copied": StableLmConfig(**SIZES),  # does not take attention through the AttentionInterface
+}
+
+
+def make(backbone: str = "llama", preset: str = "paper", **fields):
+    config = {**BACKBONES[backbone].to_dict()}
+    return tiny_model(preset, language_config=config, **fields)
+
+
+def shown(model, seed: int, frames: int | None = None) -> VisualTokens:
+    rng = torch.Generator().manual_seed(seed)
+    config = model.config
+    return VisualTokens(
+        torch.randn(frames or config.num_frames, config.vision_width, generator=rng),
+        torch.randn(config.num_spatial_tokens, config.vision_width, generator=rng),
+        duration_s=10.0,
+    )
+
+
+@torch.no_grad()
+def alone(model, tokens: VisualTokens, question: Segment) -> tuple[HeadOutput | None, torch.Tensor]:
+    """The head's output and the states of one question behind one video, by ``forward``, as in training."""
+    row = build_sequence(
+        [PREFIX], [[question]], num_frames=len(tokens.temporal), num_spatial_tokens=len(tokens.spatial)
+    )
+    out = model(**batch_tensors(row, tokens.temporal[None], tokens.spatial[None]), return_states=True)
+    head = None if out.indicator_logits is None else HeadOutput(out.indicator_logits, out.boundary_logits)
+    return head, out.states[0, -len(question.ids) :]
+
+
+def near(found, expected):
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("folded", [False, True])
+def test_batched_equals_alone(backbone, folded):
+    model = make(backbone)
+    assert model.shares_prefixes == (backbone != "copied")
+    if folded:
+        model.fold()
+    videos = [shown(model, 1), shown(model, 2), shown(model, 3, frames=4)]
+    asked = [QUESTIONS, QUESTIONS[1:2], [QUESTIONS[3], QUESTIONS[0]]]
+    engine = Engine(model, PREFIX, STEM)
+    found = engine.locate([Opened(v) for v in videos], asked)
+    for tokens, questions, head in zip(videos, asked, found, strict=True):
+        expected = [alone(model, tokens, q)[0] for q in questions]
+        near(head.indicator_logits, torch.cat([e.indicator_logits for e in expected]))
+        near(head.boundary_logits, torch.cat([e.boundary_logits for e in expected]))
+
+
+@pytest.mark.parametrize("preset", ["paper", "released"])
+@pytest.mark.parametrize("tokens_per_pass", [1, 17, 4096])
+@pytest.mark.parametrize("static", [False, True])
+def test_passes_of_any_size_and_shape_are_equal(preset, tokens_per_pass, static):
+    model = make(preset=preset)
+    video = shown(model, 1)
+    engine = Engine(model, PREFIX, STEM, static=static)
+    engine.tokens_per_pass = tokens_per_pass
+    (head,) = engine.locate([Opened(video)], [QUESTIONS])
+    near(head.indicator_logits, torch.cat([alone(model, video, q)[0].indicator_logits for q in QUESTIONS]))
+
+
+@pytest.mark.parametrize("kind", [SharedPass, CopiedPass])
+def test_both_kinds_of_pass_are_equal(kind):
+    model = make()
+    model.shares_prefixes = kind is SharedPass
+    videos = [shown(model, 1), shown(model, 2, frames=3)]
+    prefixes = [model.open_prefix(v, PREFIX) for v in videos]
+    current = model.row_pass(prefixes, [1, 1])
+    assert isinstance(current, kind)
+    ids = torch.tensor([QUESTIONS[0].ids, (*QUESTIONS[2].ids, 0)])
+    states = model.read_rows(current, ids)
+    near(states[0], alone(model, videos[0], QUESTIONS[0])[1])
+    near(states[1, :5], alone(model, videos[1], QUESTIONS[2])[1])
+
+
+def test_a_sliding_window_hides_what_is_far():
+    model = tiny_model(language_config=MistralConfig(**SIZES, sliding_window=9).to_dict())
+    video, question = shown(model, 1), QUESTIONS[1]
+    prefix = model.open_prefix(video, PREFIX)
+    assert prefix.length == 15
+    found = model.read_segments(prefix, [question])
+    row = build_sequence([PREFIX], [[question]], num_frames=6, num_spatial_tokens=6)
+    with torch.no_grad():
+        expected = model.states(row, video.temporal[None], video.spatial[None])[0, 15:]
+    near(found, expected)
+    wide = tiny_model(language_config=MistralConfig(**SIZES, sliding_window=None).to_dict())
+    assert not torch.allclose(
+        wide.read_segments(wide.open_prefix(video, PREFIX), [question]), found, atol=1e-3
+    )
+
+
+def test_the_stem_is_part_of_the_prefix_and_changes_nothing():
+    model = make()
+    video = shown(model, 1)
+    with_stem, without = Engine(model, PREFIX, STEM), Engine(model, PREFIX)
+    read = []
+    rows = model.read_rows
+    model.read_rows = lambda current, ids: read.append(ids.numel()) or rows(current, ids)
+    heads = [e.locate([Opened(video)], [[QUESTIONS[0], QUESTIONS[3]]])[0] for e in (with_stem, without)]
+    near(heads[0].indicator_logits, heads[1].indicator_logits)
+    assert read == [2 * 4, 2 * 6]  # two rows as long as the longer
+
+
+def test_likelihoods_are_those_of_the_training_route():
+    model = make()
+    videos = [shown(model, 1), shown(model, 2)]
+    asked = [QUESTIONS[:3], QUESTIONS[3:]]
+    found = Engine(model, PREFIX, STEM).likelihoods([Opened(v) for v in videos], asked)
+    for tokens, questions, values in zip(videos, asked, found, strict=True):
+        for question, value in zip(questions, values, strict=True):
+            labels = torch.tensor(question.labels)
+            predicts = labels[1:] != IGNORED
+            log_p = model.logits(alone(model, tokens, question)[1][:-1][predicts]).log_softmax(-1)
+            near(value, log_p.gather(-1, labels[1:][predicts][:, None]).sum())
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("static", [False, True])
+def test_many_answers_at_once_are_those_of_each_alone(backbone, static):
+    """Rows that finish early leave the batch; each token is the likeliest by the route of training."""
+    model = make(backbone)
+    videos = [shown(model, 1), shown(model, 2), shown(model, 3, frames=4)]
+    asked = [
+        [Segment((7, 8, 2)), Segment((9, 10, 11, 12, 13))],
+        [Segment((33,))],
+        [Segment((7, 30)), Segment((31, 32))],
+    ]
+    engine = Engine(model, PREFIX, STEM, static=static)
+    opened = [Opened(v) for v in videos]
+    free = engine.generate(opened, asked, eos_token_id=-1, max_new_tokens=9)
+    ends = free[0][0][2]  # then some rows finish early, at the first time they say this
+    found = engine.generate(opened, asked, eos_token_id=ends, max_new_tokens=9)
+    assert len({len(answer) for own in found for answer in own}) > 1
+    for tokens, questions, answers, whole in zip(videos, asked, found, free, strict=True):
+        for question, answer, all_said in zip(questions, answers, whole, strict=True):
+            ids = list(question.ids) + all_said
+            states = alone(model, tokens, segment(ids, len(question.ids)))[1]
+            likeliest = model.logits(states[len(question.ids) - 1 : -1]).argmax(-1).tolist()
+            assert likeliest == all_said
+            assert answer == (all_said[: all_said.index(ends)] if ends in all_said else all_said)
+
+
+def test_an_answer_ends_where_the_positions_end():
+    model = make()
+    model.language.config.max_position_embeddings = 20
+    engine = Engine(model, PREFIX)
+    ((answer,),) = engine.generate(
+        [Opened(shown(model, 1))], [[Segment((7, 8, 2))]], eos_token_id=-1, max_new_tokens=9
+    )
+    assert len(answer) == 20 - 15 - 3
+
+
+def test_a_question_longer_than_the_positions_is_refused_with_both_numbers():
+    model = make()
+    engine, video = Engine(model, PREFIX, STEM), Opened(shown(model, 1))
+    fits = segment([7, 8, *[2] * 493, LOC, 3], 3)
+    assert len(engine.locate([video], [[fits]])[0].indicator_logits) == 1
+    longer = segment([7, 8, *[2] * 494, LOC, 3], 3)
+    message = r"needs 513 positions \(15 for the video, 498 for the text\), but the language model has 512"
+    with pytest.raises(InputError, match=message):
+        engine.locate([video], [[longer]])
+    with pytest.raises(InputError, match=message):
+        engine.generate([video], [[Segment(longer.ids[:-1])]], eos_token_id=59, max_new_tokens=3)
+    with pytest.raises(InputError, match="520 for the video"):
+        engine.prefixes([Opened(shown(model, 1, frames=511))])
+
+
+class TestStore:
+    def test_evicted_equals_kept(self):
+        model = make()
+        videos, one = [Opened(shown(model, seed)) for seed in range(3)], [QUESTIONS[:2]]
+        kept = Engine(model, PREFIX, STEM)
+        size = kept.prefixes(videos[:1])[0].nbytes
+        small = Engine(model, PREFIX, STEM, store=PrefixStore(2 * size))
+        opened = []
+        open_prefixes = model.open_prefixes
+        model.open_prefixes = lambda tokens, *rest: opened.append(len(tokens)) or open_prefixes(tokens, *rest)
+        expected = [kept.locate([v], one)[0] for v in videos]
+        assert opened == [1, 1]  # the first was open
+        for video, head in zip(videos, expected, strict=True):
+            near(small.locate([video], one)[0].indicator_logits, head.indicator_logits)
+        assert opened == [1, 1, 1, 1, 1]
+        assert (len(small.store), small.store.nbytes) == (2, 2 * size)
+        for number in (2, 1):  # still there
+            small.locate([videos[number]], one)
+        assert len(opened) == 5
+        near(small.locate([videos[0]], one)[0].indicator_logits, expected[0].indicator_logits)
+        assert len(opened) == 6
+        small.locate([videos[1]], one)  # asked after the third, so the third has gone
+        assert len(opened) == 6
+
+    def test_the_key_is_content_text_and_weights(self):
+        model = make()
+        tokens = shown(model, 1)
+        engine = Engine(model, PREFIX)
+        engine.prefixes([Opened(tokens), Opened(VisualTokens(tokens.temporal, tokens.spatial, 99.0))])
+        assert len(engine.store) == 1  # the same tokens, whatever the length they stand for
+        engine.prefixes([Opened(shown(model, 2))])
+        assert len(engine.store) == 2
+        other = Engine(model, (1, 5), store=engine.store)
+        other.prefixes([Opened(tokens)])
+        assert len(engine.store) == 3
+        before = engine.prefixes([Opened(tokens)])[0]
+        with torch.no_grad():
+            model.adapter.linear.weight.mul_(1.5)
+        after = engine.prefixes([Opened(tokens)])[0]
+        assert len(engine.store) == 4
+        assert not torch.allclose(before.keys[0], after.keys[0])
+
+    def test_a_prefix_over_the_limit_is_not_kept(self):
+        model = make()
+        engine = Engine(model, PREFIX, store=PrefixStore(10))
+        assert len(engine.locate([Opened(shown(model, 1))], [QUESTIONS[:1]])) == 1
+        assert (len(engine.store), engine.store.nbytes) == (0, 0)
+
+
+def test_videos_without_questions_and_no_videos():
+    model = make()
+    engine = Engine(model, PREFIX, STEM)
+    video = Opened(shown(model, 1))
+    first, second = engine.locate([video, video], [[], QUESTIONS[:1]])
+    assert (len(first.indicator_logits), len(second.indicator_logits)) == (0, 1)
+    assert engine.locate([], []) == []
+    assert engine.generate([video], [[]], eos_token_id=2, max_new_tokens=3) == [[]]
+    assert [len(v) for v in engine.likelihoods([video], [[]])] == [0]
+    with pytest.raises(ValueError, match="1 videos but questions on 0"):
+        engine.locate([video], [])
