@@ -13,13 +13,16 @@ from transformers import PreTrainedTokenizerFast
 
 from videoexpert.config import VideoExpertConfig
 from videoexpert.errors import InputError
-from videoexpert.language.prompt import (
-    IGNORED,
+from videoexpert.language.conversation import (
     VICUNA_SYSTEM,
     VIDEO_PLACEHOLDER,
     Conversation,
     PromptIds,
     Turn,
+    render,
+    tokenize,
+)
+from videoexpert.language.prompt import (
     caption_answer,
     caption_question,
     choice_answer,
@@ -28,9 +31,8 @@ from videoexpert.language.prompt import (
     parse_captions,
     phrasings,
     question_with_choices,
-    render,
-    tokenize,
 )
+from videoexpert.language.sequence import IGNORED
 from videoexpert.language.vocabulary import add_loc_token
 
 PAPER = VideoExpertConfig.from_preset("paper")

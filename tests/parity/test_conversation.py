@@ -10,20 +10,22 @@ import pytest
 from transformers import AutoTokenizer
 
 from videoexpert.config import VideoExpertConfig
-from videoexpert.language.prompt import (
-    IGNORED,
+from videoexpert.language.conversation import (
     Conversation,
     PromptIds,
     Turn,
+    render,
+    tokenize,
+)
+from videoexpert.language.prompt import (
     caption_answer,
     choice_answer,
     grounding_answer,
     grounding_question,
     parse_captions,
     question_with_choices,
-    render,
-    tokenize,
 )
+from videoexpert.language.sequence import IGNORED
 from videoexpert.language.vocabulary import add_loc_token
 
 STYLE = "vicuna_v1"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from ..config import VideoExpertConfig
 from . import prompt
+from .conversation import Conversation, PromptLists, Turn, tokenize_many
 from .sequence import Segment
 from .time_text import Span, with_length, write_times
 
@@ -21,24 +23,36 @@ class Prompter:
     def __init__(self, config: VideoExpertConfig, tokenizer: Any) -> None:
         self.config, self.tokenizer = config, tokenizer
         self.has_head = config.times == "head"
-        self.prefix_ids: list[int] = self._ids((prompt.Turn("video"),)).before_video.tolist()
+        asked = self._tokenized([(Turn("video"),)])[0]
+        self.prefix_ids: list[int] = asked.ids[: asked.after - 1]
 
     def segment(self, question: str, answer: str | None = None) -> Segment:
         """What follows the video. With an ``answer`` its tokens are supervised; without, the text ends asking."""
-        return self.conversation((prompt.Turn(question, answer),))
+        return self.conversation((Turn(question, answer),))
 
-    def conversation(self, turns: Sequence[prompt.Turn]) -> Segment:
+    def segments(self, pairs: Sequence[tuple[str, str | None]]) -> list[Segment]:
+        """``segment`` of many questions and answers, all with an answer or none, tokenised together."""
+        return self._segments([(Turn(question, answer),) for question, answer in pairs])
+
+    def conversation(self, turns: Sequence[Turn]) -> Segment:
         """Several turns on one video; the answers are supervised where the last turn has one."""
-        ids = self._ids(turns)
-        first = ids.video_position + 1
-        labels = tuple(ids.labels[first:].tolist()) if turns[-1].answer is not None else ()
-        return Segment(tuple(ids.after_video.tolist()), labels, tuple(p - first for p in ids.loc_positions))
+        return self._segments([turns])[0]
 
     def grounding(self, query: str) -> Segment:
         """The whole exchange of a grounding query; the answer is known, so nothing has to be decoded."""
-        return self.segment(
-            prompt.grounding_question(query, self.config), prompt.grounding_answer(self.config)
-        )
+        return self.groundings([query])[0]
+
+    def groundings(self, queries: Sequence[str]) -> list[Segment]:
+        """``grounding`` of many queries, tokenised together."""
+        answer = prompt.grounding_answer(self.config)
+        return self.segments([(prompt.grounding_question(query, self.config), answer) for query in queries])
+
+    @cached_property
+    def grounding_stem(self) -> tuple[int, ...]:
+        """Ids with which every grounding question begins: the wording before the query."""
+        one, other = (segment.ids for segment in self.groundings(["a", "zebra 9"]))
+        shared = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+        return one[:shared]
 
     def with_times(
         self, answer: str, groups: Sequence[Sequence[Span]], duration_s: float
@@ -67,12 +81,20 @@ class Prompter:
         text = str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         return re.sub(r"\s+([.,;:!?])", r"\1", text)  # word-splitting tokenizers leave a space there
 
-    def _ids(self, turns: Sequence[prompt.Turn]) -> prompt.PromptIds:
-        conversation = prompt.Conversation(tuple(turns), self.config.system_text)
-        return prompt.tokenize(
-            conversation,
+    def _segments(self, conversations: Sequence[Sequence[Turn]]) -> list[Segment]:
+        found = []
+        for turns, told in zip(conversations, self._tokenized(conversations), strict=True):
+            first = told.after
+            labels = tuple(told.labels[first:]) if turns[-1].answer is not None else ()
+            found.append(Segment(tuple(told.ids[first:]), labels, tuple(p - first for p in told.locs)))
+        return found
+
+    def _tokenized(self, conversations: Sequence[Sequence[Turn]]) -> list[PromptLists]:
+        """Conversations that all have a last answer, or none."""
+        return tokenize_many(
+            [Conversation(tuple(turns), self.config.system_text) for turns in conversations],
             self.tokenizer,
             style=self.config.conversation,
             loc_token_id=int(self.config.loc_token_id or 0),
-            supervise=turns[-1].answer is not None,
+            supervise=bool(conversations) and conversations[0][-1].answer is not None,
         )

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ..annotations.samples import Sample, Window
-from ..language import prompt
+from ..language.conversation import Turn
 from ..language.prompter import Prompter
 from .batches import Example
 
@@ -21,13 +21,13 @@ PLACEHOLDER = re.compile(r"<[a-z]\d+>")
 SENTENCE_START = re.compile(r"(?:^|[.!?]\s*)$")
 
 
-def usable_turns(sample: Sample, config: Any) -> tuple[list[prompt.Turn], list[tuple[Window, ...]]]:
+def usable_turns(sample: Sample, config: Any) -> tuple[list[Turn], list[tuple[Window, ...]]]:
     """The exchanges that can be trained on, ``<LOC>`` in place, and the window of each ``<LOC>``.
 
     "From <s0> to <e0>, he runs." becomes "During <LOC>, he runs." (paper III-D).
     """
     times = dict(sample.times)
-    turns: list[prompt.Turn] = []
+    turns: list[Turn] = []
     windows: list[tuple[Window, ...]] = []
     for question, answer in zip(sample.turns[::2], sample.turns[1::2], strict=False):
         if PLACEHOLDER.search(question.text):
@@ -44,7 +44,7 @@ def usable_turns(sample: Sample, config: Any) -> tuple[list[prompt.Turn], list[t
         text += answer.text[end:]
         if PLACEHOLDER.search(text):
             continue
-        turns.append(prompt.Turn(question.text, text))
+        turns.append(Turn(question.text, text))
         windows += own
     return turns, windows
 
