@@ -143,7 +143,7 @@ class VideoExpertModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Every part has initialised itself: nothing is drawn a second time."""
 
-    def _set_gradient_checkpointing(
+    def _set_gradient_checkpointing(  # type: ignore[override]  # releases of transformers differ in the rest
         self, enable: bool = True, gradient_checkpointing_func: Any = checkpoint, **options: Any
     ) -> None:
         """transformers' switch; blocks that run again in the backward pass keep the roles of their first run."""

@@ -66,8 +66,9 @@ class Engine:
         """The prefix of each video: kept, or opened now, those with equally many tokens together."""
         weights = self._weights()
         keys = [(weights, video.key) for video in videos]
-        found = {key: self.store.get(key) for key in keys}
-        missing = {key: video for key, video in zip(keys, videos, strict=True) if found[key] is None}
+        kept = {key: self.store.get(key) for key in keys}
+        found = {key: prefix for key, prefix in kept.items() if prefix is not None}
+        missing = {key: video for key, video in zip(keys, videos, strict=True) if key not in found}
         for group in _by_shape([(key, video.tokens) for key, video in missing.items()]):
             n, m = len(group[0][1].temporal), len(group[0][1].spatial)
             together = max(1, PREFIX_TOKENS_PER_PASS // (len(self.prefix_ids) + n + m))
@@ -77,7 +78,7 @@ class Engine:
                 for (key, _), prefix in zip(part, opened, strict=True):
                     self.store.put(key, prefix)
                     found[key] = prefix
-        return [prefix for key in keys if (prefix := found[key]) is not None]
+        return [found[key] for key in keys]
 
     def _weights(self) -> tuple[object, ...]:
         """What a prefix depends on beside the video; weights changed in place count as others."""

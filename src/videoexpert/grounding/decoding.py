@@ -120,8 +120,8 @@ def nms(starts: ArrayLike, ends: ArrayLike, scores: ArrayLike, iou: float) -> ND
     An interval goes if a better one that stays overlaps it by more than ``iou``. Of equal scores, the first
     given is the better.
     """
-    rows = (np.asarray(values, dtype=np.float64)[None] for values in (starts, ends, scores))
-    return nms_many(*rows, iou)[0]
+    a, b, c = (np.asarray(values, dtype=np.float64)[None] for values in (starts, ends, scores))
+    return nms_many(a, b, c, iou)[0]
 
 
 def runs(scores: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:

@@ -63,7 +63,7 @@ def install_prefix_attention(language_model: Any) -> bool:
 
 def plain_attention(name: str, module: Any) -> Callable[..., Any]:
     """The implementation of that name; "eager" is each family's own."""
-    eager = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    eager: Any = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
     found: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS.get_interface(name, eager)
     return found
 

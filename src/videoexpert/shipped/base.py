@@ -149,7 +149,7 @@ def one_label(pair: tuple[str, str] | None) -> Tensor:
     return label.flatten()
 
 
-class BaseBatches(Dataset[dict[str, Tensor]]):
+class BaseBatches(Dataset[dict[str, Any]]):
     """The batch of each step by its number, so that a resumed run sees what an uninterrupted one would."""
 
     def __init__(self, source: VideoSource, prompter: Prompter, recipe: BaseRecipe) -> None:
@@ -158,7 +158,7 @@ class BaseBatches(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return self.recipe.steps
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
+    def __getitem__(self, step: int) -> dict[str, Any]:
         torch.set_num_threads(1)
         rng = random.Random(f"{self.recipe.seed}-batch-{step}")
         per_epoch = len(self.source) // self.recipe.videos
@@ -229,7 +229,7 @@ class ReadOut(nn.Module):
         self.linear = nn.Linear(width, len(COLOURS) * len(ACTIONS))
 
     def losses(
-        self, model: VideoExpertModel, states: Tensor, batch: dict[str, Tensor], dense: Tensor, asked: Tensor
+        self, model: VideoExpertModel, states: Tensor, batch: dict[str, Any], dense: Tensor, asked: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What happens at each frame, dense (B, N, K), and what is asked, asked (Q, K), rows of -1 left out."""
         if model.head is not None and len(batch["sequence"].loc_positions):
@@ -338,7 +338,7 @@ def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any
         torch.save(saved, part)
 
 
-def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
+def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str, Any]]]:
     steps = range(first, len(batches))
     yield from zip(steps, drawn_beside(batches, steps, __name__), strict=True)
 

@@ -167,7 +167,8 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
         return
     scores = quick_scores(model, prompter, held, videos=len(held))
     config.moment_from = "offsets" if scores["offsets/mIoU"] >= scores["run/mIoU"] else "run"
-    peaks, right, present = [], [], []
+    peaks: list[Tensor] = []
+    right, present = [], []
     for index in range(len(held)):
         script, tokens = held[index]
         asked: list[tuple[str, tuple[Any, ...]]] = [*true_queries(script, random.Random(index))]
