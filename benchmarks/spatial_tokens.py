@@ -36,11 +36,14 @@ from shapes import (
     video,
     words,
 )
+from videoexpert.engine.decode import decode
+from videoexpert.language.passes import Prefix
 from videoexpert.language.sequence import Segment
-from videoexpert.model import Prefix, VideoExpertModel
+from videoexpert.model import VideoExpertModel
 from videoexpert.runtime import hardware, pick_device
 from videoexpert.types import VisualTokens
 
+NO_END = -1  # an id that no token has
 QUESTION = 40  # tokens with the template around them
 # Table VIII: (U, W) -> generated tokens a second, GB of memory
 PAPER = {
@@ -127,7 +130,7 @@ def answer_seconds(model: VideoExpertModel, tokens: VisualTokens, length: int) -
     prefix = open_video(model, tokens)
     synchronise(model.device)
     opened = time.perf_counter()
-    made = model.generate(prefix, question, eos_token_id=2, max_new_tokens=length, min_new_tokens=length)
+    (made,) = decode(model, [prefix], [1], [question], eos_token_id=NO_END, max_new_tokens=length)
     synchronise(model.device)
     done = time.perf_counter()
     if len(made) != length:

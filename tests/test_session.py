@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from videoexpert import assets, session
-from videoexpert.backends import expert as expert_module
+from videoexpert.backends.blank import GREY
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import CheckpointError, InputError, VideoError
+from videoexpert.language import prompt
+from videoexpert.language.sequence import Segment
 from videoexpert.session import Expert, Video
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.types import Frames, Moments, VisualTokens
@@ -56,33 +58,6 @@ def test_one_query_equals_the_same_query_among_many(video):
         assert_same(found, video.ground(query))
     assert_same(together[1], together[4])
     assert max(abs(a - b) for a, b in zip(together[0].curve, together[1].curve, strict=True)) > 1e-4
-
-
-@pytest.mark.parametrize(("budget", "passes"), [(1, 5), (10**6, 1)])
-def test_many_passes_equal_one(video, monkeypatch, budget, passes):
-    once = video.ground(QUERIES)
-    calls = []
-    locate = video.expert.model.locate
-    monkeypatch.setattr(
-        video.expert.model, "locate", lambda prefix, part: calls.append(len(part)) or locate(prefix, part)
-    )
-    monkeypatch.setattr(expert_module, "TOKENS_PER_PASS", budget)
-    for found, expected in zip(video.ground(QUERIES), once, strict=True):
-        assert_same(found, expected)
-    assert len(calls) == passes
-    assert sum(calls) == len(QUERIES)
-
-
-def test_a_pass_holds_what_fits(video, monkeypatch):
-    lengths = [len(video.expert.prompter.grounding(q).ids) for q in QUERIES[:3]]
-    calls = []
-    locate = video.expert.model.locate
-    monkeypatch.setattr(
-        video.expert.model, "locate", lambda prefix, part: calls.append(len(part)) or locate(prefix, part)
-    )
-    monkeypatch.setattr(expert_module, "TOKENS_PER_PASS", lengths[0] + lengths[1])
-    video.ground(QUERIES[:3])
-    assert calls == [2, 1]
 
 
 def test_moments_of_a_part_are_on_the_clock_of_the_whole(expert, video, file):
@@ -162,29 +137,27 @@ def test_choices(video):
     assert all(0 <= m.start <= m.end <= SECONDS for m in answer.moments)
 
 
-def answered(video: Video, monkeypatch, text: str):
-    """The model 'generates' this text; <LOC> in it is the token."""
+def answered(video: Video, monkeypatch, text: str) -> Segment:
+    """The model 'generates' this text; <LOC> in it is the token. Gives the caption question with it."""
     prompter = video.expert.prompter
     ids = prompter.tokenizer(text.replace(" <LOC>", "<LOC>"), add_special_tokens=False).input_ids
-    asked = {}
-
-    def generate(prefix, question, **_):
-        asked["segment"] = prompter.answered(question, ids)
-        return ids
-
-    monkeypatch.setattr(video.expert.model, "generate", generate)
-    return asked
+    monkeypatch.setattr(
+        video.expert.engine, "generate", lambda _, asked, **__: [[ids for _ in own] for own in asked]
+    )
+    return prompter.answered(prompter.segment(prompt.caption_question(video.expert.config)), ids)
 
 
 def test_captions_pair_each_sentence_with_its_own_moment(video, monkeypatch):
     asked = answered(video, monkeypatch, "During <LOC>, a ball falls. During <LOC>, it stops.")
     told = video.caption()
     assert [m.text for m in told] == ["a ball falls.", "it stops."]
-    head = video.expert.model.locate(video.prefix, [asked["segment"]])
+    model = video.expert.model
+    head = model.locate(model.open_prefix(video.tokens, video.expert.prompter.prefix_ids), [asked])
     assert len(head.indicator_logits) == 2
-    for number, moment in enumerate(told):
-        best = video._moments("", head, number, 1)[0]
-        assert (moment.start, moment.end, moment.score) == (best.start, best.end, best.score)
+    best = model.moments(head, [video.tokens.stretch] * 2, top_k=1)
+    for (expected,), moment in zip(best, told, strict=True):
+        assert (moment.start, moment.end) == pytest.approx((expected.start, expected.end), abs=1e-4)
+        assert moment.score == pytest.approx(expected.score, abs=1e-5)
 
 
 def test_text_without_a_moment_gives_no_caption(video, monkeypatch):
@@ -237,9 +210,7 @@ def test_a_blank_video_is_as_long_and_grey(expert, file):
     part = expert.open(file, start=2.0, end=6.0, num_frames=5)
     blank = part.blank()
     assert (blank.start, blank.duration, len(blank.tokens.temporal)) == (2.0, 4.0, 5)
-    grey = Frames(
-        torch.full((5, 3, 32, 32), expert_module.GREY, dtype=torch.uint8), torch.arange(5).double(), 4.0
-    )
+    grey = Frames(torch.full((5, 3, 32, 32), GREY, dtype=torch.uint8), torch.arange(5).double(), 4.0)
     torch.testing.assert_close(blank.tokens.temporal, expert.open_frames(grey).tokens.temporal)
     torch.testing.assert_close(blank.tokens.spatial, expert.open_frames(grey).tokens.spatial)
     assert not torch.allclose(blank.tokens.temporal, part.tokens.temporal, atol=1e-3)

@@ -29,7 +29,7 @@ from .language.experts import expert_layers, install_experts, keep_roles, token_
 from .language.passes import CopiedPass, Prefix, RowPass, SharedPass
 from .language.sequence import IGNORED, Segment, TokenSequence, block_causal_mask, build_sequence, pad_rows
 from .language.vocabulary import install_loc
-from .types import Frames, Moments, TokenRole, VisualTokens
+from .types import Frames, Moments, Stretch, TokenRole, VisualTokens
 from .vision.compressor import compress, random_tokens
 from .vision.encoder import VisionEncoder
 
@@ -369,17 +369,16 @@ class VideoExpertModel(PreTrainedModel):
     def moments(
         self,
         head: HeadOutput,
-        durations_s: Sequence[float],
-        starts_s: Sequence[float],
+        clips: Sequence[Stretch],
         *,
         queries: Sequence[str] = (),
         top_k: int | None = None,
         moment_from: str | None = None,
     ) -> list[Moments]:
-        """Logits of Q ``<LOC>`` to calibrated, ranked moments on each video's clock: the one place that does it.
+        """Logits of Q ``<LOC>`` to calibrated, ranked moments on each clip's clock: the one place that does it.
 
-        ``durations_s`` and ``starts_s`` (Q) are of the clip that each looked at; ``moment_from`` overrides the
-        config's. Raises InputError for a ``top_k`` below 1, VideoExpertError for logits that are not finite.
+        ``clips`` (Q) were looked at; ``moment_from`` overrides the config's. Raises InputError for a ``top_k`` below
+        1, VideoExpertError for logits that are not finite.
         """
         config = self.config
         logits = head.indicator_logits.float().cpu()
@@ -389,17 +388,24 @@ class VideoExpertModel(PreTrainedModel):
             right,
             head.offsets.cpu(),
             self.centres(logits.shape[-1]).cpu(),
-            durations_s,
-            starts_s,
+            [clip.seen_s for clip in clips],
             nms_iou=config.nms_iou,
             top_k=top_k,
             moment_from=moment_from or config.moment_from,
         )
         curves = logits.sigmoid().tolist()
-        texts = queries or [""] * len(logits)
         return [
-            Moments(query, tuple(items), peak, peak < config.absent_below, tuple(curve))
-            for query, items, peak, curve in zip(texts, found, peaks, curves, strict=True)
+            Moments(
+                query,
+                tuple(map(clip.moment, items)),
+                peak,
+                peak < config.absent_below,
+                tuple(curve),
+                curve_times=clip.centres(len(curve)) if clip.holes else (),
+            )
+            for query, items, peak, curve, clip in zip(
+                queries or [""] * len(curves), found, peaks, curves, clips, strict=True
+            )
         ]
 
     # ------------------------------------------------------------------ what trains, what is folded

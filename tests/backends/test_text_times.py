@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from videoexpert.backends.text_times import TextTimesExpert, TextTimesVideo
+from videoexpert.backends.expert import Video
+from videoexpert.backends.text_times import TextTimesExpert
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.types import Moments
 
 
 @pytest.fixture
-def told(tmp_path) -> TextTimesVideo:
+def told(tmp_path) -> Video:
     expert = TextTimesExpert(tiny_model(num_frames=16, times="text"), tiny_tokenizer(), "tiny")
-    video = expert.open(tiny_video(tmp_path / "a.mp4", 8.0))
-    assert isinstance(video, TextTimesVideo)
-    return video
+    return expert.open(tiny_video(tmp_path / "a.mp4", 8.0))
 
 
-def say(video: TextTimesVideo, monkeypatch, text: str) -> None:
-    monkeypatch.setattr(video.expert.model, "generate", lambda *_, **__: [])
+def say(video: Video, monkeypatch, text: str) -> None:
+    monkeypatch.setattr(
+        video.expert.engine, "generate", lambda _, asked, **__: [[[] for _ in own] for own in asked]
+    )
     monkeypatch.setattr(video.expert.prompter, "decode", lambda _: text)
 
 
@@ -58,8 +59,10 @@ def test_captions_and_answers(told, monkeypatch):
 def test_choices_are_compared_behind_the_moment(told, monkeypatch):
     say(told, monkeypatch, "From 50 to 75.")
     asked = []
-    likelihoods = told.expert.model.likelihoods
-    monkeypatch.setattr(told.expert.model, "likelihoods", lambda p, s: asked.extend(s) or likelihoods(p, s))
+    likelihoods = told.expert.engine.likelihoods
+    monkeypatch.setattr(
+        told.expert.engine, "likelihoods", lambda v, s: asked.extend(s[0]) or likelihoods(v, s)
+    )
     answer = told.ask("which one?", ["a", "b"])
     assert [(m.start, m.end) for m in answer.moments] == [(4.0, 6.0)]
     assert sum(answer.choice_scores) == pytest.approx(1.0)

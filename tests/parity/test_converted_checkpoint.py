@@ -62,20 +62,21 @@ def test_converted_folder_gives_the_golden_outputs(converted: tuple[Path, Report
         before, asked = split_row(ids[mask], labels[mask], model.config.loc_token_id)
         assert before == expert.prompter.prefix_ids
         video = expert.open_tokens(VisualTokens(cls[index], spatial[index], duration))
-        states = model.read_segments(video.prefix, [asked])
+        (prefix,) = expert.engine.prefixes([video.opened])
+        states = model.read_segments(prefix, [asked])
         here = stored["logits_index"][:, 0] == row
-        places = stored["logits_index"][here, 1] - video.prefix.length
+        places = stored["logits_index"][here, 1] - prefix.length
         behind = (places >= 0) & (places < len(states))
         logits = model.logits(states[places[behind]])
         near(logits, stored["logits_at_index"][here][behind], 1e-4, "logits")
-        head = model.locate(video.prefix, [asked])
+        head = model.locate(prefix, [asked])
         own = slice(seen, seen + len(asked.loc_positions))
         seen = own.stop
         near(head.indicator_logits[..., None], stored["class_logits"][own], 1e-4, "indicator")
-        for query, (prob, coord) in enumerate(
-            zip(stored["outputs_class"][own], stored["outputs_coord"][own], strict=True)
+        found = model.moments(head, [video.tokens.stretch] * len(head.indicator_logits))
+        for moments, prob, coord in zip(
+            found, stored["outputs_class"][own], stored["outputs_coord"][own], strict=True
         ):
-            moments = video._moments("", head, query, None)
             check_moments(moments, prob[:, 0], coord, duration)
             golden = decode_moments(prob[:, 0], coord.abs(), model.centres(len(prob)), duration)
             assert [m.start for m in moments] == pytest.approx([m.start for m in golden], abs=1e-3)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,24 +15,19 @@ from functools import cached_property
 from typing import Any, overload
 
 import torch
-from torch import Tensor
 
-from ..config import VideoExpertConfig
+from ..engine import Engine, Opened
 from ..errors import InputError
-from ..grounding.calibration import Calibration
-from ..grounding.decoding import decode_moments, saliency
-from ..grounding.head import HeadOutput
+from ..grounding.decoding import saliency
 from ..language import prompt
 from ..language.prompter import Prompter
-from ..language.sequence import Segment
-from ..model import Prefix, VideoExpertModel
+from ..model import VideoExpertModel
 from ..types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from ..video.decode import read_frames
+from .answers import Answers, Question
 from .base import TASKS
 from .blank import GREY, evidence_of
-from .sourced import sourced
-
-TOKENS_PER_PASS = 2048  # questions packed into one forward; bounds the memory of the attention mask
+from .sourced import sourced, with_source
 
 
 class Expert:
@@ -49,9 +43,19 @@ class Expert:
         self.digest = digest  # of the weights file: what a result file says it was made with
         self.config = model.config
         self.prompter = Prompter(self.config, tokenizer)
+        self.engine = Engine(model, self.prompter.prefix_ids, self._stem(), digest=digest)
+        self.answers = self._answers()
         self._grey: dict[int, VisualTokens] = {}  # tokens of a blank video, by its number of frames
         if not getattr(model.language, "is_quantized", False):
             model.fold()
+
+    def _answers(self) -> Answers:
+        """How this kind of model answers."""
+        return Answers(self.engine, self.prompter)
+
+    def _stem(self) -> tuple[int, ...]:
+        """Ids that belong to the prefix because all grounding questions begin with them."""
+        return self.prompter.grounding_stem if self.prompter.has_head else ()
 
     def open(
         self,
@@ -95,6 +99,43 @@ class Expert:
         """A video whose visual tokens come from a feature store."""
         return Video(self, tokens, path)
 
+    def ground_many(
+        self,
+        videos: Sequence[Video],
+        queries: Sequence[str] | Sequence[Sequence[str]],
+        top_k: int | None = 5,
+    ) -> list[list[Moments]]:
+        """Ranked moments of queries on many open videos, a list a video; all run in shared passes.
+
+        ``queries``: sentences to ask about every video, or a list of sentences for each.
+        Raises InputError for an empty query, or another number of lists than of videos.
+        """
+        found = self._ground(videos, per_video(videos, queries), top_k)
+        return [with_source(own, video) for own, video in zip(found, videos, strict=True)]
+
+    def caption_many(self, videos: Sequence[Video], max_new_tokens: int = 512) -> list[list[Moment]]:
+        """``Video.caption`` of many open videos, written side by side."""
+        found = self.answers.captions([video.opened for video in videos], max_new_tokens)
+        return [with_source(own, video) for own, video in zip(found, videos, strict=True)]
+
+    def ask_many(
+        self,
+        videos: Sequence[Video],
+        questions: Sequence[Sequence[tuple[str, Sequence[str] | None]]],
+        max_new_tokens: int = 128,
+    ) -> list[list[Answer]]:
+        """``Video.ask`` of many questions: for each video, questions with their choices (None: an open question)."""
+        asked = [[_question(text, choices) for text, choices in own] for own in questions]
+        found = self.answers.ask([video.opened for video in videos], asked, max_new_tokens)
+        return [with_source(own, video) for own, video in zip(found, videos, strict=True)]
+
+    def _ground(
+        self, videos: Sequence[Video], queries: Sequence[Sequence[str]], top_k: int | None
+    ) -> list[list[Moments]]:
+        if not all(query.strip() for own in queries for query in own):
+            raise InputError("the query is empty, expected a sentence that describes what to find.")
+        return self.answers.ground([video.opened for video in videos], queries, top_k)
+
     def describe(self) -> dict[str, Any]:
         """Name, config without its two towers, digest of the weights, and the prompts."""
         config = self.config
@@ -130,6 +171,7 @@ class Video:
 
     def __init__(self, expert: Expert, tokens: VisualTokens, path: str = "") -> None:
         self.expert, self.tokens, self.path = expert, tokens, path
+        self.opened = Opened(tokens)
         self.timings: dict[str, float] = {}
 
     @property
@@ -142,11 +184,6 @@ class Video:
         """Second at which the part that was opened begins."""
         return self.tokens.start_s
 
-    @cached_property
-    def prefix(self) -> Prefix:
-        """The video's share of the prompt, computed at the first question."""
-        return self.expert.model.open_prefix(self.tokens, self.expert.prompter.prefix_ids)
-
     @overload
     def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
     @overload
@@ -157,12 +194,7 @@ class Video:
         Raises InputError for an empty query.
         """
         asked = [queries] if isinstance(queries, str) else list(queries)
-        if not asked:
-            return []
-        for query in asked:
-            if not query.strip():
-                raise InputError("the query is empty, expected a sentence that describes what to find.")
-        found = self._ground(asked, top_k)
+        found = self.expert._ground([self], [asked], top_k)[0]
         return found[0] if isinstance(queries, str) else found
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
@@ -177,32 +209,14 @@ class Video:
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Sentences, each with its moment, in the order in which the model gives them."""
-        config = self.expert.config
-        question = self.expert.prompter.segment(prompt.caption_question(config))
-        ids, head = self._answer(question, max_new_tokens)
-        if head is None:
-            return []
-        sentences = prompt.parse_captions(self.expert.prompter.decode(ids), config)
-        best = [self._moments("", head, i, 1) for i in range(len(sentences))]
-        return [
-            Moment(m[0].start, m[0].end, m[0].score, text=text)
-            for m, text in zip(best, sentences, strict=True)
-            if text
-        ]
+        return self.expert.caption_many([self], max_new_tokens)[0]
 
     def ask(self, question: str, choices: Sequence[str] | None = None, max_new_tokens: int = 128) -> Answer:
         """An answer and the moments that prove it; with ``choices`` the likeliest of them.
 
         Raises InputError for an empty question, or fewer than two choices.
         """
-        if not question.strip():
-            raise InputError("the question is empty, expected a sentence.")
-        if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
-            raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
-        asked = prompt.question_with_choices(question, choices or (), self.expert.config, grounded=True)
-        if choices:
-            return self._choose(question, asked, choices)
-        return self._tell(question, asked, max_new_tokens)
+        return self.expert.ask_many([self], [[(question, choices)]], max_new_tokens)[0][0]
 
     def blank(self) -> Video:
         """The video of the same length, and as many frames, of grey pictures; made at the first call."""
@@ -227,89 +241,27 @@ class Video:
         found = [evidence_of(seen, guessed) for seen, guessed in pairs]
         return found[0] if isinstance(queries, str) else found
 
-    def _ground(self, queries: Sequence[str], top_k: int | None) -> list[Moments]:
-        head = self._locate([self.expert.prompter.grounding(query) for query in queries])
-        return [self._moments(query, head, i, top_k) for i, query in enumerate(queries)]
 
-    def _choose(self, question: str, asked: str, choices: Sequence[str]) -> Answer:
-        """The likeliest of the choices, and the moments at its ``<LOC>``."""
-        config, prompter = self.expert.config, self.expert.prompter
-        answers = [prompt.choice_answer(i, True, config, choices) for i in range(len(choices))]
-        segments = [prompter.segment(asked, answer) for answer in answers]
-        scores = self.expert.model.likelihoods(self.prefix, segments).softmax(-1)
-        best = int(scores.argmax())
-        moments = self._moments(question, self._locate([segments[best]]), 0, 3).items
-        return Answer(question, choices[best], best, moments, tuple(scores.tolist()))
-
-    def _tell(self, question: str, asked: str, max_new_tokens: int) -> Answer:
-        """A generated answer, and the moments at its first ``<LOC>``."""
-        ids, head = self._answer(self.expert.prompter.segment(asked), max_new_tokens)
-        text = _without_times(self.expert.prompter.decode(ids), self.expert.config)
-        return Answer(question, text, None, () if head is None else self._moments(question, head, 0, 3).items)
-
-    def _answer(self, question: Segment, max_new_tokens: int) -> tuple[list[int], HeadOutput | None]:
-        """Generated ids, and the head's output at their ``<LOC>`` by the route of training."""
-        eos = int(self.expert.tokenizer.eos_token_id)
-        ids = self.expert.model.generate(
-            self.prefix, question, eos_token_id=eos, max_new_tokens=max_new_tokens
+def per_video(videos: Sequence[Any], queries: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
+    """The queries on each video. Raises InputError for another number of lists than of videos."""
+    if all(isinstance(query, str) for query in queries):
+        return [[str(query) for query in queries] for _ in videos]
+    if any(isinstance(own, str) for own in queries) or len(queries) != len(videos):
+        raise InputError(
+            f"there are {len(videos)} videos and {len(queries)} lists of queries, expected a list for each video, "
+            "or sentences that are asked about all."
         )
-        answered = self.expert.prompter.answered(question, ids)
-        return ids, self._locate([answered]) if answered.loc_positions else None
-
-    def _curve_times(self, count: int) -> tuple[float, ...]:
-        return self.tokens.stretch.centres(count) if self.tokens.holes else ()
-
-    def _locate(self, segments: Sequence[Segment]) -> HeadOutput:
-        """Every ``<LOC>`` of the segments, in passes of bounded length."""
-        passes: list[list[Segment]] = [[]]
-        for segment in segments:
-            if passes[-1] and sum(len(s.ids) for s in passes[-1]) + len(segment.ids) > TOKENS_PER_PASS:
-                passes.append([])
-            passes[-1].append(segment)
-        heads = [self.expert.model.locate(self.prefix, part) for part in passes]
-        return HeadOutput(
-            torch.cat([h.indicator_logits for h in heads]), torch.cat([h.boundary_logits for h in heads])
-        )
-
-    def _moments(self, query: str, head: HeadOutput, index: int, top_k: int | None) -> Moments:
-        """One query's moments with calibrated scores."""
-        config = self.expert.config
-        logits: Tensor = head.indicator_logits[index].float().cpu()
-        right = Calibration(config.score_temperature, config.score_bias)(logits)
-        peak = Calibration(config.presence_temperature, config.presence_bias)(logits.max())
-        clip = self.tokens.stretch
-        items = decode_moments(
-            right,
-            head.offsets[index].cpu(),
-            self.expert.model.centres(len(logits)).cpu(),
-            clip.seen_s,
-            nms_iou=config.nms_iou,
-            top_k=top_k,
-            moment_from=config.moment_from,
-        )
-        presence = float(peak)
-        curve = tuple(logits.sigmoid().tolist())
-        return Moments(
-            query,
-            tuple(map(clip.moment, items)),
-            presence,
-            presence < config.absent_below,
-            curve,
-            curve_times=self._curve_times(len(curve)),
-        )
+    return [list(own) for own in queries]
 
 
-def _without_times(text: str, config: VideoExpertConfig) -> str:
-    """A generated answer without its ``During <LOC>.``, however the tokenizer spaces it."""
-    loc = re.escape(config.loc_text)
-    opening = rf"(?:\b{re.escape(config.moment_prefix)})?\s*{loc}(?:\s*,\s*{loc})*\s*[.,]?"
-    return one_sentence(re.sub(opening, " ", text, flags=re.IGNORECASE))
+def _question(text: str, choices: Sequence[str] | None) -> Question:
+    if not text.strip():
+        raise InputError("the question is empty, expected a sentence.")
+    if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
+        raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
+    return Question(text, tuple(choices or ()))
 
 
-def one_sentence(text: str) -> str:
-    """Single spaces and one full stop; '' of nothing."""
-    plain = " ".join(text.split()).strip(" .,")
-    return f"{plain}." if plain else ""
 
 
 __all__ = ["Expert", "Video"]

@@ -25,10 +25,14 @@ def sourced(video: type[C]) -> type[C]:
 def _with_source(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def answer(self: Any, *args: Any, **options: Any) -> Any:
-        found = method(self, *args, **options)
-        return _about(found, Source(self.path, self.start, self.duration)) if self.path else found
+        return with_source(method(self, *args, **options), self)
 
     return answer
+
+
+def with_source(found: Any, video: Any) -> Any:
+    """An answer, or a list of them, that knows its video; as it is where the video has no path."""
+    return _about(found, Source(video.path, video.start, video.duration)) if video.path else found
 
 
 def _about(found: Any, source: Source) -> Any:

@@ -7,13 +7,15 @@ where the model says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
+from ..engine import Opened
 from ..language import prompt
 from ..language.sequence import Segment
 from ..language.time_text import Span, read_captions, read_times, without_times, write_times
-from ..types import Answer, Moment, Moments, VisualTokens
-from .expert import Expert, Video, one_sentence
-from .sourced import sourced
+from ..types import Answer, Moment, Moments
+from .answers import Answers, Question, one_sentence
+from .expert import Expert
 
 TIMES_TOKENS = 32  # generated at most where only times are asked for
 
@@ -21,70 +23,126 @@ TIMES_TOKENS = 32  # generated at most where only times are asked for
 class TextTimesExpert(Expert):
     """A loaded model whose config says that it writes its times."""
 
-    def open_tokens(self, tokens: VisualTokens, path: str = "") -> TextTimesVideo:
-        """A video whose visual tokens come from a feature store."""
-        return TextTimesVideo(self, tokens, path)
+    def _answers(self) -> Answers:
+        return TextAnswers(self.engine, self.prompter)
 
 
-@sourced
-class TextTimesVideo(Video):
-    """An open video whose every moment is read from generated text."""
+class TextAnswers(Answers):
+    """Every moment is read from generated text."""
 
-    def caption(self, max_new_tokens: int = 512) -> list[Moment]:
-        """Sentences, each with its moment, in the order in which the model gives them."""
-        config = self.expert.config
-        text = self._generate(self._asked(prompt.caption_question(config)), max_new_tokens)
-        told = read_captions(text, config, self.duration)
-        return [self._moment(span, sentence) for span, sentence in told]
-
-    def _ground(self, queries: Sequence[str], top_k: int | None) -> list[Moments]:
-        return [self._ground_one(query, top_k) for query in queries]
-
-    def _ground_one(self, query: str, top_k: int | None) -> Moments:
+    def ground(
+        self, videos: Sequence[Opened], queries: Sequence[Sequence[str]], top_k: int | None
+    ) -> list[list[Moments]]:
         """The curve is 1 inside a moment and 0 elsewhere."""
-        asked = prompt.grounding_question(query, self.expert.config)
-        spans = self._spans(self._generate(self._asked(asked), TIMES_TOKENS))
-        count = len(self.tokens.temporal)
+        asked = [[prompt.grounding_question(query, self.config) for query in own] for own in queries]
+        told = self._texts(videos, asked, TIMES_TOKENS)
+        return [
+            [self._found(video, q, text, top_k) for q, text in zip(own, texts, strict=True)]
+            for video, own, texts in zip(videos, queries, told, strict=True)
+        ]
+
+    def _found(self, video: Opened, query: str, text: str, top_k: int | None) -> Moments:
+        spans = self._spans(text, video)
+        count = len(video.tokens.temporal)
         centres = [(i + 0.5) / count for i in range(count)]
         curve = tuple(float(any(a <= t <= b for a, b in spans)) for t in centres)
-        items = tuple(self._moment(span) for span in spans[:top_k])
+        items = tuple(_moment(span, video) for span in spans[:top_k])
         return Moments(query, items, float(bool(spans)), not spans, curve)
 
-    def _choose(self, question: str, asked: str, choices: Sequence[str]) -> Answer:
-        """The moment is written first, then the choices are compared behind it."""
-        config, prompter = self.expert.config, self.expert.prompter
-        asked = prompter.with_length(asked, self.duration)
-        spans = self._spans(self._generate(prompter.segment(asked), TIMES_TOKENS))
-        answers = [
-            write_times(prompt.choice_answer(i, True, config, choices), [spans], config, self.duration)
-            for i in range(len(choices))
+    def captions(self, videos: Sequence[Opened], max_new_tokens: int) -> list[list[Moment]]:
+        """Sentences on each video, each with its moment, in the order in which the model gives them."""
+        question = prompt.caption_question(self.config)
+        told = self._texts(videos, [[question]] * len(videos), max_new_tokens)
+        return [
+            [
+                _moment(span, video, sentence)
+                for span, sentence in read_captions(text, self.config, video.clip.duration_s)
+            ]
+            for video, (text,) in zip(videos, told, strict=True)
         ]
-        segments = [prompter.segment(asked, answer) for answer in answers]
-        scores = self.expert.model.likelihoods(self.prefix, segments).softmax(-1)
-        best = int(scores.argmax())
-        moments = tuple(self._moment(span) for span in spans)
-        return Answer(question, choices[best], best, moments, tuple(scores.tolist()))
 
-    def _tell(self, question: str, asked: str, max_new_tokens: int) -> Answer:
-        text = self._generate(self._asked(asked), max_new_tokens)
-        moments = tuple(self._moment(span) for span in self._spans(text))
-        return Answer(question, one_sentence(without_times(text, self.expert.config)), None, moments)
+    def _choose(
+        self, videos: Sequence[Opened], questions: Sequence[Sequence[Question]]
+    ) -> list[list[Answer]]:
+        """The moment is written first, then the choices are compared behind it."""
+        asked = [
+            [prompt.question_with_choices(q.text, q.choices, self.config, grounded=True) for q in own]
+            for own in questions
+        ]
+        told = self._texts(videos, asked, TIMES_TOKENS)
+        found = []
+        for video, own, texts, said in zip(videos, questions, asked, told, strict=True):
+            spans = [self._spans(text, video) for text in said]
+            behind = [
+                self._behind(video, question, text, own_spans)
+                for question, text, own_spans in zip(own, texts, spans, strict=True)
+            ]
+            flat = [segment for segments in behind for segment in segments]
+            values = self.engine.likelihoods([video], [flat])[0].split([len(s) for s in behind])
+            rows = [tuple(part.softmax(-1).tolist()) for part in values]
+            best = [max(range(len(row)), key=row.__getitem__) for row in rows]
+            found.append(
+                [
+                    Answer(q.text, q.choices[i], i, tuple(_moment(span, video) for span in own_spans), row)
+                    for q, i, own_spans, row in zip(own, best, spans, rows, strict=True)
+                ]
+            )
+        return found
 
-    def _asked(self, question: str) -> Segment:
-        prompter = self.expert.prompter
-        return prompter.segment(prompter.with_length(question, self.duration))
+    def _behind(self, video: Opened, question: Question, asked: str, spans: Sequence[Span]) -> list[Segment]:
+        """The question with each choice as its answer, behind the times that the model wrote."""
+        length = video.clip.duration_s
+        answers = [
+            write_times(
+                prompt.choice_answer(i, True, self.config, question.choices), [spans], self.config, length
+            )
+            for i in range(len(question.choices))
+        ]
+        asked = self.prompter.with_length(asked, length)
+        return self.prompter.segments([(asked, answer) for answer in answers])
 
-    def _spans(self, text: str) -> list[Span]:
-        return read_times(text, self.expert.config, self.duration)
+    def _tell(
+        self, videos: Sequence[Opened], questions: Sequence[Sequence[Question]], max_new_tokens: int
+    ) -> list[list[Answer]]:
+        asked = [
+            [prompt.question_with_choices(q.text, (), self.config, grounded=True) for q in own]
+            for own in questions
+        ]
+        told = self._texts(videos, asked, max_new_tokens)
+        return [
+            [
+                Answer(
+                    q.text,
+                    one_sentence(without_times(text, self.config)),
+                    None,
+                    tuple(_moment(span, video) for span in self._spans(text, video)),
+                )
+                for q, text in zip(own, texts, strict=True)
+            ]
+            for video, own, texts in zip(videos, questions, told, strict=True)
+        ]
 
-    def _generate(self, asked: Segment, max_new_tokens: int) -> str:
-        eos = int(self.expert.tokenizer.eos_token_id)
-        ids = self.expert.model.generate(self.prefix, asked, eos_token_id=eos, max_new_tokens=max_new_tokens)
-        return self.expert.prompter.decode(ids)
+    def _texts(
+        self, videos: Sequence[Opened], questions: Sequence[Sequence[str]], max_new_tokens: int
+    ) -> list[list[str]]:
+        """What the model writes to every question on each video."""
+        with_length = [
+            (self.prompter.with_length(question, video.clip.duration_s), None)
+            for video, own in zip(videos, questions, strict=True)
+            for question in own
+        ]
+        segments = iter(self.prompter.segments(with_length) if with_length else [])
+        asked = [list(islice(segments, len(own))) for own in questions]
+        told = self._told(videos, asked, max_new_tokens)
+        return [[self.prompter.decode(ids) for ids in own] for own in told]
 
-    def _moment(self, span: Span, text: str | None = None) -> Moment:
-        clip = self.tokens.stretch
-        return clip.moment(Moment(span[0] * clip.seen_s, span[1] * clip.seen_s, text=text))
+    def _spans(self, text: str, video: Opened) -> list[Span]:
+        return read_times(text, self.config, video.clip.duration_s)
 
 
-__all__ = ["TextTimesExpert", "TextTimesVideo"]
+def _moment(span: Span, video: Opened, text: str | None = None) -> Moment:
+    clip = video.clip
+    return clip.moment(Moment(span[0] * clip.seen_s, span[1] * clip.seen_s, text=text))
+
+
+__all__ = ["TextAnswers", "TextTimesExpert"]

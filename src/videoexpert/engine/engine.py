@@ -59,6 +59,7 @@ class Engine:
         self.static = model.device.type == "cuda" if static is None else static
         self.tokens_per_pass = TOKENS_PER_PASS
         self._turn = threading.RLock()
+        self._parameters = [p for name, p in model.named_parameters() if not name.startswith("vision.")]
 
     # ------------------------------------------------------------------ prefixes
 
@@ -82,7 +83,7 @@ class Engine:
 
     def _weights(self) -> tuple[object, ...]:
         """What a prefix depends on beside the video; weights changed in place count as others."""
-        changes = sum(p._version for p in self.model.parameters())
+        changes = sum(p._version for p in self._parameters)
         return (self.digest, id(self.model), changes, self.prefix_ids, self.stem)
 
     # ------------------------------------------------------------------ known texts

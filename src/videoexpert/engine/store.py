@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..language.passes import Prefix
-from ..types import VisualTokens
+from ..types import Stretch, VisualTokens
 
 
 class Opened:
@@ -25,6 +25,11 @@ class Opened:
     def tokens(self) -> VisualTokens:
         """T- and S-tokens."""
         return self._tokens
+
+    @property
+    def clip(self) -> Stretch:
+        """The part of the video that the tokens are of."""
+        return self.tokens.stretch
 
     @cached_property
     def key(self) -> bytes:

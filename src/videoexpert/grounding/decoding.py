@@ -45,13 +45,13 @@ def decode_many(
     offsets: Tensor,
     centres: Tensor,
     durations_s: Sequence[float],
-    starts_s: Sequence[float],
+    starts_s: Sequence[float] = (),
     *,
     nms_iou: float = 0.7,
     top_k: int | None = None,
     moment_from: str = "offsets",
 ) -> list[list[Moment]]:
-    """Moments of Q queries, best first, clipped to ``[start, start + duration]`` of each.
+    """Moments of Q queries, best first, clipped to ``[start, start + duration]`` of each; starts are 0 by default.
 
     indicator_prob (Q, N) in [0, 1]; offsets (Q, N, 2), distances to start and end, and centres (N,), both as
     fractions of the duration. ``offsets``: every frame proposes [t - left, t + right] with its probability as
@@ -74,7 +74,8 @@ def decode_many(
         starts, ends, scores = _padded([runs(row, times) for row in scores])
     else:
         raise InputError(f"moment_from is {moment_from!r}, expected 'offsets' or 'run'.")
-    begin, length = (np.asarray(values, dtype=np.float64)[:, None] for values in (starts_s, durations_s))
+    length = np.asarray(durations_s, dtype=np.float64)[:, None]
+    begin = np.asarray(starts_s, dtype=np.float64)[:, None] if starts_s else 0.0
     starts, ends = (begin + np.clip(edge, 0.0, 1.0) * length for edge in (starts, ends))
     kept = nms_many(starts, ends, scores, nms_iou, top_k)
     clipped = np.clip(scores, 0.0, 1.0)

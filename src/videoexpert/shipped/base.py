@@ -36,7 +36,7 @@ from ..synthetic.samples import TRUE_OR_NOT, YES_NO, content_samples, samples_of
 from ..synthetic.things import COLOUR_INDEX, COLOURS, GLYPH_INDEX, SHAPE_INDEX, SHAPES, SYMMETRY, States
 from ..synthetic.world import Script, sample_script, states_at
 from ..training.batches import collate, make_example
-from ..types import TokenRole, VisualTokens
+from ..types import Stretch, TokenRole, VisualTokens
 from ..video.sampling import bin_centres
 from ..windows import iou
 from .optimiser import build_optimiser, cosine_factor, drawn_beside, log_interval, set_learning_rate
@@ -357,9 +357,9 @@ def quick_scores(
         queries = list(true_queries(script, random.Random(index)))
         prefix = model.open_prefix(tokens, prompter.prefix_ids)
         head = model.locate(prefix, [prompter.grounding(query) for query, _ in queries])
-        lengths, starts = [script.duration] * len(queries), [0.0] * len(queries)
+        clips = [Stretch(0.0, script.duration)] * len(queries)
         for way, ious_found in found.items():
-            told = model.moments(head, lengths, starts, moment_from=way, top_k=1)
+            told = model.moments(head, clips, moment_from=way, top_k=1)
             for (best,), (_, windows) in zip(told, queries, strict=True):
                 ious_found.append(max(iou((best.start, best.end), w) for w in windows))
     scores = {}

@@ -23,7 +23,7 @@ from ..model import VideoExpertModel
 from ..recipes import ShippedRecipe, claim
 from ..synthetic.language import ABSENT_QUERIES
 from ..synthetic.samples import false_queries, true_queries
-from ..types import VisualTokens
+from ..types import Stretch, VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
 from ..windows import iou
@@ -175,7 +175,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
         absent = false_queries(script, random.Random(f"{index}-absent"), ABSENT_QUERIES)
         asked.extend((query, ()) for query in absent)
         head = model.locate(_prefix(model, prompter, tokens), [prompter.grounding(q) for q, _ in asked])
-        told = model.moments(head, [script.duration] * len(asked), [0.0] * len(asked), top_k=1)
+        told = model.moments(head, [Stretch(0.0, script.duration)] * len(asked), top_k=1)
         peaks.extend(head.indicator_logits.amax(-1))
         for (best,), (_, windows) in zip(told, asked, strict=True):
             right.append(any(iou((best.start, best.end), w) >= 0.5 for w in windows))

@@ -28,6 +28,7 @@ from ..language.sequence import TokenSequence
 from ..model import VideoExpertModel
 from ..recipes import Recipe, TrainingRecipe
 from ..runtime import clean_start
+from ..types import Stretch
 from ..windows import iou
 from .mixture import MicroBatches
 from .sharded import check_plugin, gathered_state, gathered_weights, load_state, spread
@@ -170,8 +171,8 @@ class VideoExpertTrainer(Trainer):
         if not asked:
             return []
         head = HeadOutput(outputs["indicator_logits"], outputs["boundary_logits"])
-        durations = [duration_s for duration_s, _ in asked]
-        told = self.bare.moments(head, durations, [0.0] * len(asked), top_k=1)
+        clips = [Stretch(0.0, duration_s) for duration_s, _ in asked]
+        told = self.bare.moments(head, clips, top_k=1)
         return [
             max(iou((best.start, best.end), window) for window in windows)
             for (best,), (_, windows) in zip(told, asked, strict=True)

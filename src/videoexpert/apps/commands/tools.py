@@ -37,7 +37,7 @@ def demo(
         stages.append(("decode the video", video.timings["decode"]))
         stages.append(("encode its frames", video.timings["encode"]))
         with _stage("read the video with the language model", stages):
-            _ = video.prefix
+            expert.engine.prefixes([video.opened])
         with _stage(f"answer {len(queries)} queries", stages):
             found = video.ground(queries)
         with _stage("draw", stages):
