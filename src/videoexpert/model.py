@@ -30,8 +30,8 @@ from .language.passes import CopiedPass, Prefix, RowPass, SharedPass
 from .language.sequence import IGNORED, Segment, TokenSequence, block_causal_mask, build_sequence, pad_rows
 from .language.vocabulary import install_loc
 from .types import Frames, Moments, Stretch, TokenRole, VisualTokens
-from .vision.compressor import compress, random_tokens
 from .vision.encoder import VisionEncoder
+from .vision.tokens import visual_tokens
 
 
 @dataclass
@@ -52,38 +52,6 @@ class VideoExpertOutput(ModelOutput):
     states: Tensor | None = None
     indicator_logits: Tensor | None = None
     boundary_logits: Tensor | None = None
-
-
-@torch.no_grad()
-def visual_tokens(
-    vision: VisionEncoder, config: VideoExpertConfig, videos: Sequence[Frames], batch_size: int = 16
-) -> list[VisualTokens]:
-    """Stage 2: T-tokens (N, C) and S-tokens (M, C) of each video; encoder passes run across videos."""
-    count = len(videos)
-    pixels = torch.cat([video.pixels for video in videos]).to(vision.device)
-    features = vision.encode(pixels, batch_size)
-    cls, patches = features.cls.unflatten(0, (count, -1)), features.patches.unflatten(0, (count, -1))
-    if config.spatial_tokens == "none":
-        spatial = cls[:, :0]
-    elif config.spatial_tokens == "random":
-        spatial = random_tokens(patches, config.num_spatial_tokens)
-    else:
-        spatial = compress(
-            cls,
-            patches,
-            features.cls_attention.unflatten(0, (count, -1)),
-            groups=config.groups,
-            tokens_per_group=config.tokens_per_group,
-            key_tokens=config.key_tokens,
-            gop=config.gop,
-            key_score=config.key_score,
-            static_reference=config.static_reference,
-            gop_similarity=config.gop_similarity,
-        )
-    return [
-        VisualTokens(t, s, video.duration_s, video.start_s, video.holes)
-        for t, s, video in zip(cls, spatial, videos, strict=True)
-    ]
 
 
 class VideoExpertModel(PreTrainedModel):

@@ -23,11 +23,12 @@ from ..annotations.videos import VideoFolder, is_video
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..errors import InputError, VideoError
-from ..model import VideoExpertModel, visual_tokens
+from ..model import VideoExpertModel
 from ..runtime import pick_device
 from ..types import Frames, VisualTokens
 from ..video.decode import read_frames
 from ..vision.encoder import VisionEncoder
+from ..vision.tokens import visual_tokens
 from .store import (
     SHARD_VIDEOS,
     TOKEN_FIELDS,

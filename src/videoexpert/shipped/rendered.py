@@ -18,13 +18,13 @@ from safetensors.torch import load_file, save_file
 from .. import files
 from ..checkpoints.folder import load_vision
 from ..config import VideoExpertConfig
-from ..model import visual_tokens
 from ..runtime import clean_start
 from ..synthetic.render import render
 from ..synthetic.world import Script, sample_script
 from ..types import Frames, VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
+from ..vision.tokens import visual_tokens
 
 SHARD = 100
 GRAIN = 3.0  # grey levels of noise, in place of what a video codec leaves
