@@ -262,6 +262,4 @@ def _question(text: str, choices: Sequence[str] | None) -> Question:
     return Question(text, tuple(choices or ()))
 
 
-
-
 __all__ = ["Expert", "Video"]
