@@ -14,13 +14,12 @@ from ..files import write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
     from ..video.clip import Clip
 
 SHEET = "contact-sheet.jpg"
 PICTURES = 4  # of each moment on the sheet
-THUMBNAIL = 300  # pixels in width
+THUMBNAIL = 300  # pixels of the longer side
 SHORTEST_S = 0.1  # a moment that is a point is shown for this long
 
 
@@ -93,28 +92,14 @@ def _span(one: Chosen) -> str:
     return f"{clock(one.mark.start, one.mark.end)} to {clock(one.mark.end, one.mark.end)}"
 
 
-def _pictures(chosen: Sequence[Chosen]) -> list[list[np.ndarray]]:
+def _pictures(chosen: Sequence[Chosen]) -> list[Sequence[np.ndarray]]:
     """Small pictures of each moment, spread over it; one pass over each video."""
-    from ..video import read_clips
+    from ..video.thumbnails import shrink, thumbnails
 
-    found: dict[int, list[np.ndarray]] = {}
+    found: dict[int, Sequence[np.ndarray]] = {}
     for video in dict.fromkeys(one.video for one in chosen):
         places = [place for place, one in enumerate(chosen) if one.video == video]
-        places.sort(key=lambda place: chosen[place].start)
         spans = [(chosen[place].start, chosen[place].end) for place in places]
-        clips = read_clips(video, spans, PICTURES, resize=small)
-        for place, frames in zip(places, clips, strict=True):
-            found[place] = list(frames.pixels.permute(0, 2, 3, 1).numpy())
+        pictures = thumbnails(video, spans, PICTURES, resize=shrink(THUMBNAIL))
+        found.update(zip(places, (list(shown) for shown in pictures), strict=True))
     return [found[place] for place in range(len(chosen))]
-
-
-def small(picture: np.ndarray) -> torch.Tensor:
-    """(height, width, 3) -> (3, h, w) of 300 pixels in width."""
-    import numpy as np
-    import torch
-    from PIL import Image
-
-    image = Image.fromarray(picture)
-    scale = min(1.0, THUMBNAIL / image.width)
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)

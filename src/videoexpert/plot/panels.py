@@ -19,9 +19,9 @@ from .. import files
 from ..export.text import LONG_S, clock
 from ..types import Moment, Moments, Stretch, worth_showing
 from ..video.decode import read_frames
+from ..video.thumbnails import shrink
 
 if TYPE_CHECKING:
-    import torch
     from matplotlib.axes import Axes
 
 Window = tuple[float, float]
@@ -31,6 +31,7 @@ WIDTH, LEFT, RIGHT, TOP, BOTTOM = 12.0, 0.75, 0.3, 0.45, 0.55  # inches
 CURVE, LANE, LINE, GAP = 0.75, 0.2, 0.21, 0.16
 ROOM = 0.05  # of the width, for a score beside a bar
 DPI = 130
+THUMBNAIL = 240  # pixels of the longer side
 MAX_MOMENTS, MAX_LINES, CHARACTERS = 5, 2, 145
 # Okabe and Ito's colours: told apart by everyone
 BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#9AA0A6", "#202124"
@@ -107,7 +108,7 @@ def _time_axis(timed: list[Axes], start: float, duration: float) -> None:
 def _strip(video_path: str | os.PathLike[str], start: float, duration: float, width: float) -> Panel:
     """About ten pictures, each over the stretch of time it stands for."""
     count = 9
-    shown = read_frames(video_path, count, start_s=start, end_s=start + duration, resize=_thumbnail)
+    shown = read_frames(video_path, count, start_s=start, end_s=start + duration, resize=shrink(THUMBNAIL))
     aspect = shown.pixels.shape[3] / shown.pixels.shape[2]
     tile = width / count
     tall = min(max(tile / aspect, 0.6), 1.7)
@@ -122,18 +123,6 @@ def _strip(video_path: str | os.PathLike[str], start: float, duration: float, wi
         axes.set_ylim(0, 1)
 
     return tall, draw
-
-
-def _thumbnail(picture: np.ndarray) -> torch.Tensor:
-    """(height, width, 3) -> (3, h, w) of at most 240 pixels a side, same shape of picture."""
-    import torch
-    from PIL import Image
-
-    height, width = picture.shape[:2]
-    scale = min(1.0, 240 / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
-    return torch.from_numpy(small).permute(2, 0, 1)
 
 
 def header(text: str, characters: int = CHARACTERS, *, colour: str = INK, mark: str = "") -> Panel:

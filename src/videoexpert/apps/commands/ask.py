@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -155,7 +155,7 @@ def ask(
     where = target(format, out, rate, start_timecode, inputs)
     _run(
         Request(inputs, model, model_option, device, frames, start, end, where, plot),
-        lambda video: (replace(video.ask(inputs.texts[0], choices or None), choices=tuple(choices)), ()),
+        lambda video: (video.ask(inputs.texts[0], choices or None), ()),
     )
 
 
