@@ -91,7 +91,7 @@ class Answers:
         located = self._moments(videos, best, [[q.text for q in own] for own in questions], 3)
         return [
             [
-                Answer(q.text, q.choices[pick], pick, moments.items, row)
+                Answer(q.text, q.choices[pick], pick, moments.items, row, choices=tuple(q.choices))
                 for (q, pick, row), moments in zip(own, where, strict=True)
             ]
             for own, where in zip(found, located, strict=True)

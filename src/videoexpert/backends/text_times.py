@@ -83,7 +83,14 @@ class TextAnswers(Answers):
             best = [max(range(len(row)), key=row.__getitem__) for row in rows]
             found.append(
                 [
-                    Answer(q.text, q.choices[i], i, tuple(_moment(span, video) for span in own_spans), row)
+                    Answer(
+                        q.text,
+                        q.choices[i],
+                        i,
+                        tuple(_moment(span, video) for span in own_spans),
+                        row,
+                        choices=tuple(q.choices),
+                    )
                     for q, i, own_spans, row in zip(own, best, spans, rows, strict=True)
                 ]
             )

@@ -188,11 +188,11 @@ def _run(request: Request, question: Question) -> None:
             try:
                 item = _answers(request, expert, path, question)
                 with waiting.paused():
-                    exporter.add(item)
-                    if request.target.format is None:
-                        output.show_answers(item)
                     if request.plot is not None:
                         _draw(item, picture_name(request.plot, number if several else None))
+                    if request.target.format is None:
+                        output.show_answers(item)
+                    exporter.add(item)
             except VideoExpertError as error:
                 if not several:
                     raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from ...errors import InputError, VideoExpertError
 from ...export import Answers
 from ...export.text import clock
 from .. import clipping, options, output
-from ..inputs import Inputs, check_clip, split_arguments
+from ..inputs import Inputs, check_clip, model_options, split_arguments
 from ..output import Waiting
 from .export import read_answers
 
@@ -51,6 +52,7 @@ def clip(
     top_k: options.TopK = 5,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out moments that score less.")] = 0.0,
     model: options.Model = None,
+    model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
     start: options.Start = None,
@@ -70,7 +72,8 @@ def clip(
         raise InputError("there is nothing to cut, expected VIDEO and QUERY, or --from ANSWER.json.")
     else:
         inputs = split_arguments(arguments, "query", many=True)
-        items = _ask(inputs, top_k, (model, device, frames, start, end))
+        asking = _Asking(model, model_option, device, frames, start, end)
+        items = _ask(inputs, top_k, asking)
         asked = len(inputs.videos)
         failed = asked - len(items)
     chosen = clipping.choose(items, top_k, min_score, pad)
@@ -93,22 +96,31 @@ def _check(out: Path, reel: Path | None, pad: float) -> None:
         raise InputError(f"--reel is {str(reel)!r}, expected a file name that ends in .mp4.")
 
 
-def _ask(
-    inputs: Inputs, top_k: int, how: tuple[str | None, str, int | None, float | None, float | None]
-) -> list[Answers]:
+@dataclass(frozen=True)
+class _Asking:
+    """How the model is asked."""
+
+    model: str | None
+    model_option: list[str] | None
+    device: str
+    frames: int | None
+    start: float | None
+    end: float | None
+
+
+def _ask(inputs: Inputs, top_k: int, how: _Asking) -> list[Answers]:
     """What the model finds in each video; of several, one that gives no answer is told and left out."""
     from ...session import load
 
-    model, device, frames, start, end = how
     items = []
     with (
         Waiting("looking", len(inputs.videos) if inputs.several else None) as waiting,
         output.plain_warnings(),
     ):
-        backend = load(model, device=device)
+        backend = load(how.model, device=how.device, **model_options(how.model_option))
         for path in inputs.videos:
             try:
-                video = backend.open(path, start=start, end=end, num_frames=frames)
+                video = backend.open(path, start=how.start, end=how.end, num_frames=how.frames)
                 found = tuple(video.ground(list(inputs.texts), top_k))
                 items.append(Answers(path, video.duration, backend.name, found))
             except VideoExpertError as error:
