@@ -35,6 +35,12 @@ class Limits:
     queries: int = 10_000
     """Queries in one call."""
 
+    video_seconds: int = 1_000_000
+    """Length of a video that an annotation may speak of: over eleven days."""
+
+    windows: int = 10_000
+    """Windows in one prediction."""
+
     picture_pixels: int = 16384 * 16384
     """Pixels of one picture of a video, or of a picture file."""
 

@@ -10,37 +10,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .. import files
 from ..errors import VideoError
 from .dirty import RULES, Report
-from .readers import charades, nextgqa, read
+from .readers import BENCHMARKS, read
 from .samples import Dataset
 from .videos import VideoFolder
 
-# (benchmark, split) -> what -> published number. Sources: docs/data-formats.md.
-PUBLISHED: dict[tuple[str, str], dict[str, int]] = {
-    ("charades-sta", "train"): {"records": 12408, "videos": 5338},
-    ("charades-sta", "test"): {"records": 3720, "videos": 1334},
-    ("qvhighlights", "train"): {"records": 7218, "videos": 7100},
-    ("qvhighlights", "val"): {"records": 1550, "videos": 1519},
-    ("qvhighlights", "test"): {"records": 1542, "videos": 1529},
-    ("activitynet-captions", "train"): {"videos": 10009, "segments": 37421},
-    ("activitynet-captions", "val_1"): {"videos": 4917, "segments": 17505},
-    ("activitynet-captions", "val_2"): {"videos": 4885, "segments": 17031},
-    ("youcook2", "training"): {"videos": 1333, "segments": 10337},
-    ("youcook2", "validation"): {"videos": 457, "segments": 3492},
-    ("nextqa", "train"): {"records": 34132, "videos": 3870},
-    ("nextqa", "val"): {"records": 4996, "videos": 570},
-    ("nextqa", "test"): {"records": 8564, "videos": 1000},
-    ("nextqa", "train open-ended"): {"records": 37523, "videos": 3870},
-    ("nextqa", "val open-ended"): {"records": 5343, "videos": 570},
-    ("nextqa", "test open-ended"): {"records": 9178, "videos": 1000},
-    ("nextgqa", "val"): {"records": 3358, "videos": 567, "segments": 3931},
-    ("nextgqa", "test"): {"records": 5553, "videos": 990, "segments": 6600},
-    ("video-chatgpt", "generic"): {"records": 1996, "videos": 499},
-    ("video-chatgpt", "temporal"): {"records": 499, "videos": 499},
-    ("video-chatgpt", "consistency"): {"records": 499, "videos": 499},
-}
 EXAMPLES = 3  # of each kind in the report
 TOLERANCE_S = 1.0  # annotated durations are rounded, up to whole seconds
 
@@ -151,16 +126,12 @@ def check(
     Raises DataError or InputError where the annotations cannot be read at all.
     """
     dataset = read(benchmark, annotations, split=split, **extra)
-    dirty = Report(dict(dataset.report.findings))
-    for file in dataset.files:
-        if "Charades_v1" in file.name:
-            charades.inspect_lengths(file, dirty)
-    if benchmark == "nextgqa" and dataset.split:
-        times = files.existing(dataset.files[0].parent, [f"frame2time_{dataset.split}.json"])
-        if times is not None:
-            nextgqa.inspect_frame_times(times, dataset.files[0], dirty)
+    known = BENCHMARKS[benchmark]
+    dirty = Report({kind: list(found) for kind, found in dataset.report.findings.items()})
+    if known.inspect is not None:
+        known.inspect(dataset.files, dataset.split, dirty)
     counts = tuple(
-        Count(part, what, found, PUBLISHED.get((benchmark, part), {}).get(what))
+        Count(part, what, found, known.published.get(part, {}).get(what))
         for part, parts in dataset.counts.items()
         for what, found in parts.items()
     )

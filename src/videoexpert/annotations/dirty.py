@@ -10,11 +10,13 @@ RULES: dict[str, str] = {
     # windows
     "reversed_dropped": "start after end: dropped, because swapping gives no better window",
     "reversed_swapped": "start after end: swapped",
-    "start_before_zero": "start before 0: moved to 0 (left with clip=False)",
-    "end_after_duration": "end after the video: clipped to its duration (left with clip=False)",
+    "start_before_zero": "start before 0: moved to 0, or kept where the benchmark's scorer counts it as annotated",
+    "end_after_duration": "end after the video: clipped to its duration, or kept where the benchmark's scorer does",
     "end_after_rounded_duration": "end up to 1 s after a rounded duration: kept, duration raised",
-    "outside_video": "starts at or after the end of the video: dropped",
-    "zero_length": "start equals end: kept",
+    "outside_video": "starts at or after the end of the video: dropped, or kept where the benchmark's scorer does",
+    "zero_length": "start equals end: dropped, because no answer overlaps it",
+    "zero_length_kept": "times of a conversation with start equal to end: kept",
+    "incomplete_windows": "one of several windows cannot be found: record dropped, the others are not all there is",
     "short": "very short window: kept",
     "unsorted": "events not in order of start, then end: kept in the file's order",
     "overlapping": "an event starts before the one before it ends: kept",
@@ -27,6 +29,7 @@ RULES: dict[str, str] = {
     "double_spaces": "several spaces in a row in a text: replaced by one",
     "empty_text": "empty text: record dropped",
     "non_ascii": "letters or quotes outside ASCII: kept",
+    "not_unicode": "half of a surrogate pair in a text or an id: record dropped, no file can hold it",
     "mojibake": "UTF-8 text once decoded as GBK: decoded again",
     "few_words": "sentence of three words or fewer: kept",
     # ids
@@ -49,6 +52,7 @@ RULES: dict[str, str] = {
     "shorter_than_id": "duration shorter than the span that the video's id names: kept",
     "no_very_good_clip": "no clip scored 4 by any annotator: kept, no positive at Very Good",
     "saliency_mismatch": "saliency scores and clips do not pair up with the windows: scores left out",
+    "labels_mismatch": "labels and clips do not pair up: record dropped",
     "other_clip_grid": "scores on clips of another length than 2 s: scores left out",
     # conversations
     "time_at_end": "a time equal to the duration (number 100 of 0 to 99 elsewhere): kept in seconds",

@@ -38,7 +38,9 @@ class Sample:
     query          the sentence to find, or the question; None for captions and conversations
     windows        (start, end) in seconds of the input, in the file's order; empty if ``labelled``: absent
     captions       caption task: one sentence a window, same order
+    numbers        caption task: place of each window in its file, where some windows were left out; () otherwise
     saliency       highlight task: for each clip of CLIP_S seconds one score an annotator, 0 outside windows
+    clips          highlight task: the clips that ``saliency`` speaks of, where they are not those of CLIP_S seconds
     choices        options of a multiple-choice question
     answer         text of the right answer
     choice         0-based index of the right option; None for open questions
@@ -60,7 +62,9 @@ class Sample:
     query: str | None = None
     windows: tuple[Window, ...] = ()
     captions: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
     saliency: tuple[tuple[float, ...], ...] | None = None
+    clips: tuple[Window, ...] = ()
     choices: tuple[str, ...] = ()
     answer: str | None = None
     choice: int | None = None
@@ -80,10 +84,11 @@ class Sample:
             raise ValueError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}")
         if self.duration_s is not None and not (math.isfinite(self.duration_s) and self.duration_s > 0):
             raise ValueError(f"duration_s must be positive and finite, got {self.duration_s}")
-        for start, end in (*self.windows, *((self.clip,) if self.clip else ())):
+        for start, end in (*self.windows, *self.clips, *((self.clip,) if self.clip else ())):
             if not (math.isfinite(start) and math.isfinite(end) and start <= end):
                 raise ValueError(f"a window needs finite start <= end, got [{start}, {end}]")
         self._check_task()
+        self._check_saliency()
         self._check_choices()
 
     def _check_task(self) -> None:
@@ -97,14 +102,19 @@ class Sample:
                 raise ValueError("the turns of a conversation must alternate")
         elif not self.query:
             raise ValueError(f"task {self.task!r} needs a query")
-        if self.saliency is not None:
-            if self.task != "highlight":
-                raise ValueError(f"saliency belongs to task 'highlight', got {self.task!r}")
-            if self.duration_s is not None and len(self.saliency) != clip_count(self.duration_s):
-                raise ValueError(
-                    f"{len(self.saliency)} saliency clips, expected {clip_count(self.duration_s)} "
-                    f"for {self.duration_s} s"
-                )
+
+    def _check_saliency(self) -> None:
+        if self.saliency is None:
+            return
+        if self.task != "highlight":
+            raise ValueError(f"saliency belongs to task 'highlight', got {self.task!r}")
+        if self.clips and len(self.saliency) != len(self.clips):
+            raise ValueError(f"{len(self.saliency)} saliency scores but {len(self.clips)} clips")
+        if not self.clips and self.duration_s and len(self.saliency) != clip_count(self.duration_s):
+            raise ValueError(
+                f"{len(self.saliency)} saliency clips, expected {clip_count(self.duration_s)} "
+                f"for {self.duration_s} s"
+            )
 
     def _check_choices(self) -> None:
         if self.choice is not None:
@@ -163,19 +173,21 @@ def sentences_as_queries(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def captions_to_grounding(sample: Sample) -> list[Sample]:
-    """A caption sample as one grounding sample a sentence, ``{id}_{index}`` (grounding on ActivityNet)."""
+    """A caption sample as one grounding sample a sentence, ``{id}_{place in the file}`` (as on ActivityNet)."""
     if sample.task != "caption":
         raise ValueError(f"needs a caption sample, got task {sample.task!r}")
+    numbers = sample.numbers or range(len(sample.windows))
     return [
         replace(
             sample,
-            id=f"{sample.id}_{index}",
+            id=f"{sample.id}_{number}",
             task="grounding",
             query=caption,
             windows=(window,),
             captions=(),
+            numbers=(),
         )
-        for index, (window, caption) in enumerate(zip(sample.windows, sample.captions, strict=True))
+        for number, window, caption in zip(numbers, sample.windows, sample.captions, strict=True)
     ]
 
 

@@ -5,7 +5,7 @@ read.py     text, JSON, JSON lines, YAML; digests; limits on size
 records.py  the files of a benchmark by name, rows of CSV, fields of records
 """
 
-from .read import digest, json_lines, lines, load_json, parse_json, parse_yaml, read_text
+from .read import digest, json_lines, json_records, lines, load_json, parse_json, parse_yaml, read_text
 from .records import (
     csv_rows,
     duration,
@@ -28,6 +28,7 @@ __all__ = [
     "id_field",
     "is_unfinished",
     "json_lines",
+    "json_records",
     "lines",
     "list_field",
     "load_json",

@@ -120,5 +120,18 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, record
 
 
+def json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place such as "line 3", object) of JSON lines, or of one JSON list of objects. Raises DataError."""
+    text = read_text(path)
+    if not text.lstrip().startswith("["):
+        for number, record in json_lines(path):
+            yield f"line {number}", record
+        return
+    for place, record in enumerate(parse_json(text, str(path))):
+        if not isinstance(record, dict):
+            raise DataError(f"{path}, record {place}: expected an object, got {type(record).__name__}.")
+        yield f"record {place}", record
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..limits import limits
 from .read import read_text
+
+_LONG_S = 1000.0  # limits are looked up for what may pass them, not for every record
 
 
 def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -96,15 +99,17 @@ def list_field(record: dict[str, Any], key: str, where: str) -> list[Any]:
 
 def number(value: Any, what: str, where: str) -> float:
     """A finite number. Raises DataError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
         raise DataError(f"{where}: {what} is {_show(value)}, expected a number.")
     return value
 
 
 def duration(value: Any, where: str) -> float:
-    """A positive number of seconds. Raises DataError."""
+    """A positive number of seconds, within ``limits``. Raises DataError."""
     if number(value, "duration", where) <= 0:
         raise DataError(f"{where}: duration is {value}, expected seconds above 0.")
+    if value > _LONG_S:
+        limits().check("video_seconds", value, f"{where}: duration is {value}", DataError)
     return value
 
 
@@ -113,6 +118,13 @@ def pair(value: Any, where: str) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
         raise DataError(f"{where}: got {_show(value)}, expected [start, end] in seconds.")
     return number(value[0], "start", where), number(value[1], "end", where)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _show(value: Any) -> str:

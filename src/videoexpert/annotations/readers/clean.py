@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ..dirty import Report
+from ..records import Record
 from ..samples import Window
 
 
 def clean_text(text: str, report: Report, id: str) -> str:
-    """One line without outer or repeated spaces; may come out empty (the caller drops and counts that)."""
+    """One line without outer or repeated spaces; empty where nothing can be asked (the caller drops and counts
+    that)."""
     if not text.isascii():
+        if not is_unicode(text):
+            report.add("not_unicode", id, ascii(text[:40]))
+            return ""
         report.add("non_ascii", id, text.strip())
     cleaned = " ".join(text.split())
     if cleaned == text:
@@ -27,6 +32,15 @@ def clean_text(text: str, report: Report, id: str) -> str:
     return cleaned
 
 
+def is_unicode(text: str) -> bool:
+    """Whether the text can be written at all: JSON can spell halves of a surrogate pair, files cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def clean_window(
     window: Window,
     duration_s: float | None,
@@ -34,13 +48,15 @@ def clean_window(
     id: str,
     *,
     swap_reversed: bool = False,
-    clip: bool = True,
+    as_annotated: bool = False,
+    slack_s: float = 0.0,
 ) -> Window | None:
-    """The window inside the video, or None where it is dropped.
+    """The window as it is asked and scored, or None where it is dropped.
 
-    window      (start, end) in seconds as annotated
-    duration_s  None: nothing is known to clip to
-    clip        False counts starts before 0 and ends after the video, but leaves them
+    window        (start, end) in seconds as annotated
+    duration_s    None: nothing is known to clip to
+    as_annotated  what reaches past the video is counted and kept, because the benchmark's scorers count it so
+    slack_s       a start this far before 0 is rounding, and kept
     """
     start, end = window
     if duration_s is not None and end > duration_s:
@@ -52,15 +68,28 @@ def clean_window(
         start, end = end, start
     if start < 0:
         report.add("start_before_zero", id, f"{start} {end}")
-    if clip:
-        start, end = max(start, 0), max(end, 0)
-        if duration_s is not None and start >= duration_s:
-            report.add("outside_video", id, f"{start} {end} of {duration_s}")
+    if duration_s is not None and start >= duration_s:
+        report.add("outside_video", id, f"{start} {end} of {duration_s}")
+        if not as_annotated:
             return None
+    if not as_annotated:
+        start = start if start >= -slack_s else 0
+        end = max(end, 0)
         end = min(end, duration_s) if duration_s is not None else end
     if start == end:
         report.add("zero_length", id, f"{start} {end}")
+        return None
     return start, end
+
+
+def usable_windows(record: Record, report: Report) -> tuple[Window, ...] | None:
+    """The windows inside the video; None where one of them cannot be found."""
+    cleaned = [clean_window(window, record.duration_s, report, record.id) for window in record.windows]
+    kept = tuple(window for window in cleaned if window is not None)
+    if len(kept) < len(cleaned):
+        report.add("incomplete_windows" if kept else "no_window_left", record.id)
+        return None
+    return kept
 
 
 def note_order(windows: Sequence[Window], report: Report, id: str) -> None:
@@ -71,9 +100,15 @@ def note_order(windows: Sequence[Window], report: Report, id: str) -> None:
         report.add("overlapping", id)
 
 
-def note_id(video: str, report: Report) -> None:
-    if video.startswith("-"):
-        report.add("leading_dash", video)
+def named(record: Record, report: Report) -> bool:
+    """Whether the record's ids can be written down; counts ids that look like options of a command."""
+    for name in (record.video, record.id):
+        if not name.isascii() and not is_unicode(name):
+            report.add("not_unicode", record.id, ascii(name[:40]))
+            return False
+    if record.video.startswith("-"):
+        report.add("leading_dash", record.video)
+    return True
 
 
 class UniqueIds:
@@ -81,11 +116,17 @@ class UniqueIds:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._seen: dict[str, int] = {}
+        self._used: set[str] = set()
+        self._again: dict[str, int] = {}
 
     def __call__(self, id: str) -> str:
-        self._seen[id] = self._seen.get(id, 0) + 1
-        if self._seen[id] == 1:
+        if id not in self._used:
+            self._used.add(id)
             return id
         self._report.add("duplicate_id", id)
-        return f"{id}#{self._seen[id]}"
+        number = self._again.get(id, 1) + 1
+        while f"{id}#{number}" in self._used:
+            number += 1
+        self._again[id] = number
+        self._used.add(f"{id}#{number}")
+        return f"{id}#{number}"

@@ -7,59 +7,41 @@ from pathlib import Path
 from typing import Any
 
 from ... import files
-from ...errors import DataError, InputError
+from ...errors import DataError
+from ..benchmark import Benchmark
 from ..dirty import Report
-from ..samples import Dataset, Sample, Turn, Window
-from .clean import note_order
+from ..records import Record, Records, counted
+from ..samples import Sample, Turn, Window
+from .clean import is_unicode, named, note_order
 
-EXTRA = ()
-SPLITS = ("stage2", "stage3")
 ROLES = {"human": "user", "gpt": "assistant"}
-PLACEHOLDER = re.compile(r"<([a-z])(\d+)>")  # matched whole, so <s1> is never taken for the start of <s10>
+PLACEHOLDER = re.compile(
+    r"<([a-z])(\d{1,6})>"
+)  # matched whole, so <s1> is never taken for the start of <s10>
 TIMES_AFTER = re.compile(r"[^.!?\s]\s+(?:from|during|between) <s\d+>", re.IGNORECASE)
 
 
-def read(path: Path, *, split: str | None = None) -> Dataset:
-    """One conversation sample a record, id ``{video}_{index in the list}``; placeholders stay in the turns.
-
-    ``windows`` are the complete pairs (``<s0>``, ``<e0>``), ... by number; ``clip`` is ``meta.split``.
+def parse(path: Path, split: str | None = None) -> Records:
+    """One record a conversation, id ``{video}_{index in the list}``; ``windows`` holds ``meta.split`` if there is one.
 
     path   the JSON file, or a folder with VTimeLLM's ``stage2.json`` and ``stage3.json``
     split  "stage2" or "stage3", for a folder
 
     Raises DataError with the place in the list of a malformed record.
     """
-    if split is not None and split not in SPLITS:
-        raise InputError(f"split of instruction is {split!r}, expected one of {', '.join(SPLITS)}.")
-    file = files.locate(path, [f"{name}.json" for name in ([split] if split else SPLITS)])
-    records = files.load_json(file)
-    if not isinstance(records, list):
-        raise DataError(f"{file}: expected a list of records, got {type(records).__name__}.")
-    report, samples, videos = Report(), [], set()
-    for index, record in enumerate(records):
-        where = f"{file}, record {index}"
-        if not isinstance(record, dict):
-            raise DataError(f"{where}: expected an object with id and conversations.")
-        video = files.id_field(record, "id", where)
-        videos.add(video)
-        sample = _sample(record, video, f"{video}_{index}", report, where)
-        if sample is not None:
-            samples.append(sample)
-    counts = {split or "all": {"records": len(records), "videos": len(videos)}}
-    return Dataset("instruction", tuple(samples), report, counts, split, (file,))
+    file, _ = BENCHMARK.locate(path, split)
+    rows = files.load_json(file)
+    if not isinstance(rows, list):
+        raise DataError(f"{file}: expected a list of records, got {type(rows).__name__}.")
+    items = [_record(row, index, f"{file}, record {index}") for index, row in enumerate(rows)]
+    return Records(tuple(items), counted(items, split), split, (file,))
 
 
-def _sample(record: dict[str, Any], video: str, id: str, report: Report, where: str) -> Sample | None:
-    turns = _turns(record, where)
-    if len(turns) < 2 or any(
-        turn.role != ("user", "assistant")[place % 2] for place, turn in enumerate(turns)
-    ):
-        report.add("turns_not_alternating", id)
-        return None
-    if any(not turn.text for turn in turns):
-        report.add("empty_text", id)
-        return None
-    meta = record.get("meta") or {}
+def _record(row: Any, index: int, where: str) -> Record:
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected an object with id and conversations.")
+    video = files.id_field(row, "id", where)
+    meta = row.get("meta") or {}
     if not isinstance(meta, dict) or not isinstance(meta.get("token", {}), dict):
         raise DataError(f"{where}: meta, expected an object with duration and token.")
     clip = files.pair(meta["split"], f"{where}, split") if meta.get("split") is not None else None
@@ -68,47 +50,79 @@ def _sample(record: dict[str, Any], video: str, id: str, report: Report, where: 
     duration_s = files.duration(meta["duration"], where) if "duration" in meta else None
     if duration_s is None and clip is not None:
         duration_s = clip[1] - clip[0]
-    tokens = meta.get("token", {})
+    tokens = {
+        name: files.number(value, f"time of {name}", where) for name, value in meta.get("token", {}).items()
+    }
     if tokens and duration_s is None:
         raise DataError(f"{where}: times without meta.duration, expected the seconds of the input.")
-    named = {match[0] for turn in turns for match in PLACEHOLDER.finditer(turn.text)}
-    if named - set(tokens):
-        report.add("unknown_placeholder", id, ", ".join(sorted(named - set(tokens))))
-        return None
-    if any(turn.role == "assistant" and TIMES_AFTER.search(turn.text) for turn in turns):
-        report.add("times_after_sentence", id)
-    times = _times(tokens, named, duration_s, report, id, where)
-    windows = _windows(times, report, id)
-    note_order(windows, report, id)
-    return Sample(
-        id,
+    return Record(
+        f"{video}_{index}",
         video,
-        "conversation",
-        duration_s,
-        windows=windows,
-        turns=tuple(turns),
-        times=tuple(times.items()),
-        clip=clip,
-        source=str(record["source"]) if record.get("source") else None,
+        windows=() if clip is None else (clip,),
+        duration_s=duration_s,
+        place=f"record {index}",
+        kind=str(row["source"]) if row.get("source") else "",
+        raw=(_turns(row, where), tokens),
     )
 
 
-def _turns(record: dict[str, Any], where: str) -> list[Turn]:
+def _turns(row: dict[str, Any], where: str) -> tuple[Turn, ...]:
     turns = []
-    for turn in files.list_field(record, "conversations", where):
+    for turn in files.list_field(row, "conversations", where):
         role = ROLES.get(str(turn.get("from"))) if isinstance(turn, dict) else None
         if role is None:
             raise DataError(f"{where}: a turn without 'from', expected 'human' or 'gpt'.")
         turns.append(Turn(role, files.text_field(turn, "value", where).replace("<video>", "").strip()))
-    return turns
+    return tuple(turns)
+
+
+def clean(record: Record, report: Report) -> Sample | None:
+    """The conversation as a sample; placeholders stay in the turns.
+
+    ``windows`` are the complete pairs (``<s0>``, ``<e0>``), ... by number; ``clip`` is ``meta.split``.
+    """
+    id = record.id
+    turns, tokens = record.raw
+    if not named(record, report):
+        return None
+    if len(turns) < 2 or any(
+        turn.role != ("user", "assistant")[place % 2] for place, turn in enumerate(turns)
+    ):
+        report.add("turns_not_alternating", id)
+        return None
+    if any(not turn.text for turn in turns):
+        report.add("empty_text", id)
+        return None
+    if not all(is_unicode(turn.text) for turn in turns):
+        report.add("not_unicode", id)
+        return None
+    named_times = {match[0] for turn in turns for match in PLACEHOLDER.finditer(turn.text)}
+    if named_times - set(tokens):
+        report.add("unknown_placeholder", id, ", ".join(sorted(named_times - set(tokens))))
+        return None
+    if any(turn.role == "assistant" and TIMES_AFTER.search(turn.text) for turn in turns):
+        report.add("times_after_sentence", id)
+    times = _times(tokens, named_times, record.duration_s, report, id)
+    windows = _windows(times, report, id)
+    note_order(windows, report, id)
+    return Sample(
+        id,
+        record.video,
+        "conversation",
+        record.duration_s,
+        windows=windows,
+        turns=turns,
+        times=tuple(times.items()),
+        clip=record.windows[0] if record.windows else None,
+        source=record.kind or None,
+    )
 
 
 def _times(
-    tokens: dict[str, Any], named: set[str], duration_s: float | None, report: Report, id: str, where: str
+    tokens: dict[str, float], named: set[str], duration_s: float | None, report: Report, id: str
 ) -> dict[str, float]:
     times: dict[str, float] = {}
-    for placeholder, value in tokens.items():
-        seconds = files.number(value, f"time of {placeholder}", where)
+    for placeholder, seconds in tokens.items():
         if placeholder not in named:
             report.add("unused_time", id, placeholder)
             continue
@@ -141,5 +155,20 @@ def _windows(times: dict[str, float], report: Report, id: str) -> tuple[Window, 
         else:
             windows[int(match[2])] = (start, end)
             if start == end:
-                report.add("zero_length", id, f"{start} {end}")
+                report.add("zero_length_kept", id, f"{start} {end}")
     return tuple(window for _, window in sorted(windows.items()))
+
+
+BENCHMARK = Benchmark(
+    name="instruction",
+    title="VTimeLLM's instruction data",
+    parse=parse,
+    clean=clean,
+    layout={stage: (f"{stage}.json",) for stage in ("stage2", "stage3")},
+    tasks=("conversation",),
+    documented={
+        "files": "VTimeLLM-style JSON (`stage2.json`, `stage3.json`)",
+        "sample": "conversation",
+        "id": "`VIDEO_INDEX`",
+    },
+)

@@ -2,53 +2,157 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ... import files
-from ...errors import DataError, InputError
+from ...errors import DataError
+from ..benchmark import Benchmark
 from ..dirty import Report
-from ..samples import Dataset, Sample, Window
+from ..records import Record, Records
+from ..samples import Sample, Window
+from . import nextqa
 from .clean import clean_window
-from .nextqa import answer_indices, questions
 
-EXTRA = ("questions", "nextqa_csv", "clip")
-SPLITS = ("val", "test")
-ROUNDING_S = 1.0  # durations are whole seconds
+SPANS = "spans"  # a record that no question file gave its question
+ROUNDING_S = 1.0  # durations are whole seconds, and spans begin up to 0.2 s before 0
 
 
-def read(
+def parse(
     path: Path,
-    *,
     split: str | None = None,
+    *,
     questions: str | PathLike[str] | None = None,
     nextqa_csv: str | PathLike[str] | None = None,
-    clip: bool = True,
-) -> Dataset:
-    """One grounded-QA sample a question that has spans, id ``{video}_{qid}``.
+) -> Records:
+    """One record a question that has spans, in the order of the spans, id ``{video}_{qid}``.
 
     path        ``gsub_{split}.json`` or its folder (then test unless ``split`` says)
-    questions   the question file; None: ``{split}.csv`` beside the spans
+    questions   the question file; None: ``{split}.csv`` beside the spans. Without any the records have spans only,
+                which is enough to score windows
     nextqa_csv  NExT-QA's own file of the same split; its index decides where two options equal the answer
-    clip        False leaves spans exactly as annotated (36 of the test split start 0.1 or 0.2 s before 0), as
-                the official scorer takes them
 
-    A span that ends up to 1 s after the duration is kept, and the duration raised: spans are finer than
-    durations, which are rounded to whole seconds. Raises DataError for malformed files.
+    Raises DataError for malformed files.
     """
-    if split is not None and split not in SPLITS:
-        raise InputError(f"split of nextgqa is {split!r}, expected one of {', '.join(SPLITS)}.")
-    file = files.locate(path, [f"gsub_{name}.json" for name in ([split] if split else ["test", "val"])])
-    split = split or files.split_in_name(file, SPLITS)
-    table = _question_file(file, split, questions)
+    file, split = BENCHMARK.locate(path, split)
     report = Report()
-    spans, segments = _spans(file, report, clip)
-    return _join(file, table, split, spans, segments, answer_indices(nextqa_csv), report)
+    spans = _spans(file, report)
+    segments = sum(len(record.windows) for record in spans.values())
+    table = _question_file(file, split, questions)
+    items = list(spans.values())
+    if table is not None:
+        items = _join(spans, table, nextqa.answer_indices(nextqa_csv), report)
+    asked = [record for record in items if record.asked]
+    counts = {
+        "records": len(asked),
+        "videos": len({record.video for record in asked}),
+        "segments": segments,
+    }
+    read = (file,) if table is None else (file, table)
+    return Records(tuple(items), {split or "all": counts}, split, read, report)
 
 
-def inspect_frame_times(table: Path, spans: Path, report: Report) -> None:
-    """Count videos of a ``frame2time_*.json`` whose last time is after the duration; `data check` only."""
+def _question_file(file: Path, split: str | None, given: str | PathLike[str] | None) -> Path | None:
+    if given is None:
+        return files.existing(file.parent, [f"{split}.csv"] if split else [])
+    path = Path(given)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist, expected the question file of nextgqa.")
+    return path
+
+
+def _spans(file: Path, report: Report) -> dict[str, Record]:
+    """``{video}_{qid}`` -> a record of the spans alone."""
+    database = files.load_json(file)
+    if not isinstance(database, dict):
+        raise DataError(f"{file}: expected one object of videos, got {type(database).__name__}.")
+    spans = {}
+    for video, entry in database.items():
+        where = f"{file}, video {video}"
+        location: Any = entry.get("location") if isinstance(entry, dict) else None
+        if not isinstance(location, dict):
+            raise DataError(f"{where}: expected duration and location (question id to segments).")
+        duration_s = files.duration(entry.get("duration"), where)
+        if not location:
+            report.add("empty_location", video)
+        for qid in location:
+            segments = files.list_field(location, qid, f"{where}, question")
+            windows = [files.pair(value, f"{where}, question {qid}") for value in segments]
+            id = f"{video}_{qid}"
+            place = f"video {video}, question {qid}"
+            spans[id] = Record(id, video, "", windows, duration_s, place, SPANS)
+    return spans
+
+
+def _join(spans: dict[str, Record], table: Path, indices: dict[str, int], report: Report) -> list[Record]:
+    """The spans with their questions; spans without one keep their place, and are asked of nobody."""
+    rows = {}
+    for row in nextqa.parse_questions(table, report, indices):
+        if row.id not in spans:
+            report.add("question_without_spans", row.id)
+        rows[row.id] = row
+    joined = []
+    for id, span in spans.items():
+        if id in rows:
+            joined.append(replace(rows[id], windows=span.windows, duration_s=span.duration_s))
+        else:
+            report.add("spans_without_question", id)
+            joined.append(replace(span, asked=False))
+    return joined
+
+
+def clean(record: Record, report: Report) -> Sample | None:
+    """The question as a grounded-QA sample.
+
+    A span that ends up to 1 s after the duration is kept, and the duration raised: spans are finer than durations,
+    which are rounded to whole seconds. A start up to 1 s before 0 is kept, as the official scorer takes it.
+    """
+    if not record.asked:
+        return None
+    if record.form == SPANS:
+        raise DataError(
+            f"no question file for {record.id}: expected SPLIT.csv beside the spans; "
+            "give the question file (questions=, or --questions)."
+        )
+    windows, duration_s = usable_spans(record, report)
+    sample = nextqa.clean(record, report)
+    if sample is None:
+        return None
+    if not windows:
+        report.add("no_window_left", record.id)
+        return None
+    return replace(sample, task="grounded_qa", duration_s=duration_s, windows=windows)
+
+
+def kept(record: Record) -> Record:
+    """The record as it is scored: usable spans only, and asked of nobody where ``clean`` drops it."""
+    windows, _ = usable_spans(record, Report())
+    right = not record.options or bool(record.right)
+    return replace(record, windows=windows or record.windows, asked=record.asked and right and bool(windows))
+
+
+def usable_spans(record: Record, report: Report) -> tuple[tuple[Window, ...], float]:
+    """The spans that can be found, and the duration that they show."""
+    assert record.duration_s is not None
+    duration_s = rounded = record.duration_s
+    for _, end in record.windows:
+        if rounded < end <= rounded + ROUNDING_S:
+            report.add("end_after_rounded_duration", record.id, f"{end} of {rounded}")
+            duration_s = max(duration_s, end)
+    cleaned = (
+        clean_window(window, duration_s, report, record.id, slack_s=ROUNDING_S) for window in record.windows
+    )
+    return tuple(window for window in cleaned if window is not None), duration_s
+
+
+def inspect(read: tuple[Path, ...], split: str | None, report: Report) -> None:
+    """Count videos of a ``frame2time_*.json`` whose last time is after the duration; reading needs no such file."""
+    spans = read[0]
+    table = files.existing(spans.parent, [f"frame2time_{split}.json"]) if split else None
+    if table is None:
+        return
     database, times = files.load_json(spans), files.load_json(table)
     if not isinstance(database, dict) or not isinstance(times, dict):
         raise DataError(f"{table}: expected an object of videos with 32 times each.")
@@ -58,93 +162,31 @@ def inspect_frame_times(table: Path, spans: Path, report: Report) -> None:
             report.add("frame_time_after_duration", video, f"{values[-1]} of {duration_s}")
 
 
-def _question_file(file: Path, split: str | None, given: str | PathLike[str] | None) -> Path:
-    if given is not None:
-        path = Path(given)
-        if not path.is_file():
-            raise DataError(f"{path} does not exist, expected the question file of nextgqa.")
-        return path
-    found = files.existing(file.parent, [f"{split}.csv"] if split else [])
-    if found is None:
-        raise DataError(
-            f"no {split or 'SPLIT'}.csv beside {file}; give the question file (questions=, or --questions)."
-        )
-    return found
-
-
-def _join(
-    file: Path,
-    table: Path,
-    split: str | None,
-    spans: dict[str, tuple[float, tuple[Window, ...]]],
-    segments: int,
-    indices: dict[str, int],
-    report: Report,
-) -> Dataset:
-    samples, videos, total, asked = [], set(), 0, set()
-    for question in questions(table, report, indices):
-        key = f"{question.video}_{question.qid}"
-        asked.add(key)
-        if key not in spans:
-            report.add("question_without_spans", question.id)
-            continue
-        total += 1
-        videos.add(question.video)
-        if question.choice is None:
-            continue  # counted by questions()
-        duration_s, windows = spans[key]
-        if not windows:
-            report.add("no_window_left", question.id)
-            continue
-        samples.append(
-            Sample(
-                question.id,
-                question.video,
-                "grounded_qa",
-                duration_s,
-                question.text,
-                windows,
-                choices=question.choices,
-                answer=question.answer,
-                choice=question.choice,
-                question_type=question.type,
-            )
-        )
-    for key in spans:
-        if key not in asked:
-            report.add("spans_without_question", key)
-    counts = {split or "all": {"records": total, "videos": len(videos), "segments": segments}}
-    return Dataset("nextgqa", tuple(samples), report, counts, split, (file, table))
-
-
-def _spans(file: Path, report: Report, clip: bool) -> tuple[dict[str, tuple[float, tuple[Window, ...]]], int]:
-    """``{video}_{qid}`` -> (duration, windows), and the number of segments in the file."""
-    database = files.load_json(file)
-    if not isinstance(database, dict):
-        raise DataError(f"{file}: expected one object of videos, got {type(database).__name__}.")
-    spans, segments = {}, 0
-    for video, record in database.items():
-        where = f"{file}, video {video}"
-        location: Any = record.get("location") if isinstance(record, dict) else None
-        if not isinstance(location, dict):
-            raise DataError(f"{where}: expected duration and location (question id to segments).")
-        rounded = files.duration(record.get("duration"), where)
-        if not location:
-            report.add("empty_location", video)
-        for qid, values in location.items():
-            id = f"{video}_{qid}"
-            pairs = [files.pair(value, f"{where}, question {qid}") for value in values]
-            segments += len(pairs)
-            duration_s = _true_duration(pairs, rounded, report, id)
-            cleaned = (clean_window(pair, duration_s, report, id, clip=clip) for pair in pairs)
-            spans[id] = duration_s, tuple(window for window in cleaned if window is not None)
-    return spans, segments
-
-
-def _true_duration(pairs: list[Window], rounded: float, report: Report, id: str) -> float:
-    duration_s = rounded
-    for _, end in pairs:
-        if rounded < end <= rounded + ROUNDING_S:
-            report.add("end_after_rounded_duration", id, f"{end} of {rounded}")
-            duration_s = max(duration_s, end)
-    return duration_s
+BENCHMARK = Benchmark(
+    name="nextgqa",
+    title="NExT-GQA",
+    parse=parse,
+    clean=clean,
+    kept=kept,
+    layout={split: (f"gsub_{split}.json",) for split in ("test", "val")},
+    published={
+        "val": {"records": 3358, "videos": 567, "segments": 3931},
+        "test": {"records": 5553, "videos": 990, "segments": 6600},
+    },
+    options={
+        "questions": "the CSV with the questions, the right options and the question types",
+        "nextqa_csv": "NExT-QA's own file of the same split, for the index of an answer that equals two options",
+    },
+    tasks=("grounded_qa",),
+    scorer="grounded questions",
+    answered=True,
+    train_split="val",
+    inspect=inspect,
+    documented={
+        "files": "`gsub_{val,test}.json` with `{val,test}.csv`",
+        "sample": "grounded_qa",
+        "id": "`VIDEO_QID`",
+        "task": "grounded question answering",
+        "source": "NExT-GQA",
+    },
+)

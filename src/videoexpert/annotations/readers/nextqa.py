@@ -2,99 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 from ... import files
-from ...errors import DataError, InputError
+from ...errors import DataError
+from ..benchmark import Benchmark
 from ..dirty import Report
-from ..samples import Dataset, Sample
-from .clean import UniqueIds, clean_text
+from ..records import Record, Records, counted
+from ..samples import Sample
+from .clean import UniqueIds, clean_text, named
 
-EXTRA = ("nextqa_csv",)
-SPLITS = ("train", "val", "test")
 OPTIONS = ("a0", "a1", "a2", "a3", "a4")
 
 
-@dataclass(frozen=True)
-class Question:
-    """One row after cleaning; ``choice`` and ``choices`` are empty for open-ended questions."""
-
-    id: str  # "{video}_{qid}", as the field's prediction files key it
-    video: str
-    qid: str
-    text: str
-    type: str
-    answer: str
-    choices: tuple[str, ...]
-    choice: int | None
-
-
-def read(path: Path, *, split: str | None = None, nextqa_csv: str | PathLike[str] | None = None) -> Dataset:
-    """One QA sample a question, id ``{video}_{qid}``; without choices for the open-ended files.
+def parse(path: Path, split: str | None = None, *, nextqa_csv: str | PathLike[str] | None = None) -> Records:
+    """One record a question, id ``{video}_{qid}``, as the field's prediction files key it.
 
     path        ``{train,val,test}.csv``, ``nextoe_*.csv`` or the folder (then val unless ``split`` says)
     nextqa_csv  only for files whose answer is text: the file with the index of each answer
 
     Raises DataError with the line of a malformed row.
     """
-    if split is not None and split not in SPLITS:
-        raise InputError(f"split of nextqa is {split!r}, expected one of {', '.join(SPLITS)}.")
-    file = files.locate(path, [f"{name}.csv" for name in ([split] if split else ["val", "test", "train"])])
-    split = split or files.split_in_name(file, SPLITS)
+    file, split = BENCHMARK.locate(path, split)
     report = Report()
-    samples, videos, total = [], set(), 0
-    for question in questions(file, report, answer_indices(nextqa_csv)):
-        total += 1
-        videos.add(question.video)
-        if question.choices and question.choice is None:
-            continue  # the answer is none of the options; counted
-        samples.append(
-            Sample(
-                question.id,
-                question.video,
-                "qa",
-                query=question.text,
-                choices=question.choices,
-                answer=question.answer,
-                choice=question.choice,
-                question_type=question.type,
-            )
-        )
+    items = tuple(parse_questions(file, report, answer_indices(nextqa_csv)))
     part = split or "all"
-    if samples and not samples[0].choices:
+    if items and not items[0].options:
         part += " open-ended"  # NExT-OE: other questions on the same splits
-    counts = {part: {"records": total, "videos": len(videos)}}
-    return Dataset("nextqa", tuple(samples), report, counts, split, (file,))
+    return Records(items, counted(items, part), split, (file,), report)
 
 
-def questions(file: Path, report: Report, indices: dict[str, int]) -> Iterator[Question]:
-    """Every row, cleaned and counted. The answer is an index in NExT-QA (column ``video``), the option's
-    text in NExT-GQA (column ``video_id``), free text in NExT-OE (no options)."""
+def parse_questions(file: Path, report: Report, indices: dict[str, int]) -> list[Record]:
+    """Every row. The answer is an index in NExT-QA (column ``video``), the option's text in NExT-GQA (column
+    ``video_id``), free text in NExT-OE (no options)."""
     unique = UniqueIds(report)
+    items = []
     for line, row in files.csv_rows(file, ("question", "answer", "qid", "type")):
         where = f"{file}, line {line}"
         video = row.get("video") or row.get("video_id") or ""
         if not video:
             raise DataError(f"{where}: no video id, expected a column 'video' or 'video_id'.")
-        id = f"{video}_{row['qid']}"
-        text = clean_text(_fix_encoding(row["question"], report, id), report, id)
-        if not text:
+        if not row["question"].strip():
             raise DataError(f"{where}: empty question, expected a text.")
-        if text.endswith(("?", "？")):
-            report.add("question_mark", id, text)
-        choices = _options(row, report, id)
-        if not choices:
-            answer, choice = clean_text(row["answer"], report, id), None
-        elif "video_id" in row:
-            answer = " ".join(row["answer"].split())
-            choice = _find(answer, choices, indices.get(id), report, id)
-        else:
-            choice = _index(row["answer"], len(choices), where)
-            answer = choices[choice]
-        yield Question(unique(id), video, row["qid"], text, row["type"], answer, choices, choice)
+        key = f"{video}_{row['qid']}"
+        # as the file has them; cleaning counts their spaces
+        raw = [row[name] for name in OPTIONS if name in row]
+        options = tuple(" ".join(option.split()) for option in raw)
+        answer, known = row["answer"], indices.get(key)
+        if options and "video_id" not in row:
+            known = _index(answer, len(options), where)
+            answer = options[known]
+        elif options:
+            answer = " ".join(answer.split())
+        right = frozenset(index for index, option in enumerate(options) if option == answer)
+        items.append(
+            Record(
+                unique(key),
+                video,
+                row["question"],
+                place=f"line {line}",
+                kind=row["type"],
+                options=options,
+                right=right,
+                answer=answer,
+                raw=(raw, known if known in right else min(right, default=None), "video_id" in row),
+            )
+        )
+    return items
 
 
 def answer_indices(nextqa_csv: str | PathLike[str] | None) -> dict[str, int]:
@@ -108,24 +83,43 @@ def answer_indices(nextqa_csv: str | PathLike[str] | None) -> dict[str, int]:
     }
 
 
-def _options(row: dict[str, str], report: Report, id: str) -> tuple[str, ...]:
-    raw = [row[name] for name in OPTIONS if name in row]
-    if any(option != option.strip() for option in raw):
-        report.add("outer_spaces", id, repr(raw))
-    choices = tuple(" ".join(option.split()) for option in raw)
-    if len(set(choices)) < len(choices):
-        report.add("equal_options", id, str(choices))
-    return choices
-
-
-def _find(answer: str, choices: tuple[str, ...], known: int | None, report: Report, id: str) -> int | None:
-    matches = [index for index, option in enumerate(choices) if option == answer]
-    if not matches:
-        report.add("answer_not_in_options", id, answer)
+def clean(record: Record, report: Report) -> Sample | None:
+    """The question as a sample, with choices but for the open-ended files."""
+    if not named(record, report):
         return None
-    if len(matches) > 1:
-        report.add("ambiguous_answer", id, answer)
-    return known if known in matches else matches[0]
+    query = clean_text(_fix_encoding(record.text, report, record.id), report, record.id)
+    if not query:
+        return None  # counted: no text at all
+    if query.endswith(("?", "？")):
+        report.add("question_mark", record.id, query)
+    answer = record.answer if record.options else clean_text(record.answer, report, record.id)
+    choice = _choice(record, report)
+    if record.options and choice is None:
+        return None
+    return Sample(
+        record.id,
+        record.video,
+        "qa",
+        query=query,
+        choices=record.options,
+        answer=answer,
+        choice=choice,
+        question_type=record.kind,
+    )
+
+
+def _choice(record: Record, report: Report) -> int | None:
+    """Index of the right option; None where the answer is none of them, which is counted."""
+    raw, choice, by_text = record.raw
+    if any(option != option.strip() for option in raw):
+        report.add("outer_spaces", record.id, repr(raw))
+    if len(set(record.options)) < len(record.options):
+        report.add("equal_options", record.id, str(record.options))
+    if record.options and choice is None:
+        report.add("answer_not_in_options", record.id, record.answer)
+    if by_text and len(record.right) > 1:
+        report.add("ambiguous_answer", record.id, record.answer)
+    return None if choice is None else int(choice)
 
 
 def _index(text: str, count: int, where: str) -> int:
@@ -147,3 +141,31 @@ def _fix_encoding(text: str, report: Report, id: str) -> str:
         return text
     report.add("mojibake", id, text)
     return fixed
+
+
+BENCHMARK = Benchmark(
+    name="nextqa",
+    title="NExT-QA",
+    parse=parse,
+    clean=clean,
+    layout={split: (f"{split}.csv",) for split in ("val", "test", "train")},
+    published={
+        "train": {"records": 34132, "videos": 3870},
+        "val": {"records": 4996, "videos": 570},
+        "test": {"records": 8564, "videos": 1000},
+        "train open-ended": {"records": 37523, "videos": 3870},
+        "val open-ended": {"records": 5343, "videos": 570},
+        "test open-ended": {"records": 9178, "videos": 1000},
+    },
+    options={"nextqa_csv": "the file with the index of each answer, where this one has its text"},
+    tasks=("qa",),
+    scorer="choices",
+    answered=True,
+    documented={
+        "files": "`{train,val,test}.csv`, `nextoe_*.csv`",
+        "sample": "qa, with or without choices",
+        "id": "`VIDEO_QID`",
+        "task": "question answering",
+        "source": "NExT-QA",
+    },
+)

@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import DataError, InputError
+from ...errors import DataError
+from ..benchmark import Benchmark
 from ..dirty import Report
-from ..samples import Dataset
+from ..records import Record, Records, counted
+from ..samples import TASKS, Sample
 from ..schema import read_samples
 
-EXTRA = ()
 
-
-def read(path: Path, *, split: str | None = None) -> Dataset:
-    """Samples of one file. Raises DataError with every fault of the file and its line."""
-    if split is not None:
-        raise InputError("own data has no splits; keep one JSON lines file for each.")
+def parse(path: Path, split: str | None = None) -> Records:
+    """One record a line. Raises DataError with every fault of the file and its line."""
+    BENCHMARK.known_split(split)
     if not path.is_file():
         raise DataError(f"{path} is a folder, expected one JSON lines file.")
-    samples = read_samples(path)
-    counts = {"all": {"records": len(samples), "videos": len({sample.video for sample in samples})}}
-    return Dataset("jsonl", tuple(samples), Report(), counts, None, (path,))
+    items = [
+        Record(sample.id, sample.video, sample.query or "", sample.windows, sample.duration_s, raw=sample)
+        for sample in read_samples(path)
+    ]
+    return Records(tuple(items), counted(items, None), None, (path,))
+
+
+def clean(record: Record, report: Report) -> Sample | None:
+    """The line's sample as it is."""
+    sample: Sample = record.raw
+    return sample
+
+
+BENCHMARK = Benchmark(
+    name="jsonl",
+    title="own data",
+    parse=parse,
+    clean=clean,
+    layout={},
+    tasks=TASKS,
+    documented={"files": "own data, see [own-data.md](own-data.md)", "sample": "any", "id": "`id` or line"},
+)

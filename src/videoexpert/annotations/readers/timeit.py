@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ... import files
-from ...errors import DataError, InputError
+from ...errors import DataError
+from ...limits import limits
+from ..benchmark import Benchmark
 from ..dirty import Report
-from ..samples import CLIP_S, Dataset, Sample, Window
-from .clean import clean_text, clean_window
+from ..records import Record, Records, counted
+from ..samples import CLIP_S, Sample, Window
+from .clean import clean_text, clean_window, is_unicode, named
 
-EXTRA = ()
-TIME = r"(\d+(?:\.\d+)?)"
+TIME = r"(\d{1,6}(?:\.\d{1,9})?)"
 # An event begins the answer or follows two spaces or a line break; descriptions hold commas and numbers too.
 EVENT = re.compile(rf"(?:^|\s{{2,}}|\n){TIME} - {TIME} seconds, ")
 GROUNDING = re.compile(rf"The given query happens in {TIME} - {TIME} seconds?\.?")
@@ -23,41 +25,42 @@ HIGHLIGHT = re.compile(
 )
 
 
-def read(path: Path, *, split: str | None = None) -> Dataset:
-    """One caption, grounding or highlight sample an answer, id ``{line}_{index}``; others become QA samples.
-
-    The query of grounding and highlights is the quoted part of the question, or all of it. Scores stand for
-    every 2 s clip up to the last that is named (the files hold no durations). Raises DataError with the line.
-    """
-    if split is not None:
-        raise InputError("timeit files have no splits; leave split out.")
+def parse(path: Path, split: str | None = None) -> Records:
+    """One record an answer, id ``{line}_{index}``. Raises DataError with the line of a malformed one."""
+    BENCHMARK.known_split(split)
     if not path.is_file():
         raise DataError(f"{path} is a folder, expected one TimeIT JSON lines file.")
-    report, samples, videos, total = Report(), [], set(), 0
-    for line_number, record in files.json_lines(path):
-        where = f"{path}, line {line_number}"
-        video = files.text_field(record, "video", where)
-        videos.add(video)
-        source = str(record["source"]) if record.get("source") else None
-        for index, item in enumerate(files.list_field(record, "QA", where)):
-            total += 1
+    items = []
+    for line, row in files.json_lines(path):
+        where = f"{path}, line {line}"
+        video = files.text_field(row, "video", where)
+        source = str(row["source"]) if row.get("source") else ""
+        for index, item in enumerate(files.list_field(row, "QA", where)):
             if not isinstance(item, dict):
                 raise DataError(f"{where}: QA {index}, expected an object with q and a.")
             question, answer = files.text_field(item, "q", where), files.text_field(item, "a", where)
-            sample = _sample(f"{line_number}_{index}", video, question, answer, source, report)
-            if sample is not None:
-                samples.append(sample)
-    counts = {"all": {"records": total, "videos": len(videos)}}
-    return Dataset("timeit", tuple(samples), report, counts, None, (path,))
+            items.append(
+                Record(f"{line}_{index}", video, question, place=f"line {line}", kind=source, answer=answer)
+            )
+    return Records(tuple(items), counted(items, None), None, (path,))
 
 
-def _sample(
-    id: str, video: str, question: str, answer: str, source: str | None, report: Report
-) -> Sample | None:
-    common: dict[str, Any] = {"id": id, "video": video, "source": source}
-    answer = answer.strip()
+def clean(record: Record, report: Report) -> Sample | None:
+    """One caption, grounding or highlight sample; an answer of another pattern becomes a QA sample.
+
+    The query of grounding and highlights is the quoted part of the question, or all of it. Scores stand for
+    every 2 s clip up to the last that is named (the files hold no durations).
+    """
+    if not named(record, report):
+        return None
+    id, question = record.id, record.text
+    common: dict[str, Any] = {"id": id, "video": record.video, "source": record.kind or None}
+    answer = record.answer.strip()
     if not answer or not question.strip():
         report.add("empty_text", id)
+        return None
+    if not (is_unicode(answer) and is_unicode(question)):
+        report.add("not_unicode", id)
         return None
     if match := GROUNDING.fullmatch(answer):
         window = clean_window((float(match[1]), float(match[2])), None, report, id)
@@ -98,10 +101,10 @@ def _captions(answer: str, common: dict[str, Any], report: Report, id: str) -> S
 def _highlight(
     times: str, scores: str, query: str, common: dict[str, Any], report: Report, id: str
 ) -> Sample | None:
-    starts = [float(part) for part in times.split(",")]
-    values = [float(part) for part in scores.split(",")]
+    starts, values = _numbers(times), _numbers(scores)
     clips = [int(start // CLIP_S) for start in starts]
-    if len(starts) != len(values) or any(start % CLIP_S for start in starts) or len(set(clips)) < len(clips):
+    paired = len(starts) == len(values) > 0 and len(set(clips)) == len(clips)
+    if not paired or any(start % CLIP_S for start in starts) or max(starts) > limits().video_seconds:
         report.add("saliency_mismatch", id, f"{len(starts)} times, {len(values)} scores")
         return None
     grid = dict(zip(clips, values, strict=True))
@@ -113,3 +116,26 @@ def _highlight(
             windows.append((clip * CLIP_S, (clip + 1) * CLIP_S))
     saliency = tuple((grid.get(clip, 0.0),) for clip in range(max(grid) + 1))
     return Sample(task="highlight", query=query, windows=tuple(windows), saliency=saliency, **common)
+
+
+def _numbers(text: str) -> list[float]:
+    """The numbers of a list in an answer; none where one of them is no number."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+
+
+BENCHMARK = Benchmark(
+    name="timeit",
+    title="TimeIT",
+    parse=parse,
+    clean=clean,
+    layout={},
+    tasks=("caption", "grounding", "highlight", "qa"),
+    documented={
+        "files": "TimeIT JSON lines",
+        "sample": "caption, grounding, highlight or qa",
+        "id": "`LINE_INDEX`",
+    },
+)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ... import files
-from ...errors import DataError, InputError
+from ...errors import DataError
+from ..benchmark import Benchmark
 from ..dirty import Report
-from ..samples import Dataset, Sample
-from .clean import clean_text
-
-EXTRA = ()
-SPLITS = ("generic", "temporal", "consistency")
+from ..records import Record, Records, counted
+from ..samples import Sample
+from .clean import clean_text, named
 
 
-def read(path: Path, *, split: str | None = None) -> Dataset:
-    """One open QA sample a question; ``question_type`` is the file it comes from.
+def parse(path: Path, split: str | None = None) -> Records:
+    """One record a question; ``kind`` is the file it comes from.
 
     Ids are ``{file}_{index}`` by place in the list, because (video, question) pairs repeat with other
     answers; the two wordings of a consistency record are ``consistency_{index}_1`` and ``_2``.
@@ -25,55 +24,82 @@ def read(path: Path, *, split: str | None = None) -> Dataset:
 
     Raises DataError with the place in the list of a malformed record.
     """
-    if split is not None and split not in SPLITS:
-        raise InputError(f"split of video-chatgpt is {split!r}, expected one of {', '.join(SPLITS)}.")
+    split = BENCHMARK.known_split(split)
     if path.is_file():
-        kind = split or files.split_in_name(path, SPLITS)
-        parts = [(kind, path)]
+        parts = [BENCHMARK.locate(path, split)]
     else:
-        kinds = (split,) if split else SPLITS
-        found = [(kind, files.existing(path, [f"{kind}_qa.json"])) for kind in kinds]
-        parts = [(kind, file) for kind, file in found if file is not None]
-        if not parts:
-            files.locate(path, [f"{kind}_qa.json" for kind in kinds])  # raises with the expected names
-    report, samples, counts = Report(), [], {}
-    for kind, file in parts:
-        rows, count = _read_file(file, kind, report)
-        samples += rows
-        counts[kind or "all"] = count
-    return Dataset("video-chatgpt", tuple(samples), report, counts, split, tuple(file for _, file in parts))
+        kinds = (split,) if split else tuple(BENCHMARK.layout)
+        there = [kind for kind in kinds if files.existing(path, BENCHMARK.layout[kind])]
+        # without any of them locate names what was expected
+        parts = [BENCHMARK.locate(path, kind) for kind in there or kinds]
+    report, counts = Report(), {}
+    items: list[Record] = []
+    for file, kind in parts:
+        found, places = _read_file(file, kind, report)
+        items += found
+        counts[kind or "all"] = counted(found, kind)[kind or "all"] | {"records": places}
+    return Records(tuple(items), counts, split, tuple(file for file, _ in parts), report)
 
 
-def _read_file(file: Path, kind: str | None, report: Report) -> tuple[list[Sample], dict[str, int]]:
-    records = files.load_json(file)
-    if not isinstance(records, list):
-        raise DataError(f"{file}: expected a list of questions, got {type(records).__name__}.")
-    samples, videos, seen = [], set(), set()
-    for index, record in enumerate(records):
+def _read_file(file: Path, kind: str | None, report: Report) -> tuple[list[Record], int]:
+    rows = files.load_json(file)
+    if not isinstance(rows, list):
+        raise DataError(f"{file}: expected a list of questions, got {type(rows).__name__}.")
+    items, seen = [], set()
+    for index, row in enumerate(rows):
         where = f"{file}, record {index}"
-        if not isinstance(record, dict):
+        if not isinstance(row, dict):
             raise DataError(f"{where}: expected an object with Q, A and video_name.")
         id = f"{kind or file.name.split('.')[0]}_{index}"
-        video = files.id_field(record, "video_name", where)
-        videos.add(video)
-        answer = clean_text(files.text_field(record, "A", where), report, id)
-        wordings = ("Q1", "Q2") if "Q1" in record else ("Q",)
+        video = files.id_field(row, "video_name", where)
+        answer = files.text_field(row, "A", where)
+        wordings = ("Q1", "Q2") if "Q1" in row else ("Q",)
         for number, key in enumerate(wordings, 1):
-            text = clean_text(files.text_field(record, key, where), report, id)
-            if (video, text) in seen:
-                report.add("repeated_question", id, text)
-            seen.add((video, text))
-            if not text or not answer:
-                report.add("empty_text", id)
-                continue
-            samples.append(
-                Sample(
-                    f"{id}_{number}" if len(wordings) > 1 else id,
-                    video,
-                    "qa",
-                    query=text,
-                    answer=answer,
-                    question_type=kind,
-                )
+            text = files.text_field(row, key, where)
+            plain = (video, " ".join(text.split()))
+            if plain in seen:
+                report.add("repeated_question", id, plain[1])
+            seen.add(plain)
+            own = f"{id}_{number}" if len(wordings) > 1 else id
+            items.append(
+                Record(own, video, text, place=f"record {index}", kind=kind or "", answer=answer, raw=id)
             )
-    return samples, {"records": len(records), "videos": len(videos)}
+    return items, len(rows)
+
+
+def clean(record: Record, report: Report) -> Sample | None:
+    """The question as an open QA sample. What is found stands under the id of the item, which may have two wordings."""
+    if not named(record, report):
+        return None
+    # the second wording repeats the answer, which is counted once
+    again = record.id.endswith("_2") and record.raw != record.id
+    answer = clean_text(record.answer, Report() if again else report, record.raw)
+    text = clean_text(record.text, report, record.raw)
+    if not text or not answer:
+        report.add("empty_text", record.raw)
+        return None
+    return Sample(record.id, record.video, "qa", query=text, answer=answer, question_type=record.kind or None)
+
+
+BENCHMARK = Benchmark(
+    name="video-chatgpt",
+    title="Video-ChatGPT",
+    parse=parse,
+    clean=clean,
+    layout={kind: (f"{kind}_qa.json",) for kind in ("generic", "temporal", "consistency")},
+    published={
+        "generic": {"records": 1996, "videos": 499},
+        "temporal": {"records": 499, "videos": 499},
+        "consistency": {"records": 499, "videos": 499},
+    },
+    tasks=("qa",),
+    scorer="judged answers",
+    parts_in_file=True,
+    documented={
+        "files": "`{generic,temporal,consistency}_qa.json`",
+        "sample": "qa; both wordings of a consistency record",
+        "id": "`FILE_INDEX`",
+        "task": "judged answers",
+        "source": "Video-ChatGPT benchmark",
+    },
+)

@@ -1,65 +1,93 @@
-"""YouCook2: the original database JSON, or the ActivityNet layout that other projects convert it to."""
+"""YouCook2: the original database JSON, or the layouts that other projects convert it to."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ... import files
-from ...errors import DataError, InputError
+from ...errors import DataError
+from ..benchmark import Benchmark
 from ..dirty import Report
-from ..samples import Dataset
-from .activitynet import caption_sample, read_captions
+from ..records import Record, Records
+from ..samples import Sample
+from .events import clean_events, event_records, make_event_record, parse_events
 
-EXTRA = ()
-SPLITS = {"train": "training", "val": "validation", "training": "training", "validation": "validation"}
 NAMES = ("youcookii_annotations_trainval.json", "youcookii_annotations_train_and_100val.json")
 SHORT_S = 1.0 + 1e-9  # times are whole seconds: one second or less
 
 
-def read(path: Path, *, split: str | None = None) -> Dataset:
-    """One caption sample a video, id = video id = key of the database (``video_url`` is wrong for some).
+def parse(path: Path, split: str | None = None) -> Records:
+    """One record a video, id = video id = key of the database (``video_url`` is wrong for some).
 
-    path   ``youcookii_annotations_trainval.json`` or its folder
+    path   ``youcookii_annotations_trainval.json`` or its folder; also ActivityNet's and TimeChat's layout
     split  "train" or "val" (also "training", "validation"); None: both
 
     Raises DataError that names the video of a malformed record.
     """
-    if split is not None and split not in SPLITS:
-        raise InputError(f"split of youcook2 is {split!r}, expected one of {', '.join(SPLITS)}.")
-    wanted = SPLITS[split] if split else None
-    file = files.locate(path, NAMES)
+    file, _ = BENCHMARK.locate(path)
+    wanted = BENCHMARK.known_split(split)
     content = files.load_json(file)
     if isinstance(content, dict) and "database" not in content:
-        return read_captions(file, content, "youcook2", wanted, SHORT_S)
+        return parse_events(file, content, wanted)
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict):
         raise DataError(f"{file}: expected an object with the key 'database'.")
-    report, samples = Report(), []
-    counts: dict[str, dict[str, int]] = {}
-    for video, record in database.items():
-        where = f"{file}, video {video}"
-        if not isinstance(record, dict):
-            raise DataError(f"{where}: expected an object, got {type(record).__name__}.")
-        subset = files.text_field(record, "subset", where)
-        if wanted is not None and subset != wanted:
-            continue
-        events = files.list_field(record, "annotations", where)
-        if not all(isinstance(event, dict) for event in events):
-            raise DataError(f"{where}: annotations, expected objects with segment and sentence.")
-        count = counts.setdefault(subset, {"videos": 0, "segments": 0})
-        count["videos"] += 1
-        count["segments"] += len(events)
-        if "video_url" in record and not str(record["video_url"]).endswith(f"={video}"):
-            report.add("url_mismatch", video, str(record["video_url"]))
-        sample = caption_sample(
-            video,
-            files.duration(record.get("duration"), where),
-            [files.pair(event.get("segment"), where) for event in events],
-            [event.get("sentence") for event in events],
-            report,
-            where,
-            SHORT_S,
-        )
-        if sample is not None:
-            samples.append(sample)
-    return Dataset("youcook2", tuple(samples), report, counts, wanted, (file,))
+    parts: dict[str, list[Record]] = {}
+    items = []
+    for video, entry in database.items():
+        subset, record = _record(file, video, entry)
+        if wanted in (None, subset):
+            items.append(record)
+            parts.setdefault(subset, []).append(record)
+    counts = {part: event_records(file, own, part).counts[part] for part, own in parts.items()}
+    return Records(tuple(items), counts, wanted, (file,))
+
+
+def _record(file: Path, video: str, entry: Any) -> tuple[str, Record]:
+    where = f"{file}, video {video}"
+    if not isinstance(entry, dict):
+        raise DataError(f"{where}: expected an object, got {type(entry).__name__}.")
+    subset = files.text_field(entry, "subset", where)
+    events = files.list_field(entry, "annotations", where)
+    if not all(isinstance(event, dict) for event in events):
+        raise DataError(f"{where}: annotations, expected objects with segment and sentence.")
+    duration_s = files.duration(entry.get("duration"), where)
+    segments = [event.get("segment") for event in events]
+    record = make_event_record(file, video, duration_s, segments, [e.get("sentence") for e in events])
+    record.raw = entry.get("video_url")
+    return subset, record
+
+
+def clean(record: Record, report: Report) -> Sample | None:
+    """The video as one caption sample."""
+    if record.raw is not None and not str(record.raw).endswith(f"={record.video}"):
+        report.add("url_mismatch", record.video, str(record.raw))
+    return clean_events(record, report, SHORT_S)
+
+
+BENCHMARK = Benchmark(
+    name="youcook2",
+    title="YouCook2",
+    parse=parse,
+    clean=clean,
+    layout={"validation": NAMES, "training": NAMES},
+    aliases={"train": "training", "val": "validation"},
+    published={
+        "training": {"videos": 1333, "segments": 10337},
+        "validation": {"videos": 457, "segments": 3492},
+    },
+    tasks=("caption",),
+    scorer="captions",
+    answered=True,
+    train_split="training",
+    score_split="validation",
+    parts_in_file=True,
+    documented={
+        "files": "`youcookii_annotations_trainval.json`, or the ActivityNet layout",
+        "sample": "caption, one a video",
+        "id": "video",
+        "task": "dense captioning",
+        "source": "YouCook2",
+    },
+)
