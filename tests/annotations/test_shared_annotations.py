@@ -239,7 +239,6 @@ def test_nextgqa_oddities(annotations: Path, shared: Path) -> None:
         "nextgqa",
         golden / "ground_truth_test.json.gz",
         questions=golden / "questions_test.csv.gz",
-        clip=False,
     )
     assert test.report["ambiguous_answer"] == ["3842638015_4"]
     assert len(test.report["empty_location"]) == 999 - 990

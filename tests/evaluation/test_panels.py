@@ -188,7 +188,7 @@ def test_activitynet_by_what_the_predictions_hold(world):
 
 
 def test_files_without_a_word_about_the_benchmark(world, ours):
-    with pytest.raises(InputError, match="panels show charades-sta"):
+    with pytest.raises(InputError, match="benchmark is 'video-chatgpt', expected one of charades-sta"):
         select("video-chatgpt", world, world / "videos", [ours])
     other = SystemFiles("other", lines(world / "o.jsonl", {"id": "ZZZ_1", "moments": []}))
     with pytest.raises(DataError, match="holds nothing about the annotated samples"):

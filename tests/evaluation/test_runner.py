@@ -148,7 +148,7 @@ def test_two_runs_do_not_mix_in_one_folder(world, tmp_path):
 
 
 def test_a_benchmark_without_videos_is_refused(world, tmp_path):
-    with pytest.raises(InputError, match="got 'video-chatgpt'"):
+    with pytest.raises(InputError, match="benchmark is 'video-chatgpt', expected one of charades-sta"):
         evaluate("video-chatgpt", RandomGuess(), world, world / "videos", tmp_path)
 
 

@@ -11,16 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from videoexpert.annotations import readers
 from videoexpert.errors import DependencyError
-from videoexpert.scoring.captions.captioning import (
-    CaptionScores,
-    score_caption_files,
-    score_captions,
-)
+from videoexpert.scoring.captions.captioning import OFFICIAL_BY_FORM, CaptionScores, score_captions
 from videoexpert.scoring.captions.cider import cider
-from videoexpert.scoring.captions.files import CaptionedSegment, read_caption_references
+from videoexpert.scoring.captions.files import CaptionedSegment, read_caption_predictions, references_of
 from videoexpert.scoring.captions.meteor import Meteor, Pair
 from videoexpert.scoring.captions.text import PTBTokenizer, java_and_library
+from videoexpert.scoring.matching import match_names
 
 REL = 1e-9
 TIMECHAT = {
@@ -60,6 +58,23 @@ def edge_cases(golden, tools) -> list[dict]:
     texts += [e["sentence"] for c in cases for video in c["predictions"].values() for e in video]
     tools["tokenizer"](texts)  # all in one start of Java
     return cases
+
+
+def score_caption_files(
+    predictions: Path, annotations: list[Path], *, convention: str, **tools
+) -> CaptionScores:
+    """As ``score`` does it, in any convention; "official" is the scorer of the predictions' form."""
+    records = [readers.records("youcook2", path) for path in annotations]
+    references = [references_of(readers.kept("youcook2", own.items)) for own in records]
+    lengths = {record.video: record.duration_s for own in records for record in own}
+    predicted = read_caption_predictions(predictions, lengths)
+    names = match_names(list(predicted.videos), [video for own in references for video in own])
+    return score_captions(
+        {names[video]: events for video, events in predicted.videos.items()},
+        references,
+        convention=OFFICIAL_BY_FORM[predicted.form] if convention == "official" else convention,
+        **tools,
+    )
 
 
 def near(value: float):
@@ -136,7 +151,7 @@ def test_edge_cases(edge_cases, tools, tmp_path):
         for key in sorted(key for key in case if key.startswith("ground_truth")):
             path = tmp_path / f"{key}.json"
             path.write_text(json.dumps(case[key]))
-            references.append(read_caption_references(path).videos)
+            references.append(references_of(readers.records("youcook2", path)))
 
         def scored(convention, predictions=predictions, references=references):
             return score_captions(predictions, references, convention=convention, **tools)

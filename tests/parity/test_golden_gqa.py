@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.parity.golden import RELATIVE, load, write
 
+from videoexpert.annotations import readers
 from videoexpert.scoring import gqa
 from videoexpert.scoring.outcome import Rules, means_in_percent
 from videoexpert.scoring.predictions import Prediction
@@ -60,11 +61,11 @@ def test_per_question(shared: Path, name: str, split: str) -> None:
     golden = shared / "golden" / "grounded_video_qa"
     per_question = load(golden / name / "per_question_iou_iop.json.gz")
     spans = {
-        key: Prediction(key, windows=[w])
+        key: [Prediction(key, windows=[w])]
         for key, w in load(golden / name / "predictions_grounding.json.gz").items()
     }
-    evidence = gqa.read_evidence(golden / f"ground_truth_{split}.json.gz")
-    iou, iop = gqa.grounding_arrays(evidence, spans, Rules("official"), fractions=False)
+    evidence = readers.records("nextgqa", golden / f"ground_truth_{split}.json.gz").items
+    iou, iop, _ = gqa.grounding_values(evidence, spans, Rules("official"), fractions=False)
     compared = 0
     for item, one_iou, one_iop in zip(evidence, iou, iop, strict=True):
         if item.id in per_question:
@@ -76,7 +77,7 @@ def test_per_question(shared: Path, name: str, split: str) -> None:
 
 
 def run_case(case: dict[str, Any], folder: Path, rules: Rules) -> dict[str, float | None]:
-    evidence = gqa.read_evidence(write(folder, "truth.json", case["ground_truth"]))
+    evidence = list(readers.records("nextgqa", write(folder, "truth.json", case["ground_truth"])))
     if "subset" in case["call_options"]:
         evidence = [item for item in evidence if item.id in case["call_options"]["subset"]]
     grounding = [Prediction(key, windows=[window]) for key, window in case["pred_ground"].items()]
@@ -84,7 +85,7 @@ def run_case(case: dict[str, Any], folder: Path, rules: Rules) -> dict[str, floa
         Prediction(key, choice=row["prediction"], truth=row["answer"])
         for key, row in (case["pred_qa"] or {}).items()
     ]
-    return means_in_percent(gqa.score_grounded(evidence, grounding, answers, None, rules).values)
+    return means_in_percent(gqa.score_grounded(evidence, grounding, answers, rules).values)
 
 
 def test_edge_cases(shared: Path, tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from tests.parity.golden import RELATIVE, load, write
 
+from videoexpert.annotations import readers
+from videoexpert.annotations.records import Record
 from videoexpert.scoring import grounding
+from videoexpert.scoring.matching import match
 from videoexpert.scoring.outcome import Rules
 from videoexpert.scoring.predictions import Prediction, read_predictions
 from videoexpert.scoring.score import score
@@ -30,9 +33,8 @@ def test_timechat_sets(shared: Path, name: str) -> None:
     assert result["metrics"]["mIoU"] == pytest.approx(derived, rel=RELATIVE)
     assert result["coverage"]["scored"] == expected["n_queries"]
     per_query = load(folder / "per_query_iou.json.gz")
-    pairs, _ = grounding.match_predictions(
-        read_predictions(paths[0]), grounding.read_queries(paths[1]), OFFICIAL
-    )
+    queries = readers.records("charades-sta", paths[1]).items
+    pairs = match(read_predictions(paths[0]), queries, OFFICIAL).pairs
     ious = grounding.pair_ious(pairs, OFFICIAL)
     assert len(pairs) == len(per_query)
     for (query, _), iou in zip(pairs, ious, strict=True):
@@ -95,9 +97,9 @@ def test_vtimellm_ious_recomputed_from_text(shared: Path) -> None:
     """The logged IoU is what our reading of the answer's text gives, row by row."""
     folder = shared / "golden" / "temporal_grounding" / "constructed_vtimellm_a"
     rows = read_predictions(folder / "predictions.jsonl.gz")
-    queries = grounding.read_queries(folder / "ground_truth.json.gz")
+    queries = readers.records("charades-sta", folder / "ground_truth.json.gz").items
     bare = [Prediction(id=row.id, video=row.video, log_answer=row.log_answer) for row in rows]
-    pairs, _ = grounding.match_predictions(bare, queries, OFFICIAL)
+    pairs = match(bare, queries, OFFICIAL).pairs
     logged = np.array([row.log_iou for row in rows], float)
     assert len(pairs) == len(rows) == 438
     assert np.abs(grounding.pair_ious(pairs, OFFICIAL) - logged).max() < 1e-12
@@ -110,7 +112,7 @@ def test_vtimellm_answer_texts(shared: Path) -> None:
     assert len(cases) >= 20
     for case in cases:
         truth = tuple(case["ground_truth_fraction"])
-        query = grounding.Query("q", "v", "x", (truth,), duration_s=1.0)
+        query = Record("q", "v", "x", (truth,), duration_s=1.0)
         row = Prediction(id="q", log_answer=case["answer"])
         iou = grounding.pair_ious([(query, row)], OFFICIAL)[0]
         expected = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,37 +11,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videoexpert.annotations import readers
+from videoexpert.annotations.records import Record
 from videoexpert.errors import DataError
-from videoexpert.scoring.gqa import (
-    Evidence,
-    Question,
-    are_fractions,
-    read_evidence,
-    read_questions,
-    score_choices,
-    score_grounded,
-    score_nextgqa_files,
-)
+from videoexpert.scoring.gqa import are_fractions, score_choices, score_grounded
 from videoexpert.scoring.outcome import Rules, means_in_percent
 from videoexpert.scoring.predictions import Prediction
 from videoexpert.scoring.score import score
 
 CORRECTED, OFFICIAL = Rules(), Rules("official", "skip")
 EVIDENCE = [
-    Evidence("v_0", ((10.0, 20.0),), 40.0),
-    Evidence("v_1", ((0.0, 4.0), (20.0, 40.0)), 40.0),
-    Evidence("w_0", ((5.0, 10.0),), 20.0),
+    Record("v_0", "v", windows=((10.0, 20.0),), duration_s=40.0, form="spans"),
+    Record("v_1", "v", windows=((0.0, 4.0), (20.0, 40.0)), duration_s=40.0, form="spans"),
+    Record("w_0", "w", windows=((5.0, 10.0),), duration_s=20.0, form="spans"),
 ]
 OPTIONS = ("run", "sit", "eat", "sleep", "eat")
-QUESTIONS = {
-    "v_0": Question("v_0", "CW", OPTIONS, frozenset({0})),
-    "v_1": Question("v_1", "TN", OPTIONS, frozenset({2, 4})),
-    "w_0": Question("w_0", "TC", OPTIONS, frozenset({3})),
-}
+ASKED = [("CW", {0}), ("TN", {2, 4}), ("TC", {3})]
+QUESTIONS = [
+    replace(spans, text="why", form="", kind=kind, options=OPTIONS, right=frozenset(right))
+    for spans, (kind, right) in zip(EVIDENCE, ASKED, strict=True)
+]
 
 
-def percent(grounding: list, answers: list | None, questions: dict | None, rules: Rules = CORRECTED) -> dict:
-    return means_in_percent(score_grounded(EVIDENCE, grounding, answers, questions, rules).values)
+def percent(grounding: list, answers: list | None, records: list[Record], rules: Rules = CORRECTED) -> dict:
+    return means_in_percent(score_grounded(records, grounding, answers, rules).values)
 
 
 def test_by_hand() -> None:
@@ -75,9 +69,9 @@ def test_missing_grounding_raises_the_official_score_only() -> None:
 
 def test_right_option() -> None:
     def accuracy(choice: object, rules: Rules = CORRECTED, truth: object = None) -> float | None:
-        questions = {"v_1": QUESTIONS["v_1"]} if truth is None else None
+        records = QUESTIONS[1:2] if truth is None else EVIDENCE[1:2]
         row = Prediction("v_1", windows=[[0, 4]], choice=choice, truth=truth)
-        scored = score_grounded(EVIDENCE[1:2], [row], None, questions, rules)
+        scored = score_grounded(records, [row], None, rules)
         return means_in_percent(scored.values)["Acc@QA"]
 
     assert [accuracy(choice) for choice in (2, 4, "2", 2.0, " Eat ", "run", 0, "nonsense")] == [100] * 5 + [
@@ -94,39 +88,38 @@ def test_question_file_overrules_what_the_predictions_call_right() -> None:
 
 
 def test_answers_that_cannot_be_judged_are_not_scored() -> None:
-    scored = score_grounded(
-        EVIDENCE, [Prediction("v_0", windows=[[10, 20]], choice=1)], None, None, CORRECTED
-    )
+    scored = score_grounded(EVIDENCE, [Prediction("v_0", windows=[[10, 20]], choice=1)], None, CORRECTED)
     assert "Acc@QA" not in scored.values
     assert any("--questions" in note for note in scored.notes)
 
 
 def test_fractions_of_the_duration() -> None:
     spans = {"v_0": Prediction("v_0", windows=[[0.25, 0.5]]), "w_0": Prediction("w_0", windows=[[0.25, 0.5]])}
-    assert are_fractions(spans)
-    assert percent(list(spans.values()), None, None, Rules(missing="skip"))["mIoU"] == 100
-    assert not are_fractions({"v_0": Prediction("v_0", windows=[[0.25, 1.5]])})
-    assert not are_fractions({"v_0": Prediction("v_0", windows=[[0.0, 0.0]])})
-    assert not are_fractions({})
+    assert are_fractions(spans.values())
+    assert percent(list(spans.values()), None, EVIDENCE, Rules(missing="skip"))["mIoU"] == 100
+    assert not are_fractions([Prediction("v_0", windows=[[0.25, 1.5]])])
+    assert not are_fractions([Prediction("v_0", windows=[[0.0, 0.0]])])
+    assert not are_fractions([])
 
 
-def test_question_files(tmp_path: Path) -> None:
+def test_the_right_options_of_question_files(tmp_path: Path) -> None:
     head = "frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4\n"
     texts = tmp_path / "test.csv"
     texts.write_text("video_id," + head + "7,9,3,2,what,happy,4,CW,none,sad,x,happy,happy\n")
-    assert read_questions(texts)["7_4"].right == {3, 4}
+    assert readers.records("nextqa", texts)[0].right == {3, 4}
     indices = tmp_path / "val.csv"
     indices.write_text("video," + head + "7,9,3,2,how many,1,0,DC,1,3,2,4,0\n")
-    assert read_questions(indices)["7_0"].right == {1}  # the option at index 1, not the option that reads "1"
+    # the option at index 1, not the option that reads "1"
+    assert readers.records("nextqa", indices)[0].right == {1}
     texts.write_text("video_id," + head + "7,9,3,2,what,angry,4,CW,none,sad,x,y,happy\n")
-    with pytest.raises(DataError, match="none of its options"):
-        read_questions(texts)
-    texts.write_text("video_id,question\n7,what\n")
-    with pytest.raises(DataError, match="lacks a0"):
-        read_questions(texts)
-    texts.write_text("video_id," + head + "7,9,3,2,what,happy,4\n")
-    with pytest.raises(DataError, match="row of 7 fields"):
-        read_questions(texts)
+    (unanswerable,) = readers.kept("nextqa", readers.records("nextqa", texts).items)
+    assert not unanswerable.asked
+
+
+def test_open_ended_questions_are_not_judged(tmp_path: Path) -> None:
+    (tmp_path / "nextoe_val.csv").write_text("video,question,answer,qid,type\n7,what,red,0,DO\n")
+    with pytest.raises(DataError, match="open-ended"):
+        score_choices(readers.records("nextqa", tmp_path / "nextoe_val.csv").items, [], CORRECTED)
 
 
 def test_nextqa() -> None:
@@ -138,22 +131,20 @@ def test_nextqa() -> None:
     assert means_in_percent(skipped.values)["Acc@QA"] == 100
 
 
-def test_evidence_files(tmp_path: Path) -> None:
+def test_spans_without_a_question_file_are_scored(tmp_path: Path) -> None:
     path = tmp_path / "gsub.json"
-    path.write_text(
-        json.dumps({"v": {"duration": 9, "location": {"0": [[1, 2]]}, "fps": 30}, "w": {"duration": 1}})
-    )
-    with pytest.raises(DataError, match="cannot be read"):
-        read_evidence(path)
-    path.write_text(json.dumps({"v": {"duration": 9, "location": {}}}))
-    with pytest.raises(DataError, match="no grounded question"):
-        read_evidence(path)
-    path.write_text(json.dumps({"v": {"duration": 9, "location": {"0": [[1, 2]], "3": [[2, 3], [4, 5]]}}}))
-    predictions = tmp_path / "grounding.json"
+    path.write_text(json.dumps({"v": {"duration": 9, "location": {"0": [[1, 2]], "3": [[4, 5], [7, 8]]}}}))
+    predictions = tmp_path / "p.json"
     predictions.write_text(json.dumps({"v_0": [1, 2], "v_3": [4, 5], "v_9": [0, 1]}))
-    scored = score_nextgqa_files(predictions, path, CORRECTED)
-    assert means_in_percent(scored.values)["mIoU"] == 100
-    assert scored.coverage["extra_ids"] == ["v_9"]
+    result = score("nextgqa", predictions, path)
+    assert result["metrics"]["mIoU"] == 100
+    assert result["coverage"]["extra_ids"] == ["v_9"]
+    path.write_text('{"v": {"duration": 9}}')
+    with pytest.raises(DataError, match="video v: expected duration and location"):
+        score("nextgqa", predictions, path)
+    path.write_text("{}")
+    with pytest.raises(DataError, match="holds no record"):
+        score("nextgqa", predictions, path)
 
 
 SPAN = st.tuples(st.floats(-5, 60), st.floats(-5, 60)).map(list)
@@ -170,8 +161,8 @@ def test_bounds_and_order(spans: list, order: list[int], choices: list[int]) -> 
         Prediction(item.id, windows=[span], choice=choice)
         for item, span, choice in zip(EVIDENCE, spans, choices, strict=True)
     ]
-    first = score_grounded(EVIDENCE, rows, None, QUESTIONS, CORRECTED).values
-    again = score_grounded(EVIDENCE, [rows[index] for index in order], None, QUESTIONS, CORRECTED).values
+    first = score_grounded(QUESTIONS, rows, None, CORRECTED).values
+    again = score_grounded(QUESTIONS, [rows[index] for index in order], None, CORRECTED).values
     for name, column in first.items():
         assert np.array_equal(column, again[name], equal_nan=True)
         known = column[~np.isnan(column)]
@@ -181,8 +172,7 @@ def test_bounds_and_order(spans: list, order: list[int], choices: list[int]) -> 
 
 def test_perfect_is_hundred() -> None:
     rows = [
-        Prediction(item.id, windows=[list(item.segments[0])], choice=min(QUESTIONS[item.id].right))
-        for item in EVIDENCE
+        Prediction(item.id, windows=[list(item.windows[0])], choice=min(item.right)) for item in QUESTIONS
     ]
     assert set(percent(rows, None, QUESTIONS).values()) == {100}
 

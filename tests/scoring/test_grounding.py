@@ -11,23 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videoexpert.annotations import readers
+from videoexpert.annotations.records import Record
 from videoexpert.errors import DataError
-from videoexpert.scoring.grounding import (
-    Query,
-    read_queries,
-    score_files,
-    score_queries,
-    window_in_answer,
-)
+from videoexpert.scoring.grounding import score_queries, window_in_answer
 from videoexpert.scoring.outcome import Rules, means_in_percent
 from videoexpert.scoring.predictions import Prediction
+from videoexpert.scoring.score import score
 
 CORRECTED, OFFICIAL = Rules(), Rules("official", "skip")
 QUERIES = [
-    Query("a", "kitchen", "a person opens the fridge", ((10.0, 20.0),)),
-    Query("b", "kitchen", "a person closes the fridge", ((20.0, 30.0),)),
-    Query("c", "garden", "a dog runs", ((0.0, 8.0),)),
-    Query("d", "garden", "a dog sleeps", ((40.0, 50.0),)),
+    Record("a", "kitchen", "a person opens the fridge", ((10.0, 20.0),)),
+    Record("b", "kitchen", "a person closes the fridge", ((20.0, 30.0),)),
+    Record("c", "garden", "a dog runs", ((0.0, 8.0),)),
+    Record("d", "garden", "a dog sleeps", ((40.0, 50.0),)),
 ]
 
 
@@ -90,7 +87,7 @@ def test_last_of_two_rows_counts_and_is_said() -> None:
 
 
 def test_several_true_windows_take_the_best() -> None:
-    query = [Query("q", "v", "x", ((0.0, 10.0), (20.0, 40.0)))]
+    query = [Record("q", "v", "x", ((0.0, 10.0), (20.0, 40.0)))]
     scored = score_queries([Prediction("q", windows=[[20, 30]])], query, CORRECTED)
     assert means_in_percent(scored.values)["mIoU"] == pytest.approx(50)
 
@@ -118,38 +115,42 @@ def test_windows_in_answers(answer: str, official: tuple | None, corrected: tupl
 def test_charades_and_activitynet_files(tmp_path: Path) -> None:
     charades = tmp_path / "charades_sta_test.txt"
     charades.write_text("AAA 1.0 4.0##person opens a door.\nBBB 0.0 10.0##person sits##down.\n")
-    first, second = read_queries(charades)
+    first, second = readers.records("charades-sta", charades)
     assert (first.id, first.video, first.windows) == ("AAA_1", "AAA", ((1.0, 4.0),))
     assert second.text == "person sits##down."
     activitynet = tmp_path / "val_1.json.gz"
     record = {"v_x": {"duration": 20.0, "timestamps": [[0, 5], [5, 20]], "sentences": [" One.", "Two."]}}
     activitynet.write_bytes(gzip.compress(json.dumps(record).encode()))
-    queries = read_queries(activitynet)
+    queries = readers.queries("activitynet-captions", readers.records("activitynet-captions", activitynet))
     assert [query.id for query in queries] == ["v_x_0", "v_x_1"]
-    assert queries[0].text == "One."
+    assert queries[0].text == " One."  # as the file has it
     predictions = tmp_path / "predictions.jsonl"
     row = {"id": "v_x_0", "video": "v_x", "query": "One.", "moments": [{"start": 0, "end": 5, "score": 0.9}]}
     predictions.write_text(json.dumps(row) + "\n")
-    metrics = means_in_percent(score_files(predictions, activitynet, CORRECTED).values)
-    assert metrics["R1@0.7"] == 50
+    for benchmark in ("activitynet-captions", "charades-sta"):
+        assert score(benchmark, predictions, activitynet)["metrics"]["R1@0.7"] == 50
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty"),
+        ("", "holds no record"),
         ("AAA 1.0##missing an end\n", "line 1"),
-        ('{"v": {"duration": 3}}', "cannot be read"),
-        ('{"annotations": []}', "holds no query"),
+        ('{"v": {"duration": 3}}', "video v: timestamps is missing"),
+        ('{"annotations": []}', "holds no record"),
+        ('{"annotations": [3]}', "expected a list of objects"),
+        ('{"annotations": [{"id": 1}]}', "annotation 0: image_id is missing"),
         ("3", "line 1"),
-        ("[1, 2]", "cannot be read"),
+        ("[1, 2]", "record 0: expected an object"),
+        ('{"qid": 1, "vid": "v", "query": "x", "duration": 9}', "no relevant_windows"),
     ],
 )
 def test_files_that_are_none(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "annotations"
     path.write_text(text)
+    (tmp_path / "p.json").write_text("[]")
     with pytest.raises(DataError, match=message):
-        read_queries(path)
+        score("charades-sta", tmp_path / "p.json", path)
 
 
 SPANS = st.tuples(st.floats(-10, 100), st.floats(-10, 100)).map(list)
@@ -169,7 +170,7 @@ def test_order_of_rows_does_not_matter_and_values_are_bounded(spans: list, order
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 50)), min_size=1, max_size=6))
 def test_perfect_is_hundred(windows: list) -> None:
-    queries = [Query(str(i), "v", str(i), ((s, s + d),)) for i, (s, d) in enumerate(windows)]
+    queries = [Record(str(i), "v", str(i), ((s, s + d),)) for i, (s, d) in enumerate(windows)]
     rows = [Prediction(query.id, windows=[list(query.windows[0])]) for query in queries]
     metrics = means_in_percent(score_queries(rows, queries, CORRECTED).values)
     assert all(value == pytest.approx(100) for value in metrics.values())

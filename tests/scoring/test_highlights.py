@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from videoexpert.annotations.readers.moment_lines import kept_highlight
+from videoexpert.annotations.records import Record
 from videoexpert.errors import DataError
-from videoexpert.scoring.highlights import THRESHOLDS, score_files, score_predictions, truth_of
+from videoexpert.scoring.highlights import THRESHOLDS, score_predictions
 from videoexpert.scoring.outcome import Rules, Scored, means_in_percent
 from videoexpert.scoring.predictions import Prediction
+from videoexpert.scoring.score import score
 
 CORRECTED, OFFICIAL = Rules(), Rules("official", "skip")
 
@@ -26,6 +29,8 @@ def row(
     marks = marks or {}
     return {
         "qid": qid,
+        "vid": f"v{qid}",
+        "query": f"query {qid}",
         "duration": duration,
         "relevant_windows": windows,
         "relevant_clip_ids": list(marks),
@@ -34,7 +39,19 @@ def row(
 
 
 def scored(rows: list, predictions: list[Prediction], rules: Rules = CORRECTED) -> Scored:
-    return score_predictions(predictions, truth_of(rows, "test"), rules)
+    records = [
+        Record(
+            str(r["qid"]),
+            r["vid"],
+            r["query"],
+            [tuple(window) for window in r["relevant_windows"]],
+            r["duration"],
+            clip_ids=r["relevant_clip_ids"],
+            marks=r["saliency_scores"],
+        )
+        for r in rows
+    ]
+    return score_predictions(predictions, [kept_highlight(record) for record in records], rules)
 
 
 def percent(rows: list, predictions: list[Prediction], rules: Rules = CORRECTED) -> dict[str, float | None]:
@@ -136,7 +153,7 @@ def test_tasks_that_the_file_does_not_attempt_are_left_out() -> None:
 
 
 def test_nothing_predicted() -> None:
-    rows = [row(1, [[0, 4]], {0: [4, 4, 4]}, duration=8)]
+    rows = [row(1, [[0, 4]], {0: [4, 4, 4], 1: [4, 4, 4]}, duration=8)]
     metrics = percent(rows, [])
     assert (metrics["mAP"], metrics["R1@0.5"], metrics["HL-mAP"], metrics["mAP/long"]) == (0, 0, 0, None)
     assert percent(rows, [], Rules(missing="skip"))["mAP"] is None
@@ -154,15 +171,17 @@ def test_unlabelled_and_broken_annotations(tmp_path: Path) -> None:
     predictions = tmp_path / "p.jsonl"
     predictions.write_text('{"qid": 1, "pred_relevant_windows": [[0, 2, 1]]}\n')
     for rows, message in (
-        ([{"qid": 1, "query": "x", "duration": 10}], "labelled split"),
-        ([row(1, [[0, 2]]), row(1, [[0, 2]])], "twice"),
-        ([row(1, [[0, 2, 3]])], "cannot be read"),
-        ([], "holds no query"),
+        (
+            [{"qid": 1, "vid": "v", "query": "x", "duration": 10}],
+            r"line 1: no relevant_windows.*labelled split",
+        ),
+        ([row(1, [[0, 2, 3]])], r"line 1: got \[0, 2, 3\], expected \[start, end\]"),
+        ([], "holds no record"),
     ):
         path = tmp_path / "truth.jsonl"
         path.write_text("\n".join(map(json.dumps, rows)))
         with pytest.raises(DataError, match=message):
-            score_files(predictions, path, CORRECTED)
+            score("qvhighlights", predictions, path)
 
 
 TIMES = st.integers(0, 30).map(lambda tick: tick * 2.0)

@@ -12,10 +12,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from videoexpert.annotations.readers import BENCHMARKS, SCORED
 from videoexpert.apps.commands import score as evaluation_commands
 from videoexpert.errors import DataError, InputError
 from videoexpert.scoring.paper import PAPER_TABLES
-from videoexpert.scoring.score import BENCHMARKS, score
+from videoexpert.scoring.score import SCORERS, score
 from videoexpert.scoring.tables import render
 
 CHARADES = "AAA 0.0 10.0##a person sits.\nAAA 10.0 20.0##a person stands.\nBBB 5.0 9.0##a dog runs.\n"
@@ -80,6 +81,8 @@ def test_formats(charades: tuple[Path, Path]) -> None:
 def test_undefined_metrics_are_null_and_drawn_as_dashes(tmp_path: Path) -> None:
     truth = {
         "qid": 1,
+        "vid": "v",
+        "query": "a dog",
         "duration": 40,
         "relevant_windows": [[0, 8]],
         "relevant_clip_ids": [],
@@ -128,7 +131,8 @@ def test_wrong_calls(charades: tuple[Path, Path], arguments: dict[str, Any], mes
 
 
 def test_paper_rows_are_complete() -> None:
-    assert set(PAPER_TABLES) <= set(BENCHMARKS)
+    assert set(PAPER_TABLES) <= set(SCORED)
+    assert {BENCHMARKS[name].scorer for name in SCORED} == set(SCORERS)
     for table in PAPER_TABLES.values():
         assert any(row.method == "VideoExpert (paper)" for row in table.rows)
         for row in table.rows:

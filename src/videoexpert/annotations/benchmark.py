@@ -34,7 +34,8 @@ class Benchmark:
     options        what ``parse`` takes beside file and split -> one line that says what it is
     tasks          what its samples ask: see ``samples.TASKS``
     scorer         the scorer of ``scoring.score`` that takes its records; None where it is for training only
-    answered       ``eval`` and ``panels`` answer it from videos
+    answered       ``eval`` answers it from videos
+    drawn          ``panels`` draws it: its samples have windows, captions or answers to show
     probed         ``probe bias`` takes it: its queries are windows to find
     sentences      its captions can be asked as queries to find
     references     several annotation files may be given: each video has several references
@@ -59,6 +60,7 @@ class Benchmark:
     options: Mapping[str, str] = field(default_factory=dict)
     scorer: str | None = None
     answered: bool = False
+    drawn: bool = False
     probed: bool = False
     sentences: bool = False
     references: bool = False
@@ -87,7 +89,8 @@ class Benchmark:
         """
         split = self.known_split(split)
         wanted = [split] if split else list(self.layout)
-        file = files.locate(path, [name for part in wanted for name in self.layout[part]])
+        names = dict.fromkeys(name for part in wanted for name in self.layout[part])
+        file = files.locate(path, list(names))
         return file, split or files.split_in_name(file, list(self.layout))
 
     def check_options(self, given: Mapping[str, Any]) -> None:

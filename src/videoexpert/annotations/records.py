@@ -14,6 +14,9 @@ from typing import Any
 from .dirty import Report
 from .samples import Window
 
+OTHER_GRID = "other grid"  # ``kind`` of a query whose scores stand for clips of another length
+MISMATCH = "mismatch"  # ``kind`` of a query whose scores do not belong to its windows
+
 
 @dataclass(slots=True)  # not frozen: tens of thousands are made a file
 class Record:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 
 from ..errors import DataError
@@ -82,3 +84,11 @@ class VideoFolder:
             names.append(Path(video).stem)  # named clip.mp4, there as clip.webm
         names += [other for name in names for other in (f"v_{name}", name.removeprefix("v_"))]
         return next((self._files[name] for name in names if name in self._files), None)
+
+
+@lru_cache(maxsize=100_000)  # videos repeat, once for each of their queries
+def video_name(video: str) -> str:
+    """A video's id, whether it was written as id, as file name or as path."""
+    base = os.path.basename(video)
+    stem, ending = os.path.splitext(base)
+    return stem if ending.lower() in VIDEO_SUFFIXES else base

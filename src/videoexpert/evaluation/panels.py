@@ -12,21 +12,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..annotations.readers import read
-from ..annotations.samples import CLIP_S, Sample, clip_count
+from ..annotations.readers import BENCHMARKS, DRAWN, read
+from ..annotations.readers import benchmark as known
+from ..annotations.records import Record
+from ..annotations.samples import CLIP_S, Sample, clip_count, sentences_as_queries
 from ..annotations.videos import VideoFolder
 from ..errors import DataError, InputError
-from ..scoring.captions.files import CaptionedSegment, match_ids, read_caption_predictions
+from ..scoring.captions.files import CaptionedSegment, read_caption_predictions
 from ..scoring.captions.scoring import tasks_in
-from ..scoring.gqa import Question, are_fractions, is_right, keyed
-from ..scoring.grounding import Query, match_predictions, read_queries, window_in_answer
+from ..scoring.choices import chosen
+from ..scoring.gqa import are_fractions
+from ..scoring.grounding import window_in_answer
 from ..scoring.highlights import LEVELS
+from ..scoring.matching import match, match_names
 from ..scoring.outcome import Rules
 from ..scoring.predictions import Prediction, read_predictions
-from ..scoring.score import annotation_file
 from ..types import Moment
 from ..windows import iou
-from .runner import ANSWERED
 from .voices import Item, Voice
 
 Window = tuple[float, float]
@@ -82,8 +84,7 @@ def select(
     At most ``most`` questions of a video, the first in the file's order. Raises InputError for a benchmark
     without panels or a name that is not annotated, DataError where no video is left or a named one has no file.
     """
-    if benchmark not in ANSWERED:
-        raise InputError(f"panels show {', '.join(ANSWERED)}, got {benchmark!r}.")
+    known(benchmark, DRAWN)
     samples = read_samples(benchmark, annotations, split, questions, systems)
     said = [statements(benchmark, samples, system) for system in systems]
     by_video: dict[str, list[Sample]] = {}
@@ -109,7 +110,7 @@ def select(
 
 
 def _named(by_video: Mapping[str, Any], folder: VideoFolder, named: Sequence[str]) -> list[str]:
-    names = match_ids(named, list(by_video))
+    names = match_names(named, list(by_video))
     for asked, video in names.items():
         if video not in by_video:
             raise InputError(f"--video {asked} is not annotated in this split; name one that is.")
@@ -151,19 +152,14 @@ def read_samples(
     systems: Sequence[SystemFiles],
 ) -> list[Sample]:
     """The benchmark's samples; ActivityNet's captions, or its sentences as queries, as the predictions are."""
-    if questions is not None and benchmark != "nextgqa":
+    if questions is not None and "questions" not in BENCHMARKS[benchmark].options:
         raise InputError(f"questions belong to nextgqa, not to {benchmark}; leave them out.")
-    if benchmark == "activitynet-captions":
+    if BENCHMARKS[benchmark].sentences:
         tasks = {frozenset(tasks_in(system.predictions)) for system in systems}
         if frozenset({"grounding"}) in tasks:
             if len(tasks) > 1:
                 raise InputError("some predictions are captions and some windows; give files of one task.")
-            queries = read_queries(annotation_file(benchmark, annotations, split))
-            return [
-                Sample(q.id, q.video, "grounding", q.duration_s, q.text, q.windows)
-                for q in queries
-                if all(start <= end for start, end in q.windows)
-            ]
+            return sentences_as_queries(read(benchmark, annotations, split=split).samples)
     extra = {} if questions is None else {"questions": questions}
     return list(read(benchmark, annotations, split=split, **extra).samples)
 
@@ -179,7 +175,7 @@ def _annotated(sample: Sample) -> Voice:
 
 def statements(benchmark: str, samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]:
     """What a system says, by the id of the sample. Raises DataError for a file of another benchmark."""
-    if system.answers is not None and benchmark != "nextgqa":
+    if system.answers is not None and "questions" not in BENCHMARKS[benchmark].options:
         raise InputError(f"answers belong to nextgqa, not to {benchmark}; leave them out.")
     kinds: dict[str, Callable[[Sequence[Sample], SystemFiles], dict[str, Voice]]] = {
         "caption": _captions,
@@ -197,10 +193,8 @@ def statements(benchmark: str, samples: Sequence[Sample], system: SystemFiles) -
 def _windows(samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]:
     """Grounding and highlights."""
     by_id = {sample.id: sample for sample in samples}
-    queries = [Query(s.id, s.video, s.query or "", s.windows, s.duration_s) for s in samples]
-    pairs, _ = match_predictions(read_predictions(system.predictions), queries, Rules())
     found = {}
-    for query, prediction in pairs:
+    for query, prediction in match(read_predictions(system.predictions), _records(samples), Rules()).pairs:
         sample = by_id[query.id]
         windows = prediction.windows or []
         if prediction.log_answer is not None:
@@ -214,9 +208,10 @@ def _windows(samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]
 
 def _answers(samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]:
     """Question answering, with or without evidence."""
-    rows = keyed(read_predictions(system.predictions), "predictions")
-    answers = rows if system.answers is None else keyed(read_predictions(system.answers), "answers")
-    fractions = are_fractions({key: row for key, row in rows.items() if row.windows})
+    predictions = read_predictions(system.predictions)
+    rows = _last_rows(predictions, samples)
+    answers = rows if system.answers is None else _last_rows(read_predictions(system.answers), samples)
+    fractions = are_fractions(predictions)
     found = {}
     for sample in samples:
         row, answer = rows.get(sample.id), answers.get(sample.id)
@@ -238,18 +233,24 @@ def _judged(answer: Prediction | None, sample: Sample) -> tuple[str | None, bool
         return None, False if sample.choices else None
     if not sample.choices:
         return str(answer.choice), None
-    right = frozenset(i for i, option in enumerate(sample.choices) if option == sample.answer)
-    question = Question(sample.id, sample.question_type or "", sample.choices, right)
-    for index, option in enumerate(sample.choices):
-        if is_right(answer, replace(question, right=frozenset({index})), Rules()):
-            return option, bool(is_right(answer, question, Rules()))
-    return str(answer.choice), False
+    index = chosen(answer.choice, sample.choices)
+    option = str(answer.choice) if index is None else sample.choices[index]
+    return option, option == sample.answer
+
+
+def _records(samples: Sequence[Sample]) -> list[Record]:
+    return [Record(s.id, s.video, s.query or "", s.windows, s.duration_s) for s in samples]
+
+
+def _last_rows(predictions: Sequence[Prediction], samples: Sequence[Sample]) -> dict[str, Prediction]:
+    """What is said of each question; of several rows the last."""
+    return {id: rows[-1] for id, rows in match(predictions, _records(samples), Rules()).rows.items()}
 
 
 def _captions(samples: Sequence[Sample], system: SystemFiles) -> dict[str, Voice]:
     lengths = {sample.video: sample.duration_s for sample in samples if sample.duration_s}
     told = read_caption_predictions(system.predictions, lengths).videos
-    names = match_ids(list(told), [sample.video for sample in samples])
+    names = match_names(list(told), [sample.video for sample in samples])
     by_video: dict[str, Sequence[CaptionedSegment]] = {names[video]: events for video, events in told.items()}
     return {
         sample.id: Voice(system.name, _events(by_video[sample.video], sample))

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..annotations.readers import read
+from ..annotations.readers import ANSWERED, read
+from ..annotations.readers import benchmark as known
 from ..annotations.samples import Dataset, Sample, sentences_as_queries
 from ..annotations.videos import VideoFolder
 from ..backends.chat.answers import FAILURES
@@ -29,7 +30,6 @@ from ..scoring.predictions import digest
 from ..scoring.score import score
 from .systems import Row, System
 
-ANSWERED = ("charades-sta", "activitynet-captions", "qvhighlights", "youcook2", "nextqa", "nextgqa")
 Task = tuple[str, list[Sample]]  # a video's id, and what is asked about it
 PREDICTIONS, RESULT, SUBMISSION = "predictions.jsonl", "result.json", "submission.zip"
 
@@ -64,9 +64,8 @@ def evaluate(
 
     Raises InputError for a benchmark that is not answered from videos, or an ``out`` that another run began.
     """
-    if benchmark not in ANSWERED:
-        raise InputError(f"eval answers {', '.join(ANSWERED)}, got {benchmark!r}.")
-    if sentences and benchmark != "activitynet-captions":
+    found = known(benchmark, ANSWERED)
+    if sentences and not found.sentences:
         raise InputError(
             f"sentences are queries in activitynet-captions only, not in {benchmark}; leave it out."
         )
@@ -82,13 +81,13 @@ def evaluate(
     find: Callable[[str], Path | None] = Path if videos is None else VideoFolder(Path(videos)).find
     failed = _answer_all(system, samples, find, predictions, done, progress)
     _in_order(predictions, samples)
-    in_parts = Path(annotations).is_dir() or benchmark == "youcook2"
+    in_parts = Path(annotations).is_dir() or found.parts_in_file
     missing = "wrong" if limit is None else "skip"
     result = score(
         benchmark, predictions, annotations, split=dataset.split if in_parts else None, missing=missing
     )
     result["run"] = {**result["run"], **run, "failed_videos": failed, **_parsing(predictions)}
-    if benchmark == "qvhighlights":
+    if found.submission:
         write_submission(predictions, folder / SUBMISSION)
     files.write_json(folder / RESULT, result)
     return Outcome(result, failed)

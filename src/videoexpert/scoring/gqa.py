@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import windows as intervals
+from ..annotations.records import Record
 from ..errors import DataError
+from .choices import chosen
+from .matching import match
 from .outcome import Rules, Scored, coverage_of, repeated_note
-from .predictions import Prediction, best_window, read_json, read_predictions, read_text
+from .predictions import Prediction, best_window
+from .unusable import Unusable, last_second, unusable_items, unusable_windows
 
 THRESHOLDS = (0.3, 0.5)
 GROUNDED_AT = 0.5  # Acc@GQA counts an answer whose window has at least this IoP
@@ -32,168 +32,92 @@ TYPE_GROUPS = {
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Question:
-    """One row of a multiple-choice CSV; ``right`` are the options that equal the answer (two may have one
-    text)."""
-
-    id: str
-    kind: str
-    options: tuple[str, ...]
-    right: frozenset[int]
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """True segments of one grounded question, in seconds."""
-
-    id: str
-    segments: tuple[tuple[float, float], ...]
-    duration_s: float
-
-
-def question_key(video: str, qid: str) -> str:
-    """``<video>_<qid>``: the key of NExT-GQA's result files."""
-    return f"{video}_{qid}"
-
-
-def read_questions(path: Path) -> dict[str, Question]:
-    """Questions of NExT-QA's or NExT-GQA's multiple-choice CSV by key, in file order.
-
-    NExT-QA's ``answer`` is the option's index, NExT-GQA's its text; a file whose answers are all 0 to 4 holds
-    indices. Raises DataError for missing columns, no rows, or an answer that is none of the options.
-    """
-    lines = csv.reader(io.StringIO(read_text(path)))
-    columns = {name: place for place, name in enumerate(next(lines, []))}
-    video = "video_id" if "video_id" in columns else "video"
-    lacking = {"question", "answer", "qid", "type", "a0", video} - columns.keys()
-    rows = [line for line in lines if line]
-    uneven = next((row for row in rows if len(row) != len(columns)), None)
-    if lacking or not rows:
-        raise DataError(
-            f"{path} lacks {', '.join(sorted(lacking)) or 'rows'}; "
-            "expected the multiple-choice CSV of NExT-QA or NExT-GQA."
-        )
-    if uneven:
-        raise DataError(
-            f"{path} has a row of {len(uneven)} fields ({uneven[0]!r} first), expected {len(columns)}."
-        )
-    places = [columns[name] for name in sorted(columns) if name[:1] == "a" and name[1:].isdigit()]
-    at_video, at_qid, at_answer, at_kind = (columns[name] for name in (video, "qid", "answer", "type"))
-    by_index = all(row[at_answer] in ("0", "1", "2", "3", "4") for row in rows)
-    questions = {}
-    for row in rows:
-        key = question_key(row[at_video], row[at_qid])
-        options = tuple(row[place].strip() for place in places)
-        answer = row[at_answer].strip()
-        if by_index and int(answer) < len(options):
-            answer = options[int(answer)]
-        right = frozenset(index for index, option in enumerate(options) if option == answer)
-        if not right:
-            raise DataError(f"{path} question {key} has the answer {answer!r}, which is none of its options.")
-        if key in questions:
-            raise DataError(f"{path} holds question {key} twice, expected each (video, qid) once.")
-        questions[key] = Question(key, row[at_kind], options, right)
-    return questions
-
-
-def read_evidence(path: Path) -> list[Evidence]:
-    """Grounded questions of ``gsub_*.json`` in file order. Raises DataError for another form or none."""
-    content = read_json(path)
-    try:
-        evidence = [
-            Evidence(
-                question_key(video, qid),
-                tuple((float(start), float(end)) for start, end in segments),
-                float(entry["duration"]),
-            )
-            for video, entry in content.items()
-            for qid, segments in entry["location"].items()
-        ]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path} has a record that cannot be read ({error!r}); expected NExT-GQA's gsub JSON "
-            "(video: duration, location: qid: [[start, end], ...])."
-        ) from None
-    if not evidence:
-        raise DataError(f"{path} holds no grounded question, expected NExT-GQA's gsub JSON.")
-    return evidence
-
-
-def keyed(predictions: Sequence[Prediction], what: str) -> dict[str, Prediction]:
-    """Predictions by question key; of a repeated key the last row. Raises DataError for a row without a
-    key."""
-    if any(prediction.id is None for prediction in predictions):
-        raise DataError(f"{what} rows need an id of the form <video>_<qid>; one has none.")
-    return {str(prediction.id): prediction for prediction in predictions}
-
-
-def are_fractions(predictions: Mapping[str, Prediction]) -> bool:
+def are_fractions(predictions: Iterable[Prediction]) -> bool:
     """Whether spans are fractions of the duration: every boundary in [0, 1] and at least one span longer
     than 0.
 
     NExT-GQA's grounding code writes either; its scorer is told by a switch. No system that answers in seconds
     stays below one second throughout.
     """
-    spans = [window for prediction in predictions.values() for window in prediction.windows or []]
+    spans = [window for prediction in predictions for window in prediction.windows or []]
     return any(window[0] < window[1] for window in spans) and all(
         0 <= bound <= 1 for window in spans for bound in window[:2]
     )
 
 
-def grounding_arrays(
-    evidence: Sequence[Evidence], predictions: Mapping[str, Prediction], rules: Rules, fractions: bool
-) -> tuple[Floats, Floats]:
-    """(Q,) best IoU and (Q,) best IoP over a question's segments; 0 where nothing overlaps or nothing is
-    predicted.
+def grounding_values(
+    records: Sequence[Record],
+    predictions: Mapping[str, Sequence[Prediction]],
+    rules: Rules,
+    fractions: bool,
+) -> tuple[Floats, Floats, list[Unusable]]:
+    """(Q,) best IoU and (Q,) best IoP over a question's segments, and what is wrong with the spans; 0 where nothing
+    overlaps or nothing is predicted.
 
     Each takes its own best segment; segments are never merged.
     """
-    width = max((len(item.segments) for item in evidence), default=1) or 1
-    truth = np.full((len(evidence), width, 2), np.nan)
-    predicted = np.full((len(evidence), 1, 2), np.nan)
-    for row, item in enumerate(evidence):
-        if item.segments:
-            truth[row, : len(item.segments)] = item.segments
-        prediction = predictions.get(item.id)
-        window = best_window(prediction, by_score=not rules.official) if prediction else None
+    width = max((len(record.windows) for record in records), default=1) or 1
+    truth = np.full((len(records), width, 2), np.nan)
+    predicted = np.full((len(records), 1, 2), np.nan)
+    counts = np.zeros(len(records), np.int64)
+    for row, record in enumerate(records):
+        if record.windows:
+            truth[row, : len(record.windows)] = record.windows
+        rows = predictions.get(record.id)
+        window = best_window(rows[-1], by_score=not rules.official) if rows else None
         if window is not None:
             predicted[row, 0] = window
+            counts[row] = 1
+    durations = np.array([record.duration_s for record in records], np.float64)
     if fractions:
-        predicted *= np.array([item.duration_s for item in evidence])[:, None, None]
+        predicted *= durations[:, None, None]
         if rules.official:
             predicted = np.round(predicted, 1)  # the official scorer rounds rescaled spans to 0.1 s
     iou = intervals.clean(intervals.hull_iou(predicted, truth), predicted, truth)
     iop = intervals.clean(intervals.iop(predicted, truth), predicted, truth)
-    return iou.max(1), iop.max(1)
+    told = np.array([record.id in predictions for record in records])
+    ids = [record.id for record in records]
+    latest = float(np.nanmax(truth, initial=0.0))
+    last = np.array([last_second(record) for record in records])
+    unusable = unusable_windows(ids, predicted, counts, last, latest, predicted=told, points=True)
+    return iou.max(1), iop.max(1), unusable
 
 
-def is_right(prediction: Prediction, question: Question | None, rules: Rules) -> bool | None:
+def is_right(prediction: Prediction, record: Record, rules: Rules) -> bool | None:
     """Whether the chosen option is right; None where nothing says which option is.
 
     Official: the result file's own "answer" and "prediction" compared as stored ("1" is not 1). Corrected:
-    the question file decides; without it the two numbers of the result file are compared as numbers.
+    the question file decides; without it the two answers of the result file are compared as options.
     """
     if rules.official and prediction.truth is not None:
         return bool(prediction.truth == prediction.choice)
-    choice = _option(prediction.choice, question)
-    if question is not None:
-        return choice in question.right
+    choice = chosen(prediction.choice, record.options)
+    if record.options:
+        return choice in record.right
     if prediction.truth is None:
         return None
-    return choice == _option(prediction.truth, None)
+    if choice is None:
+        return bool(prediction.truth == prediction.choice)
+    return choice == chosen(prediction.truth, ())
 
 
-def _option(choice: Any, question: Question | None) -> Any:
-    """Index of an option given as a number, as digits or as its text; anything else as it is (never
-    right)."""
-    if isinstance(choice, str):
-        text = choice.strip()
-        if text.isdigit():
-            return int(text)
-        texts = [option.strip().casefold() for option in question.options] if question else []
-        return texts.index(text.casefold()) if text.casefold() in texts else text
-    return int(choice) if isinstance(choice, float) and choice.is_integer() else choice
+def unusable_answers(pairs: Sequence[tuple[Record, Prediction]], rules: Rules) -> list[Unusable]:
+    """Answers that name no option, or that the official scorer does not recognise in the form they have."""
+    named = [(record, row, chosen(row.choice, record.options)) for record, row in pairs]
+    none = [record.id for record, _, choice in named if record.options and choice is None]
+    found = unusable_items("answers", "name none of the options", none, len(pairs))
+    if rules.official:
+        other = [
+            record.id
+            for record, row, choice in named
+            if row.truth is not None
+            and row.truth != row.choice
+            and choice is not None
+            and choice == chosen(row.truth, record.options)
+        ]
+        reason = "have another form than the right answer beside them"
+        found += unusable_items("answers", reason, other, len(pairs))
+    return found
 
 
 def accuracy_values(correct: Floats, kinds: Sequence[str]) -> dict[str, Floats]:
@@ -208,52 +132,56 @@ def accuracy_values(correct: Floats, kinds: Sequence[str]) -> dict[str, Floats]:
 
 
 def score_grounded(
-    evidence: Sequence[Evidence],
+    records: Sequence[Record],
     grounding: Sequence[Prediction],
     answers: Sequence[Prediction] | None,
-    questions: Mapping[str, Question] | None,
     rules: Rules,
 ) -> Scored:
     """NExT-GQA. ``answers`` None: the answers stand in the grounding rows, or there are none.
 
-    ``questions`` (the CSV) brings the right options and the question types; where it is given, Acc@QA is
-    over its questions that are grounded.
+    Where the records come with their questions, Acc@QA is over those.
     """
-    spans = {key: row for key, row in keyed(grounding, "predictions").items() if row.windows is not None}
-    repeated = len(grounding) - len({row.id for row in grounding})
-    fractions = are_fractions(spans)
-    given = keyed(grounding if answers is None else answers, "answers")
-    given = {key: row for key, row in given.items() if row.choice is not None}
-    keys = [item.id for item in evidence]
-    iou, iop = grounding_arrays(evidence, spans, rules, fractions)
-    absent = np.array([key not in spans for key in keys])
-    correct, notes = _correctness(keys, given, questions, rules)
+    told = grounding if answers is None else answers
+    spans = match(_named([row for row in grounding if row.windows is not None]), records, rules)
+    given = match(_named([row for row in told if row.choice is not None]), records, rules)
+    records = [r for r in records if r.asked or r.id in spans.rows or r.id in given.rows]
+    fractions = are_fractions(row for row in grounding if row.windows is not None)
+    iou, iop, unusable = grounding_values(records, spans.rows, rules, fractions)
+    absent = np.array([record.id not in spans.rows for record in records])
+    correct, notes = _correctness(records, given.rows, rules)
     values: dict[str, NDArray[Any]] = {}
     for name, overlap in (("IoP", iop), ("IoU", iou)):
         values |= {f"{name}@{threshold}": (overlap >= threshold) * 1.0 for threshold in THRESHOLDS}
         values[f"m{name}"] = overlap
-    if given and correct is not None:
+    if correct is not None:
         values["Acc@GQA"] = ((iop >= GROUNDED_AT) & (correct == 1.0)) * 1.0
     values = {name: np.where(absent, rules.absent_value, column) for name, column in values.items()}
-    if given and correct is not None:
-        kinds = [questions[key].kind if questions and key in questions else "" for key in keys]
-        if questions is not None:
-            correct = np.where([key in questions for key in keys], correct, np.nan)
-        values |= accuracy_values(correct, kinds)
-    notes += repeated_note(repeated)
+    if correct is not None:
+        if any(record.options for record in records):
+            correct = np.where([bool(record.options) for record in records], correct, np.nan)
+        values |= accuracy_values(correct, [record.kind for record in records])
+        unusable += unusable_answers(given.pairs, rules)
     if fractions:
         notes.append("Every span lies in [0, 1]: read as fractions of the duration.")
-    coverage = coverage_of(keys, spans.keys() & set(keys), rules, spans.keys() - set(keys))
-    if given:
-        coverage["answers_missing"] = sum(key not in given for key in keys)
+    notes += [*(entry.sentence(rules) for entry in unusable), *repeated_note(spans.repeated)]
+    if answers is not None:
+        notes += repeated_note(given.repeated)
+    coverage = coverage_of([record.id for record in records], spans.rows.keys(), rules, spans.extra)
+    coverage["unusable"] = [entry.to_json() for entry in unusable]
+    if given.rows:
+        coverage["answers_missing"] = sum(record.id not in given.rows for record in records)
     return Scored(values, coverage, tuple(notes))
 
 
+def _named(rows: list[Prediction]) -> list[Prediction]:
+    """The rows. Raises DataError for one that names no question."""
+    if any(row.id is None and row.query is None for row in rows):
+        raise DataError("predictions need an id of the form <video>_<qid>; one has none.")
+    return rows
+
+
 def _correctness(
-    keys: Sequence[str],
-    given: Mapping[str, Prediction],
-    questions: Mapping[str, Question] | None,
-    rules: Rules,
+    records: Sequence[Record], given: Mapping[str, Sequence[Prediction]], rules: Rules
 ) -> tuple[Floats | None, list[str]]:
     """(Q,) 1 right, 0 wrong, ``absent_value`` where unanswered; None with a note where nothing can be
     judged."""
@@ -261,52 +189,35 @@ def _correctness(
         return None, [
             "No answers: Acc@QA and Acc@GQA are not scored (the official scorer prints 0 for Acc@GQA)."
         ]
-    questions = questions or {}
-    correct = np.full(len(keys), rules.absent_value)
-    for index, key in enumerate(keys):
-        if key in given:
-            right = is_right(given[key], questions.get(key), rules)
-            if right is None:
+    with_questions = any(record.options for record in records)
+    correct = np.full(len(records), rules.absent_value)
+    for index, record in enumerate(records):
+        if record.id in given:
+            right = is_right(given[record.id][-1], record, rules)
+            if right is None and not with_questions:
                 return None, [
-                    f"Acc@QA and Acc@GQA need the right answers: pass --questions ({key} has none)."
+                    f"Acc@QA and Acc@GQA need the right answers: pass --questions ({record.id} has none)."
                 ]
-            correct[index] = right
+            correct[index] = bool(right)
     return correct, []
 
 
-def score_choices(questions: Mapping[str, Question], answers: Sequence[Prediction], rules: Rules) -> Scored:
-    """NExT-QA: Acc@QA over all questions of the CSV, in all and by type."""
-    given = {key: row for key, row in keyed(answers, "predictions").items() if row.choice is not None}
-    correct = np.full(len(questions), rules.absent_value)
-    for index, (key, question) in enumerate(questions.items()):
-        if key in given:
-            correct[index] = is_right(given[key], question, rules)
-    coverage = coverage_of(
-        list(questions), given.keys() & questions.keys(), rules, given.keys() - questions.keys()
-    )
-    kinds = [question.kind for question in questions.values()]
-    repeated = len(answers) - len({row.id for row in answers})
-    return Scored(accuracy_values(correct, kinds), coverage, tuple(repeated_note(repeated)))
+def score_choices(records: Sequence[Record], answers: Sequence[Prediction], rules: Rules) -> Scored:
+    """NExT-QA: Acc@QA over all questions of the CSV, in all and by type.
 
-
-def score_nextgqa_files(
-    predictions: Path,
-    annotations: Path,
-    rules: Rules,
-    answers: Path | None = None,
-    questions: Path | None = None,
-) -> Scored:
-    """Score NExT-GQA result files (or our own rows, which hold windows and answers) against
-    ``gsub_*.json``."""
-    return score_grounded(
-        read_evidence(annotations),
-        read_predictions(predictions),
-        read_predictions(answers) if answers else None,
-        read_questions(questions) if questions else None,
-        rules,
-    )
-
-
-def score_nextqa_files(predictions: Path, annotations: Path, rules: Rules) -> Scored:
-    """Score ``{"<video>_<qid>": {"prediction"}}`` or our own rows against NExT-QA's CSV."""
-    return score_choices(read_questions(annotations), read_predictions(predictions), rules)
+    Raises DataError for open-ended questions, whose answers nothing here can judge.
+    """
+    if records and not any(record.options for record in records):
+        raise DataError("the questions are open-ended (no a0 to a4), expected multiple-choice questions.")
+    matched = match(_named([row for row in answers if row.choice is not None]), records, rules)
+    correct = np.full(len(matched.records), rules.absent_value)
+    for index, record in enumerate(matched.records):
+        if record.id in matched.rows:
+            correct[index] = is_right(matched.rows[record.id][-1], record, rules)
+    unusable = unusable_answers(matched.pairs, rules)
+    ids = [record.id for record in matched.records]
+    coverage = coverage_of(ids, matched.rows.keys(), rules, matched.extra)
+    coverage["unusable"] = [entry.to_json() for entry in unusable]
+    notes = [*(entry.sentence(rules) for entry in unusable), *repeated_note(matched.repeated)]
+    values = accuracy_values(correct, [record.kind for record in matched.records])
+    return Scored(values, coverage, tuple(notes))

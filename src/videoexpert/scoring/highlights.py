@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import windows as intervals
+from ..annotations.records import MISMATCH, Record
 from ..errors import DataError
+from .matching import match
 from .outcome import Rules, Scored, coverage_of, repeated_note
-from .predictions import Prediction, read_predictions, read_rows
+from .predictions import Prediction, saliency_list
+from .unusable import Unusable, last_second, unusable_windows
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 WINDOWS_KEPT = 10
@@ -37,6 +38,8 @@ class Truth:
     windows     (Q, G, 2) seconds; NaN where padded (``n_windows`` (Q,) are real)
     saliency    (Q, C, A) annotators' scores 0 to 4; 0 for clips nobody marked
     n_clips     (Q,) clips in the video
+    last        (Q,) when the video, and all that is annotated of it, has ended
+    scored      (Q,) whether its saliency scores belong to its windows
     notes       what was left out of the file
     """
 
@@ -45,64 +48,45 @@ class Truth:
     n_windows: NDArray[np.int64]
     saliency: NDArray[np.int8]
     n_clips: NDArray[np.int64]
+    last: Floats
+    scored: NDArray[np.bool_]
     notes: tuple[str, ...] = ()
 
 
-def read_truth(path: Path) -> Truth:
-    """``highlight_{train,val}_release.jsonl``, plain or gzip. Raises DataError for files without labels."""
-    return truth_of(read_rows(path), str(path))
-
-
-def truth_of(rows: Sequence[dict[str, Any]], where: str) -> Truth:
-    """Padded arrays of annotation rows ``qid, duration, relevant_windows, relevant_clip_ids,
-    saliency_scores``."""
-    if not rows:
-        raise DataError(f"{where} holds no query, expected QVHighlights annotations.")
-    for row in rows:
-        lacking = {"qid", "duration", "relevant_windows"} - row.keys()
-        if lacking:
-            raise DataError(
-                f"{where} has a row without {', '.join(sorted(lacking))}; expected a labelled split "
-                "(train or val), the test split is scored by the benchmark's server."
-            )
-    ids = tuple(str(row["qid"]) for row in rows)
-    if len(set(ids)) != len(ids):
-        raise DataError(f"{where} names a qid twice, expected one row for each query.")
-    try:
-        windows, n_windows = _padded_windows(rows)
-        n_clips = np.array([int(row["duration"] / CLIP_S) for row in rows])
-        clips = [row.get("relevant_clip_ids") or [] for row in rows]
-        marks = [row.get("saliency_scores") or [] for row in rows]
-        saliency, beyond = _padded_saliency(clips, marks, n_clips)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{where} has a record that cannot be read ({error}); expected QVHighlights rows."
-        ) from None
+def truth_of(records: Sequence[Record]) -> Truth:
+    """Padded arrays of annotated queries, of which there is at least one."""
+    windows, n_windows = _padded_windows(records)
+    durations = np.array([record.duration_s for record in records], np.float64)
+    n_clips = (durations / CLIP_S).astype(np.int64)
+    saliency, beyond = _padded_saliency(records, n_clips)
     notes = (f"{beyond} annotated clips lie past the end of their video and are left out.",) if beyond else ()
-    return Truth(ids, windows, n_windows, saliency, n_clips, notes)
+    scored = np.array([record.kind != MISMATCH for record in records])
+    ids = tuple(record.id for record in records)
+    last = np.array([last_second(record) for record in records])
+    return Truth(ids, windows, n_windows, saliency, n_clips, last, scored, notes)
 
 
-def _padded_windows(rows: Sequence[dict[str, Any]]) -> tuple[Floats, NDArray[np.int64]]:
-    counts = np.array([len(row["relevant_windows"]) for row in rows], np.int64)
-    windows = np.full((len(rows), max(1, counts.max()), 2), np.nan)
+def _padded_windows(records: Sequence[Record]) -> tuple[Floats, NDArray[np.int64]]:
+    counts = np.array([len(record.windows) for record in records], np.int64)
+    windows = np.full((len(records), max(1, counts.max()), 2), np.nan)
     real = np.arange(windows.shape[1]) < counts[:, None]
-    listed = [window for row in rows for window in row["relevant_windows"]]
+    listed = [window for record in records for window in record.windows]
     windows[real] = np.array(listed, np.float64).reshape(-1, 2)
     return windows, counts
 
 
-def _padded_saliency(
-    clips: Sequence[Sequence[int]], marks: Sequence[Sequence[Sequence[int]]], n_clips: NDArray[np.int64]
-) -> tuple[NDArray[np.int8], int]:
+def _padded_saliency(records: Sequence[Record], n_clips: NDArray[np.int64]) -> tuple[NDArray[np.int8], int]:
     """(Q, C, A) scores and the number of clips left out because they lie past the end of their video."""
-    counts = [len(listed) for listed in clips]
-    if counts != [len(listed) for listed in marks]:
-        raise ValueError("relevant_clip_ids and saliency_scores differ in length")
+    paired = [len(record.clip_ids) == len(record.marks or ()) for record in records]
+    clips = [record.clip_ids if fits else () for record, fits in zip(records, paired, strict=True)]
+    marks = [record.marks or () if fits else () for record, fits in zip(records, paired, strict=True)]
     flat_clips = np.array([clip for listed in clips for clip in listed], np.int64)
-    flat_marks = np.array([mark for listed in marks for mark in listed])  # ValueError where annotators differ
-    row = np.repeat(np.arange(len(clips)), counts)
+    listed_marks = [mark for listed in marks for mark in listed]
+    annotators = max(map(len, listed_marks), default=1)
+    # a clip that fewer annotators saw has 0 from the others
+    flat_marks = np.array([[*mark, *[0] * (annotators - len(mark))] for mark in listed_marks])
+    row = np.repeat(np.arange(len(clips)), [len(listed) for listed in clips])
     inside = (flat_clips >= 0) & (flat_clips < n_clips[row])
-    annotators = flat_marks.shape[1] if len(flat_marks) else 1
     saliency = np.zeros((len(clips), max(1, n_clips.max()), annotators), np.int8)
     saliency[row[inside], flat_clips[inside]] = flat_marks[inside] if len(flat_marks) else 0
     return saliency, int((~inside).sum())
@@ -204,7 +188,7 @@ def highlight_values(
     for index, listed in enumerate(saliency):
         if not listed:
             continue
-        given, length = _saliency_list(listed, truth.ids[index]), int(truth.n_clips[index])
+        given, length = saliency_list(listed, truth.ids[index]), int(truth.n_clips[index])
         known = given[:length]
         # The official scorer pads with 0, above negative scores; a clip without a score ranks below all
         # others here.
@@ -221,18 +205,6 @@ def highlight_values(
     marked = positive[np.arange(queries), np.where(within, top, 0)].any(1)  # (Q, E)
     hits = (marked & within[:, None]).astype(np.float64)
     return np.where(listed_any[:, None], precision, 0.0), hits
-
-
-def _saliency_list(listed: Sequence[float], identifier: str) -> Floats:
-    try:
-        given = np.asarray(listed, np.float64)
-    except (TypeError, ValueError):
-        given = np.array([np.nan])
-    if given.ndim != 1 or not np.isfinite(given).all():
-        raise DataError(
-            f"qid {identifier} has saliency scores that are not finite numbers; expected one each clip."
-        )
-    return given
 
 
 def ranked_precision(scores: Floats, positive: NDArray[np.bool_], n_clips: NDArray[np.int64]) -> Floats:
@@ -265,23 +237,16 @@ def ranked_precision(scores: Floats, positive: NDArray[np.bool_], n_clips: NDArr
     return (precision * rising).sum(1) / np.maximum(count, 1)
 
 
-def score_predictions(predictions: Sequence[Prediction], truth: Truth, rules: Rules) -> Scored:
+def score_predictions(predictions: Sequence[Prediction], records: Sequence[Record], rules: Rules) -> Scored:
     """All metrics of the benchmark. Of two rows on one query the last counts; the official scorer pools
     their windows
     for mAP and takes the last for the rest."""
-    known = set(truth.ids)
-    rows: dict[str, list[Prediction]] = {}
-    for prediction in predictions:
-        if prediction.id is None:
-            raise DataError(
-                "a prediction row has no qid (or id), which QVHighlights predictions are matched by."
-            )
-        rows.setdefault(prediction.id, []).append(prediction)
-    repeated = sum(len(group) > 1 for group in rows.values())
-    if not rules.official:
-        rows = {identifier: group[-1:] for identifier, group in rows.items()}
-    groups = [rows.get(identifier, []) for identifier in truth.ids]
-    coverage = coverage_of(truth.ids, rows.keys() & known, rules, rows.keys() - known)
+    if any(prediction.id is None and prediction.query is None for prediction in predictions):
+        raise DataError("a prediction row has no qid (or id), which QVHighlights predictions are matched by.")
+    matched = match(predictions, records, rules)
+    truth = truth_of(matched.records)
+    groups = [matched.rows.get(identifier, []) for identifier in truth.ids]
+    coverage = coverage_of(truth.ids, matched.rows.keys(), rules, matched.extra)
     # The official scorer looks at the keys of the first row only.
     looked_at = predictions[:1] if rules.official else predictions
     with_windows = not predictions or any(row.windows is not None for row in looked_at)
@@ -289,9 +254,11 @@ def score_predictions(predictions: Sequence[Prediction], truth: Truth, rules: Ru
     if not (with_windows or with_saliency):
         raise DataError("the predictions hold neither windows nor saliency scores; see docs/predictions.md.")
     values: dict[str, Floats] = {}
-    notes = list(truth.notes) + repeated_note(repeated)
+    notes = list(truth.notes)
+    unusable: list[Unusable] = []
     if with_windows:
-        values.update(_retrieval(groups, truth, rules))
+        retrieval, unusable = _retrieval(groups, truth, rules)
+        values.update(retrieval)
     else:
         notes.append("No predicted windows: moment retrieval is not scored.")
     if with_saliency:
@@ -301,11 +268,18 @@ def score_predictions(predictions: Sequence[Prediction], truth: Truth, rules: Ru
     absent = np.array([not group for group in groups])
     for name, column in values.items():
         values[name] = np.where(absent & ~np.isnan(column), rules.absent_value, column)
+    coverage["unusable"] = [entry.to_json() for entry in unusable]
+    notes += [*(entry.sentence(rules) for entry in unusable), *repeated_note(matched.repeated)]
     return Scored(values, coverage, tuple(notes))
 
 
-def _retrieval(groups: Sequence[Sequence[Prediction]], truth: Truth, rules: Rules) -> dict[str, Floats]:
+def _retrieval(
+    groups: Sequence[Sequence[Prediction]], truth: Truth, rules: Rules
+) -> tuple[dict[str, Floats], list[Unusable]]:
     windows, counts, top = pooled_windows(groups, rules)
+    predicted = np.array([bool(group) for group in groups])
+    latest = float(np.nanmax(truth.windows, initial=0.0))
+    unusable = unusable_windows(truth.ids, windows, counts, truth.last, latest, predicted=predicted)
     length = truth.windows[..., 1] - truth.windows[..., 0]  # (Q, G)
     real = np.arange(truth.windows.shape[1]) < truth.n_windows[:, None]
     values = {}
@@ -321,19 +295,16 @@ def _retrieval(groups: Sequence[Sequence[Prediction]], truth: Truth, rules: Rule
             values[f"R1@{threshold}{suffix}"] = column[:, 0, index]
             values[f"mAP@{threshold}{suffix}"] = column[:, 1, index]
         values[f"mAP{suffix}"] = column[:, 1].mean(-1)
-    return values
+    return values, unusable
 
 
 def _highlights(groups: Sequence[Sequence[Prediction]], truth: Truth, rules: Rules) -> dict[str, Floats]:
     saliency = [group[-1].saliency if group else None for group in groups]
     precision, hits = highlight_values(saliency, truth, rules)
+    # scores that fit no windows were not asked for; who gives some anyway is scored
+    counts = truth.scored | np.array([listed is not None for listed in saliency])
     values = {}
     for index, (suffix, _) in enumerate(LEVELS):
-        values[f"HL-mAP{suffix}"] = precision[:, index]
-        values[f"HIT@1{suffix}"] = hits[:, index]
+        values[f"HL-mAP{suffix}"] = np.where(counts, precision[:, index], np.nan)
+        values[f"HIT@1{suffix}"] = np.where(counts, hits[:, index], np.nan)
     return values
-
-
-def score_files(predictions: Path, annotations: Path, rules: Rules) -> Scored:
-    """Score a submission, TimeChat's list of saliency scores, or our own rows against a labelled split."""
-    return score_predictions(read_predictions(predictions), read_truth(annotations), rules)

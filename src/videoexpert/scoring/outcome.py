@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 CONVENTIONS = ("corrected", "official")
 MISSING = ("wrong", "skip")
+NAMED = 5  # ids that a sentence names
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,11 @@ class Scored:
 
 def coverage_of(
     expected: Sequence[str], predicted: Iterable[str], rules: Rules, extra: Iterable[str] = ()
-) -> dict:
-    """Counts of expected, predicted, missing and extra ids, and both lists of ids."""
+) -> dict[str, Any]:
+    """Counts of expected, predicted, missing and extra ids, and both lists of ids.
+
+    The scorer fills "unusable": predictions that are there but cannot count (``unusable.Unusable``).
+    """
     have = set(predicted)
     missing = [identifier for identifier in expected if identifier not in have]
     extra = sorted(set(extra))
@@ -73,12 +77,16 @@ def coverage_of(
         "missing_are": counted,
         "missing_ids": missing,
         "extra_ids": extra,
+        "unusable": [],
     }
 
 
-def repeated_note(count: int) -> list[str]:
+def repeated_note(ids: Sequence[str]) -> list[str]:
     """A sentence where items are predicted more than once; nothing where none is."""
-    return [f"{count} items are predicted more than once; the last row of each counts."] if count else []
+    if not ids:
+        return []
+    named = ", ".join(ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")
+    return [f"{len(ids)} items are predicted more than once; the last row of each counts: {named}"]
 
 
 def means_in_percent(values: dict[str, NDArray[np.float64]]) -> dict[str, float | None]:

@@ -199,7 +199,7 @@ def test_another_benchmark_and_a_file_that_is_no_report(call, world, tmp_path):
     done = call("probe", "bias", "youcook2", *common)
     assert done.code == 2
     assert (
-        "benchmark is 'youcook2', expected one of charades-sta, activitynet-captions, qvhighlights"
+        "benchmark is 'youcook2', expected one of charades-sta, tacos, qvhighlights, activitynet-captions"
         in done.err
     )
     done = call("probe", "bias", "charades-sta", *common, "--compare", world / "val_1.json")

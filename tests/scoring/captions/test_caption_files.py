@@ -7,13 +7,10 @@ import json
 
 import pytest
 
+from videoexpert.annotations import readers
 from videoexpert.errors import DataError
-from videoexpert.scoring.captions.files import (
-    CaptionedSegment,
-    match_ids,
-    read_caption_predictions,
-    read_caption_references,
-)
+from videoexpert.scoring.captions.files import CaptionedSegment, read_caption_predictions, references_of
+from videoexpert.scoring.matching import match_names
 
 EVENT = CaptionedSegment(1.0, 4.0, "a dog runs.")
 
@@ -44,37 +41,26 @@ def test_prediction_forms(write, content, form):
 
 
 @pytest.mark.parametrize(
-    ("content", "form"),
+    "content",
     [
-        ({"v": {"duration": 9, "timestamps": [[1, 4]], "sentences": ["a dog runs."]}}, "activitynet"),
-        (
-            {
-                "annotations": [
-                    {"image_id": "v", "duration": 9, "segments": [[1, 4]], "pure_cap": "a dog runs"}
-                ]
-            },
-            "timechat",
-        ),
-        (
-            {
-                "database": {
-                    "v": {
-                        "duration": 9,
-                        "subset": "validation",
-                        "annotations": [{"segment": [1, 4], "id": 0, "sentence": "a dog runs."}],
-                    },
-                    "w": {"duration": 9, "subset": "training", "annotations": []},
-                }
-            },
-            "youcook2",
-        ),
+        {"v": {"duration": 9, "timestamps": [[1, 4]], "sentences": ["a dog runs."]}},
+        {"annotations": [{"image_id": "v", "duration": 9, "segments": [[1, 4]], "pure_cap": "a dog runs"}]},
+        {
+            "database": {
+                "v": {
+                    "duration": 9,
+                    "subset": "validation",
+                    "annotations": [{"segment": [1, 4], "id": 0, "sentence": "a dog runs."}],
+                },
+                "w": {"duration": 9, "subset": "training", "annotations": []},
+            }
+        },
     ],
 )
-def test_reference_forms(write, content, form):
-    read = read_caption_references(write(content))
-    assert read.form == form
-    assert read.videos == {"v": (EVENT,)}
-    assert read.durations == {"v": 9.0}
+def test_reference_forms(write, content):
+    records = readers.records("youcook2", write(content), split="val")
+    assert references_of(readers.kept("youcook2", records.items)) == {"v": (EVENT,)}
+    assert records[0].duration_s == 9
 
 
 def test_gzip_is_read_as_is_whatever_its_name(write):
@@ -149,7 +135,6 @@ def test_vtimellm_log_needs_lengths(write):
         ({"v": {"timestamps": []}}, "no known form of caption predictions"),
         ([1, 2], "no known form of caption predictions"),
         ({"v": [{"caption": "x", "timestamp": [1]}]}, "video 'v'.*is no event"),
-        ({"v": [{"caption": "x", "timestamp": [1, float("nan")]}]}, "video 'v'.*finite"),
         ({"v": [{"caption": 3, "timestamp": [1, 2]}]}, "not a string"),
         ({"results": {"v": [{"sentence": "x"}]}}, 'expected {"timestamp", "sentence"}'),
         ([{"moments": []}], 'needs "id"'),
@@ -163,31 +148,37 @@ def test_broken_predictions_are_named(write, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"v": {"timestamps": [[1, 2]], "sentences": []}}, "video 'v': 1 segments but 0 captions"),
-        ({"v": {"duration": 3}}, "no known form of caption references"),
+        ({"v": {"duration": 3, "timestamps": [[1, 2]], "sentences": []}}, "video v: 1 timestamps but 0 sent"),
+        ({"v": {"duration": 3}}, "video v: timestamps is missing"),
         (
             {"annotations": [{"image_id": "v", "segments": [[1, 2]], "pure_cap": "a. b"}]},
-            "1 segments but 2 captions",
+            "1 timestamps but 2 sentences",
         ),
-        ({"database": {"v": {"subset": "training"}}}, "no video of subset 'validation': it has training"),
+        (
+            {"database": {"v": {"subset": "training", "duration": 3, "annotations": []}}},
+            "no video of subset 'validation': it has training",
+        ),
     ],
 )
 def test_broken_references_are_named(write, content, message):
     with pytest.raises(DataError, match=message):
-        read_caption_references(write(content))
+        readers.records("youcook2", write(content), split="validation")
+
+
+def test_events_without_numbers_stay_and_match_nothing(write):
+    event = {"caption": "x", "timestamp": [1, float("nan")]}
+    read = read_caption_predictions(write({"v": [event, {"caption": "y", "timestamp": [0, 1]}]}))
+    assert read.videos["v"] == (CaptionedSegment(0.0, 0.0, "x"), CaptionedSegment(0.0, 1.0, "y"))
+    assert read.endless == ("v",)
+
+
+def test_a_video_that_comes_twice_keeps_its_last_entry(write):
+    path = write('{"v": [{"caption": "x", "timestamp": [0, 1]}], "v": []}')
+    read = read_caption_predictions(path)
+    assert (read.videos, read.repeated) == ({"v": ()}, ("v",))
 
 
 def test_ids_that_differ_in_ending_or_prefix_match():
-    names = match_ids(["abc.mp4", "v_xyz", "v_def", "new"], ["abc", "xyz", "v_def.mkv"])
+    names = match_names(["abc.mp4", "v_xyz", "v_def", "new"], ["abc", "xyz", "v_def.mkv"])
     assert names == {"abc.mp4": "abc", "v_xyz": "xyz", "v_def": "v_def.mkv", "new": "new"}
-    assert match_ids(["abc"], ["abc", "v_abc"]) == {"abc": "abc"}  # an exact id is never taken for another
-
-
-def test_readers_on_the_real_annotation_files(shared):
-    youcook2 = read_caption_references(
-        shared / "annotations/youcook2/youcookii_annotations_train_and_100val.json"
-    )
-    assert len(youcook2.videos) == 100
-    activitynet = read_caption_references(shared / "annotations/activitynet_captions/val_1.json")
-    assert len(activitynet.videos) == 4917
-    assert sum(map(len, activitynet.videos.values())) == 17505
+    assert match_names(["abc"], ["abc", "v_abc"]) == {"abc": "abc"}  # an exact id is never taken for another

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from videoexpert.errors import DataError, DependencyError, InputError
 from videoexpert.scoring.captions import captioning
+from videoexpert.scoring.captions import scoring as caption_scoring
 from videoexpert.scoring.captions import text as caption_text
-from videoexpert.scoring.captions.captioning import CONVENTIONS, score_caption_files, score_captions
+from videoexpert.scoring.captions.captioning import CONVENTIONS, score_captions
 from videoexpert.scoring.captions.files import CaptionedSegment
 from videoexpert.scoring.captions.meteor import Corpus
+from videoexpert.scoring.score import score as score_files
 
 
 class WordMeteor:
@@ -270,17 +272,22 @@ def test_a_dying_meteor_takes_its_own_scores_only():
     assert result.metrics["CIDEr"] == pytest.approx(1000)  # needs the tokenizer only
 
 
-def test_files_choose_their_official_scorer_and_match_ids(tmp_path):
+def test_files_choose_their_official_scorer_and_match_ids(tmp_path, monkeypatch):
+    heard = []
+
+    def listen(*arguments, **options):
+        heard.append(options["convention"])
+        return score_captions(*arguments, **options, tokenizer=split_words, meteor=WordMeteor())
+
+    monkeypatch.setattr(caption_scoring, "score_captions", listen)
     predictions, annotations = tmp_path / "p.json", tmp_path / "a.json"
     predictions.write_text(json.dumps({"abc.mp4": [{"caption": "a b", "timestamp": [0, 5]}]}))
     annotations.write_text(
         json.dumps({"v_abc": {"duration": 5, "timestamps": [[0, 5]], "sentences": ["a b"]}})
     )
-    options = {"tokenizer": split_words, "meteor": WordMeteor()}
-    result = score_caption_files(predictions, [annotations], convention="official", **options)
-    assert result.convention == "official_timechat"
-    assert result.metrics["METEOR"] == pytest.approx(100)
+    result = score_files("youcook2", predictions, annotations, convention="official")
+    assert result["metrics"]["METEOR"] == pytest.approx(100)
     predictions.write_text(json.dumps({"results": {"v_abc": []}}))
-    result = score_caption_files(predictions, [annotations], convention="official", **options)
-    assert result.convention == "official_densevid"
+    score_files("youcook2", predictions, annotations, convention="official")
+    assert heard == ["official_timechat", "official_densevid"]
     assert captioning.OFFICIAL_BY_FORM["vtimellm"] == "official_densevid"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from chat_server import Server, completion
-from videoexpert.errors import DataError, InputError
+from videoexpert.errors import InputError
 from videoexpert.scoring.judge.endpoint import Endpoint
 from videoexpert.scoring.judge.judge import (
     DIMENSIONS,
@@ -15,7 +13,6 @@ from videoexpert.scoring.judge.judge import (
     judge,
     messages_of,
     parse_score,
-    read_judge_items,
 )
 
 
@@ -53,7 +50,6 @@ def test_scores_are_means_and_costs_are_sums(server, tmp_path):
     assert (result.tokens_in, result.tokens_out) == (300, 21)
     assert result.cost == pytest.approx((300 * 2 + 21 * 10) / 1e6)
     assert result.cost_line() == "3 of 3 judged, 300 tokens in, 21 tokens out, cost 0.0008"
-    assert result.exit_code == 0
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -124,7 +120,6 @@ def test_a_lasting_failure_is_reported_and_in_no_mean(server, tmp_path, answer, 
     ((dimension, index, said),) = result.failures
     assert (dimension, index) == ("correctness", 1)
     assert reason in said
-    assert result.exit_code == 1
     assert len(server.requests) == 2 + requests
 
 
@@ -157,7 +152,7 @@ def test_a_stopped_run_goes_on_where_it_was(server, tmp_path):
         (500, "down") if "question 2?" in body["messages"][1]["content"] else completion('{"score": 2}')
     )
     first = judge({"correctness": items(3)}, endpoint(server, attempts=1), log)
-    assert first.exit_code == 1
+    assert len(first.failures) == 1
     with log.open("a") as file:
         file.write('{"dimension": "correctness", "ind')  # cut by a kill
     server.requests.clear()
@@ -165,7 +160,7 @@ def test_a_stopped_run_goes_on_where_it_was(server, tmp_path):
     second = judge({"correctness": items(4)}, endpoint(server), log)
     assert second.metrics == {"correctness": pytest.approx((2 + 2 + 5 + 5) / 4)}
     assert second.tokens_in == 400
-    assert second.exit_code == 0
+    assert second.failures == ()
     asked = sorted(body["messages"][1]["content"].split("\n")[1] for body in server.requests)
     assert asked == ["Question: question 2?", "Question: question 3?"]
     server.requests.clear()
@@ -195,6 +190,16 @@ def test_a_changed_answer_or_judge_is_judged_anew(server, tmp_path):
         ('{"score": 6}', None),
         ('{"score": -1}', None),
         ('{"score": 45}', None),
+        ('{"explanation": "score: 1 for the dog, 2 for the cat", "score": 4}', 4),
+        ('<think>score: 2, or {"score": 1}?</think>{"score": 4}', 4),
+        ("<think>I would give score: 3", None),  # cut short while thinking
+        ('As in {"score": 3}, but: {"Score": 5}', 5),
+        ('{"reason": "score: 2"}', None),
+        ("I first thought score: 2. Final score: 4", 4),
+        ('{"a": {"b": 1}, "score": 4}', 4),
+        ('{"score": true}', None),
+        ('{"score": "x"} score: 9', None),
+        ("{" * 5000 + '"score": 4}', 4),
         ('{"scores": 4}', None),
         ("the answer names 3 dogs", None),
         ("", None),
@@ -202,16 +207,6 @@ def test_a_changed_answer_or_judge_is_judged_anew(server, tmp_path):
 )
 def test_replies_are_read_robustly(reply, expected):
     assert parse_score(reply) == expected
-
-
-def test_items_from_files(tmp_path):
-    path = tmp_path / "p.json"
-    path.write_text(json.dumps([{"Q": "q?", "A": "a", "pred": "p", "video_name": "v"}]))
-    assert read_judge_items(path, "temporal") == [JudgeItem("v", ("q?",), "a", ("p",))]
-    with pytest.raises(DataError, match="record 0: expected text under Q1, Q2, pred1, pred2"):
-        read_judge_items(path, "consistency")
-    path.write_text(json.dumps({"Q1": "q?", "Q2": "r?", "A": "a", "pred1": "p", "pred2": "s"}) + "\n")
-    assert read_judge_items(path, "consistency") == [JudgeItem("", ("q?", "r?"), "a", ("p", "s"))]
 
 
 def test_calls_that_cannot_work(monkeypatch, tmp_path):

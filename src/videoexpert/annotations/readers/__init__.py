@@ -19,6 +19,7 @@ from ..samples import Dataset, Window
 from . import (
     activitynet,
     charades,
+    events,
     instruction,
     nextgqa,
     nextqa,
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 SCORED = tuple(name for name, found in BENCHMARKS.items() if found.scorer)
 ANSWERED = tuple(name for name, found in BENCHMARKS.items() if found.answered)
+DRAWN = tuple(name for name, found in BENCHMARKS.items() if found.drawn)
 PROBED = tuple(name for name, found in BENCHMARKS.items() if found.probed)
 
 
@@ -103,9 +105,23 @@ def kept(name: str, items: Sequence[Record]) -> list[Record]:
     return [record if _needs_nothing(record) else _kept(found, record) for record in items]
 
 
+def as_annotated(name: str, parsed: Records) -> list[Record]:
+    """The queries to find of a benchmark with their windows as the file has them; of captions each sentence."""
+    if BENCHMARKS[name].sentences and all(record.form == events.FORM for record in parsed):
+        return list(events.sentences_of(parsed))
+    return list(parsed)
+
+
+def queries(name: str, parsed: Records) -> list[Record]:
+    """The queries to find of a benchmark, as scorers take them; of captions each sentence."""
+    if BENCHMARKS[name].sentences and all(record.form == events.FORM for record in parsed):
+        return events.kept_sentences(parsed)
+    return kept(name, parsed.items)
+
+
 def _needs_nothing(record: Record) -> bool:
     """Whether cleaning cannot move or drop anything of the record; spares a sample a record."""
-    if not (record.video + record.id).isascii():
+    if record.marks is not None or not (record.video + record.id).isascii():
         return False
     for text in record.captions or (record.text,):
         if not text.strip() or text == "None" or not text.isascii():
@@ -113,7 +129,7 @@ def _needs_nothing(record: Record) -> bool:
     if record.options and not record.right:
         return False
     last = float("inf") if record.duration_s is None else record.duration_s
-    return record.clip_ids == () and all(0 <= start < end <= last for start, end in record.windows)
+    return all(0 <= start < end <= last for start, end in record.windows)
 
 
 def _kept(found: Benchmark, record: Record) -> Record:
@@ -130,4 +146,15 @@ def _kept(found: Benchmark, record: Record) -> Record:
     return replace(record, windows=windows, captions=captions, numbers=numbers)
 
 
-__all__ = ["ANSWERED", "BENCHMARKS", "PROBED", "SCORED", "benchmark", "kept", "read", "records"]
+__all__ = [
+    "ANSWERED",
+    "BENCHMARKS",
+    "DRAWN",
+    "PROBED",
+    "SCORED",
+    "benchmark",
+    "kept",
+    "queries",
+    "read",
+    "records",
+]

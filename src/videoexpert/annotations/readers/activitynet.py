@@ -54,6 +54,7 @@ BENCHMARK = Benchmark(
     tasks=("caption",),
     scorer="sentences and captions",
     answered=True,
+    drawn=True,
     probed=True,
     sentences=True,
     references=True,

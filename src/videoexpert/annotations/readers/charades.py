@@ -146,6 +146,7 @@ BENCHMARK = Benchmark(
     tasks=("grounding",),
     scorer="grounding",
     answered=True,
+    drawn=True,
     probed=True,
     inspect=inspect,
     documented={

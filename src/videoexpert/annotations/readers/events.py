@@ -153,3 +153,17 @@ def clean_sentence(record: Record, report: Report, short_s: float) -> Sample | N
     alone = replace(record.raw, windows=record.windows, captions=[record.text], numbers=())
     sample = clean_events(alone, report, short_s)
     return None if sample is None else replace(captions_to_grounding(sample)[0], id=record.id)
+
+
+def kept_sentences(records: Iterable[Record], short_s: float = 0.0) -> list[Record]:
+    """``sentences_of`` as scorers take them: reversed windows swapped, and what ``clean_events`` drops not asked."""
+    found = []
+    for record in sentences_of(records):
+        ((start, end),) = record.windows
+        if not (start < end and record.text.strip() and record.text != "None" and record.text.isascii()):
+            sample = clean_sentence(record, Report(), short_s)
+            record.asked = sample is not None
+            if sample is not None:
+                record.windows = sample.windows
+        found.append(record)
+    return found

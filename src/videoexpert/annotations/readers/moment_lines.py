@@ -11,7 +11,7 @@ from typing import Any
 from ... import files
 from ...errors import DataError
 from ..dirty import Report
-from ..records import Record, Records, counted
+from ..records import MISMATCH, OTHER_GRID, Record, Records, counted
 from ..samples import CLIP_S, Sample, Window, clip_count
 from .clean import UniqueIds, clean_text, is_unicode, named, usable_windows
 
@@ -51,7 +51,7 @@ def read_lines(file: Path, split: str | None) -> Records:
                 labelled,
                 clip_ids=clip_ids,
                 marks=marks,
-                kind="other_grid" if marks is None and record.get("label") is not None else "",
+                kind=OTHER_GRID if marks is None and record.get("label") is not None else "",
             )
         )
     return Records(tuple(items), counted(items, split), split, (file,), report)
@@ -102,8 +102,8 @@ def _clean(record: Record, report: Report, task: str) -> Sample | None:
     windows = usable_windows(record, report)
     if windows is None:
         return None
-    saliency = _saliency(record, windows, report)
-    if record.kind == "other_grid":
+    saliency = _saliency(record, windows, report) if task == "highlight" else None
+    if record.kind == OTHER_GRID:
         report.add("other_clip_grid", id)
     kind = task if saliency is not None or not record.labelled else "grounding"
     return Sample(
@@ -125,8 +125,8 @@ def kept_highlight(record: Record) -> Record:
     text_is_good = bool(record.text.strip()) and is_unicode(record.text + record.video + record.id)
     asked = text_is_good and usable is not None
     windows = record.windows if usable is None else usable
-    fits = record.marks is None or marks_fit(record, windows)
-    return replace(record, windows=windows, asked=asked, kind=record.kind if fits else "mismatch")
+    fits = record.marks is None or usable is None or marks_fit(record, windows)
+    return replace(record, windows=windows, asked=asked, kind=record.kind if fits else MISMATCH)
 
 
 def _is_plain(record: Record) -> bool:

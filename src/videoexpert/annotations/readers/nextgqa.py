@@ -180,6 +180,7 @@ BENCHMARK = Benchmark(
     tasks=("grounded_qa",),
     scorer="grounded questions",
     answered=True,
+    drawn=True,
     train_split="val",
     inspect=inspect,
     documented={

@@ -161,6 +161,7 @@ BENCHMARK = Benchmark(
     tasks=("qa",),
     scorer="choices",
     answered=True,
+    drawn=True,
     documented={
         "files": "`{train,val,test}.csv`, `nextoe_*.csv`",
         "sample": "qa, with or without choices",

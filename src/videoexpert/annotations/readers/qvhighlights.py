@@ -34,6 +34,7 @@ BENCHMARK = Benchmark(
     tasks=("highlight",),
     scorer="highlights",
     answered=True,
+    drawn=True,
     probed=True,
     submission=True,
     documented={

@@ -31,6 +31,7 @@ BENCHMARK = Benchmark(
     tasks=("grounding",),
     scorer="grounding",
     answered=True,
+    drawn=True,
     probed=True,
     documented={
         "files": "`tacos_{train,val,test}_release.jsonl`",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ... import files
@@ -81,11 +82,17 @@ def clean(record: Record, report: Report) -> Sample | None:
     return Sample(record.id, record.video, "qa", query=text, answer=answer, question_type=record.kind or None)
 
 
+def kept(record: Record) -> Record:
+    """The record as it is scored: asked where ``clean`` gives a sample."""
+    return replace(record, asked=clean(record, Report()) is not None)
+
+
 BENCHMARK = Benchmark(
     name="video-chatgpt",
     title="Video-ChatGPT",
     parse=parse,
     clean=clean,
+    kept=kept,
     layout={kind: (f"{kind}_qa.json",) for kind in ("generic", "temporal", "consistency")},
     published={
         "generic": {"records": 1996, "videos": 499},

@@ -25,23 +25,23 @@ def parse(path: Path, split: str | None = None) -> Records:
 
     Raises DataError that names the video of a malformed record.
     """
-    file, _ = BENCHMARK.locate(path)
     wanted = BENCHMARK.known_split(split)
+    file, _ = BENCHMARK.locate(path, wanted)
     content = files.load_json(file)
     if isinstance(content, dict) and "database" not in content:
         return parse_events(file, content, wanted)
     database = content.get("database") if isinstance(content, dict) else None
     if not isinstance(database, dict):
         raise DataError(f"{file}: expected an object with the key 'database'.")
-    parts: dict[str, list[Record]] = {}
-    items = []
-    for video, entry in database.items():
-        subset, record = _record(file, video, entry)
-        if wanted in (None, subset):
-            items.append(record)
-            parts.setdefault(subset, []).append(record)
-    counts = {part: event_records(file, own, part).counts[part] for part, own in parts.items()}
-    return Records(tuple(items), counts, wanted, (file,))
+    found = [_record(file, video, entry) for video, entry in database.items()]
+    if wanted is not None and wanted not in {subset for subset, _ in found}:
+        held = ", ".join(sorted({subset for subset, _ in found})) or "no video"
+        raise DataError(f"{file} has no video of subset {wanted!r}: it has {held}.")
+    found = [(subset, record) for subset, record in found if wanted in (None, subset)]
+    counts: dict[str, dict[str, int]] = {}
+    for part in dict.fromkeys(subset for subset, _ in found):
+        counts |= event_records(file, [record for subset, record in found if subset == part], part).counts
+    return Records(tuple(record for _, record in found), counts, wanted, (file,))
 
 
 def _record(file: Path, video: str, entry: Any) -> tuple[str, Record]:
@@ -80,6 +80,7 @@ BENCHMARK = Benchmark(
     tasks=("caption",),
     scorer="captions",
     answered=True,
+    drawn=True,
     train_split="training",
     score_split="validation",
     parts_in_file=True,

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ...annotations.readers import BENCHMARKS
+
 
 class Format(str, Enum):
     table = "table"
@@ -26,10 +28,7 @@ data = typer.Typer(
 def check(
     benchmark: Annotated[
         str,
-        typer.Argument(
-            help="charades-sta, qvhighlights, activitynet-captions, youcook2, nextqa, nextgqa, "
-            "video-chatgpt, instruction, timeit, or jsonl for own data."
-        ),
+        typer.Argument(help=f"One of {', '.join(BENCHMARKS)}; jsonl is own data."),
     ],
     annotations: Annotated[Path, typer.Option(help="Annotation file, or the folder of the originals.")],
     videos: Annotated[Path | None, typer.Option(help="Folder with the videos: each is decoded.")] = None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...annotations.readers import ANSWERED
 from .. import options
 from ..inputs import model_options
 
@@ -39,7 +40,7 @@ class Control(str, Enum):
 def evaluate(
     benchmark: Annotated[
         str,
-        typer.Argument(help="charades-sta, activitynet-captions, qvhighlights, youcook2, nextqa or nextgqa."),
+        typer.Argument(help=f"One of {', '.join(ANSWERED)}."),
     ],
     *,
     annotations: Annotated[Path, typer.Option(help="The benchmark's file, or the folder of the originals.")],
@@ -157,9 +158,11 @@ def _system(
     if baseline is Baseline.random:
         return baselines.RandomGuess()
     if baseline is Baseline.constant:
+        from ...annotations.readers import benchmark as known
         from ...annotations.readers import read
 
-        return baselines.ConstantGuess(read(benchmark, train or "", split=_train_split(benchmark)).samples)
+        split = known(benchmark).train_split
+        return baselines.ConstantGuess(read(benchmark, train or "", split=split).samples)
     from ...evaluation.systems import BackendSystem, Blank, Shuffled
     from ...session import Expert, load, load_expert
 
@@ -182,10 +185,6 @@ def _system(
 
         return Shuffled(backend, VideoFolder(videos).paths)
     return BackendSystem(backend)
-
-
-def _train_split(benchmark: str) -> str:
-    return "training" if benchmark == "youcook2" else "train"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import files
+from ...annotations.readers import DRAWN
 from ...errors import InputError, VideoExpertError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def panels(
     benchmark: Annotated[
         str,
-        typer.Argument(help="charades-sta, activitynet-captions, qvhighlights, youcook2, nextqa or nextgqa."),
+        typer.Argument(help=f"One of {', '.join(DRAWN)}."),
     ],
     *,
     annotations: Annotated[Path, typer.Option(help="The benchmark's file, or the folder of the originals.")],

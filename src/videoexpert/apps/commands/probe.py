@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ... import files
+from ...annotations.readers import PROBED
 from ...errors import InputError
 from .. import options
 from ..inputs import model_options
@@ -29,7 +30,7 @@ def _group() -> None:
 
 @probe.command()
 def bias(
-    benchmark: Annotated[str, typer.Argument(help="charades-sta, activitynet-captions or qvhighlights.")],
+    benchmark: Annotated[str, typer.Argument(help=f"One of {', '.join(PROBED)}.")],
     *,
     annotations: Annotated[Path, typer.Option(help="The benchmark's file, or the folder of the originals.")],
     out: Annotated[

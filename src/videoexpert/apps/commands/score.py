@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...annotations.readers import SCORED
 from .evaluate import evaluate
 
 if TYPE_CHECKING:
     from ...scoring.judge.scoring import Judge
-
-_BENCHMARK_HELP = (
-    "charades-sta, activitynet-captions, qvhighlights, youcook2, nextqa, nextgqa or video-chatgpt."
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def score(
-    benchmark: Annotated[str, typer.Argument(help=_BENCHMARK_HELP)],
+    benchmark: Annotated[str, typer.Argument(help=f"One of {', '.join(SCORED)}.")],
     *,
     predictions: Annotated[Path, typer.Option(help="Prediction file; docs/predictions.md lists the forms.")],
     annotations: Annotated[
@@ -60,6 +57,7 @@ def score(
 ) -> None:
     """Score any system's predictions, with coverage, 95% intervals and the paper's rows beside."""
     from ...errors import InputError
+    from ...scoring.score import refuse_another_file
     from ...scoring.score import score as score_files
     from ...scoring.tables import FORMATS, render
     from ..output import Waiting
@@ -83,6 +81,7 @@ def score(
             split=split,
             judge=judge,
         )
+    refuse_another_file(result)
     typer.echo(render(result, format))
     if result["run"]["failed"]:
         raise typer.Exit(1)

@@ -15,22 +15,17 @@ from typing import Any
 import numpy as np
 
 from ... import __version__
+from ...annotations import readers
+from ...annotations.records import Record
+from ...annotations.videos import video_name
 from ...backends.base import Backend
 from ...errors import DataError, InputError
-from ...scoring.grounding import (
-    Query,
-    match_predictions,
-    read_queries,
-    score_queries,
-    video_stem,
-    window_in_answer,
-)
+from ...scoring.grounding import score_queries, window_in_answer
+from ...scoring.matching import match
 from ...scoring.outcome import Rules, means_in_percent
 from ...scoring.predictions import Prediction, best_window, digest, read_predictions
-from ...scoring.score import annotation_file
 from . import measures as bias
 
-BENCHMARKS = ("charades-sta", "activitynet-captions", "qvhighlights")
 CONDITIONS = ("true", "another", "blank")
 _SHOWN = 5  # ids that a sentence names
 Report = dict[str, Any]
@@ -73,7 +68,7 @@ def answer(
             out / condition,
             split=split,
             limit=limit,
-            sentences=benchmark == "activitynet-captions",
+            sentences=readers.BENCHMARKS[benchmark].sentences,
             progress=heard,
         )
         files[condition] = out / condition / PREDICTIONS
@@ -83,8 +78,7 @@ def answer(
 
 def check_benchmark(benchmark: str) -> None:
     """Raises InputError for a benchmark without queries to find."""
-    if benchmark not in BENCHMARKS:
-        raise InputError(f"benchmark is {benchmark!r}, expected one of {', '.join(BENCHMARKS)}.")
+    readers.benchmark(benchmark, readers.PROBED)
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,7 @@ class Asked:
     """
 
     benchmark: str
-    queries: tuple[Query, ...]
+    queries: tuple[Record, ...]
     annotations: Path
     lengths: tuple[Path, ...] = ()
     split: str | None = None
@@ -124,8 +118,12 @@ def read_asked(
         raise InputError(
             f"split is {split!r} but {annotations} is one file; give its folder, or leave split out."
         )
-    file = annotation_file(benchmark, annotations, split)
-    queries = read_queries(file)
+    options = (
+        {"lengths_csv": lengths} if lengths and "lengths_csv" in readers.BENCHMARKS[benchmark].options else {}
+    )
+    parsed = readers.records(benchmark, annotations, split=split, **options)
+    file = parsed.files[0]
+    queries = readers.as_annotated(benchmark, parsed)
     if limit is not None:
         first = _first(benchmark, annotations, split, limit)
         queries = [query for query in queries if query.id in first]
@@ -136,7 +134,7 @@ def read_asked(
         for query in queries
     ]
     _check_lengths(queries, file)
-    return Asked(benchmark, tuple(queries), file, tables, split)
+    return Asked(benchmark, tuple(queries), file, tuple(dict.fromkeys([*parsed.files[1:], *tables])), split)
 
 
 def _first(benchmark: str, annotations: Path, split: str | None, limit: int) -> set[str]:
@@ -145,7 +143,7 @@ def _first(benchmark: str, annotations: Path, split: str | None, limit: int) -> 
     from ...annotations.samples import Sample, sentences_as_queries
 
     samples: Sequence[Sample] = read(benchmark, annotations, split=split).samples
-    if benchmark == "activitynet-captions":
+    if readers.BENCHMARKS[benchmark].sentences:
         samples = sentences_as_queries(samples)
     return {sample.id for sample in samples[:limit]}
 
@@ -157,7 +155,7 @@ def _lengths(
     from ...annotations.readers.charades import video_lengths
 
     table, tables = video_lengths(file, lengths)
-    known = {name: table[video_stem(name)] for name in names if video_stem(name) in table}
+    known = {name: table[video_name(name)] for name in names if video_name(name) in table}
     known |= _measured([name for name in names if name not in known], videos)
     lacking = [name for name in names if name not in known]
     if lacking:
@@ -177,7 +175,7 @@ def _lacking(names: Sequence[str], file: Path, lengths: Path | None, videos: Pat
     )
 
 
-def _check_lengths(queries: Sequence[Query], file: Path) -> None:
+def _check_lengths(queries: Sequence[Record], file: Path) -> None:
     for query in queries:
         seconds = query.duration_s
         if seconds is None or not 0 < seconds < math.inf:
@@ -218,12 +216,12 @@ def report(
     answer to the true video. Raises DataError where a file holds no prediction on these queries.
     """
     rows = {condition: read_predictions(file) for condition, file in files.items()}
-    queries: Sequence[Query] = asked.queries
+    queries: Sequence[Record] = asked.queries
     if answered_only:
-        spoken_of = {query.id for query, _ in match_predictions(rows["true"], queries, Rules())[0]}
+        spoken_of = match(rows["true"], queries, Rules()).rows
         queries = [query for query in queries if query.id in spoken_of]
     windows = {c: best_windows(part, queries, files[c]) for c, part in rows.items()}
-    names = [video_stem(query.video) for query in queries]
+    names = [video_name(query.video) for query in queries]
     videos = np.unique(names, return_inverse=True)[1].reshape(-1)
     written = [np.array(query.windows).reshape(-1, 2) / query.duration_s for query in queries]
     annotated = [bias.within(own) for own in written]
@@ -310,9 +308,9 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
-def best_windows(predictions: Sequence[Prediction], queries: Sequence[Query], file: Path) -> bias.Floats:
+def best_windows(predictions: Sequence[Prediction], queries: Sequence[Record], file: Path) -> bias.Floats:
     """(Q, 2) best window of each query as fractions of its video; NaN where the system gives none."""
-    pairs, _ = match_predictions(predictions, queries, Rules())
+    pairs = match(predictions, queries, Rules()).pairs
     if not pairs:
         raise DataError(
             f"{file} holds no prediction on the annotated queries; give a file of this benchmark."

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from ...errors import DataError, DependencyError, InputError
 from .cider import cider
 from .extras import Row, bleu_and_rouge, paragraph_scores
-from .files import CaptionedSegment, match_ids, read_caption_predictions, read_caption_references
+from .files import CaptionedSegment
 from .meteor import Meteor, Pair
 from .soda import SodaScore, Span, f1_score, iou_matrix, soda
 from .text import PTBTokenizer, ascii_only
@@ -126,34 +125,6 @@ class CaptionScores:
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     unannotated: tuple[str, ...] = ()
-
-
-def score_caption_files(
-    predictions: Path,
-    annotations: Sequence[Path],
-    *,
-    convention: str = "default",
-    missing_is_wrong: bool | None = None,
-    tokenizer: PTBTokenizer | None = None,
-    meteor: Meteor | None = None,
-) -> CaptionScores:
-    """``score_captions`` on files; ``convention="official"`` is the scorer of the predictions' form.
-
-    Ids that differ only in a file ending or a leading ``v_`` are taken for the same video.
-    """
-    references = [read_caption_references(path) for path in annotations]
-    durations = {v: d for reference in references for v, d in reference.durations.items()}
-    predicted = read_caption_predictions(predictions, durations)
-    known = list(dict.fromkeys(v for reference in references for v in reference.videos))
-    names = match_ids(list(predicted.videos), known)
-    return score_captions(
-        {names[v]: events for v, events in predicted.videos.items()},
-        [reference.videos for reference in references],
-        convention=OFFICIAL_BY_FORM[predicted.form] if convention == "official" else convention,
-        missing_is_wrong=missing_is_wrong,
-        tokenizer=tokenizer,
-        meteor=meteor,
-    )
 
 
 def score_captions(

@@ -1,14 +1,9 @@
-"""Readers of dense-captioning predictions and references; gzip is read as is.
+"""Readers of dense-captioning predictions, gzip or not; references come as records of the annotation readers.
 
-Predictions                                                          form
-    our JSONL: {"id", "moments": [{"start", "end", "text"}]} a line      "jsonl"
-    ActivityNet: {"results": {video: [{"sentence", "timestamp"}]}}       "activitynet" (or without "results")
-    TimeChat: {video: [{"caption", "timestamp"}]}                        "timechat"
-    VTimeLLM's log: {"video_id", "task", "answer"} a line                "vtimellm"
-References
-    ActivityNet: {video: {"duration", "timestamps", "sentences"}}        "activitynet"
-    TimeChat: {"annotations": [{"image_id", "segments", "pure_cap"}]}    "timechat"
-    YouCook2: {"database": {video: {"subset", "annotations"}}}           "youcook2"
+our JSONL: {"id", "moments": [{"start", "end", "text"}]} a line      "jsonl"
+ActivityNet: {"results": {video: [{"sentence", "timestamp"}]}}       "activitynet" (or without "results")
+TimeChat: {video: [{"caption", "timestamp"}]}                        "timechat"
+VTimeLLM's log: {"video_id", "task", "answer"} a line                "vtimellm"
 """
 
 from __future__ import annotations
@@ -17,13 +12,18 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...annotations.records import Record
 from ...errors import DataError
-from ..predictions import read_json
+from ..matching import match_names
+from ..predictions import Repeating, check_keys, read_json
+from ..unusable import Unusable
+
+_ROW = {"id", "video", "video_id", "moments", "query", "task", "answer"}
 
 
 @dataclass(frozen=True)
@@ -41,78 +41,117 @@ class CaptionedSegment:
 
 @dataclass(frozen=True)
 class CaptionFile:
-    """What one file holds: events by video, the file's form, and lengths in seconds where it has them."""
+    """What a prediction file holds: events by video, and the file's form.
+
+    repeated  videos that are predicted more than once; the last counts
+    endless   videos with an event whose times are no numbers; it is kept as one of no length, which matches nothing
+    """
 
     videos: Mapping[str, tuple[CaptionedSegment, ...]]
     form: str
-    durations: Mapping[str, float] = field(default_factory=dict)
+    repeated: tuple[str, ...] = ()
+    endless: tuple[str, ...] = ()
 
 
 def read_caption_predictions(path: Path, durations: Mapping[str, float] | None = None) -> CaptionFile:
     """Predictions in any of the forms above, told by content.
 
     ``durations`` (seconds by video) are needed for VTimeLLM's log only, whose times are percent.
-    A video that comes twice in a file of lines keeps its last line, as a resumed run leaves it.
+    A video that comes twice keeps its last entry, as a resumed run leaves it.
     Raises DataError naming the file, and the video where there is one.
     """
     content = _read(path)
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         if all("moments" in row for row in content):
-            return CaptionFile({_row_id(row, path): _own(row, path) for row in content}, "jsonl")
+            for number, row in enumerate(content, 1):
+                check_keys(row, _ROW, f"{path} row {number}")
+            return _caption_file(((_row_id(row, path), _own(row, path)) for row in content), "jsonl")
         if all("answer" in row for row in content):
-            return CaptionFile(_vtimellm(content, durations or {}, path), "vtimellm")
+            return _caption_file(_vtimellm(content, durations or {}, path), "vtimellm")
     elif isinstance(content, dict):
         results = content.get("results", content)
         if isinstance(results, dict) and all(isinstance(rows, list) for rows in results.values()):
-            rows = [row for rows in results.values() for row in rows]
-            form = "timechat" if rows and "results" not in content and "caption" in rows[0] else "activitynet"
-            key = "caption" if form == "timechat" else "sentence"
-            return CaptionFile({v: _timestamped(rows, key, v, path) for v, rows in results.items()}, form)
+            pairs = results.pairs if isinstance(results, Repeating) else list(results.items())
+            first = next((row for _, rows in pairs for row in rows), None)
+            timechat = "results" not in content and isinstance(first, dict) and "caption" in first
+            form, key = ("timechat", "caption") if timechat else ("activitynet", "sentence")
+            return _caption_file(((v, _timestamped(rows, key, v, path)) for v, rows in pairs), form)
     raise DataError(
         f"{path} holds no known form of caption predictions: expected our JSONL, VTimeLLM's log, "
         '{"results": {video: [{"sentence", "timestamp"}]}} or {video: [{"caption", "timestamp"}]}'
     )
 
 
-def read_caption_references(path: Path, subset: str = "validation") -> CaptionFile:
-    """References in any of the forms above; of YouCook2's own file only the videos of ``subset``.
+def _caption_file(pairs: Iterable[tuple[str, Sequence[Event]]], form: str) -> CaptionFile:
+    videos: dict[str, tuple[CaptionedSegment, ...]] = {}
+    repeated, endless = [], []
+    for video, events in pairs:
+        if video in videos:
+            repeated.append(video)
+        if not all(math.isfinite(start) and math.isfinite(end) for start, end, _ in events):
+            endless.append(video)
+        videos[video] = tuple(
+            CaptionedSegment(start, end, text)
+            if math.isfinite(start) and math.isfinite(end)
+            else CaptionedSegment(0.0, 0.0, text)
+            for start, end, text in events
+        )
+    return CaptionFile(videos, form, tuple(dict.fromkeys(repeated)), tuple(endless))
 
-    Raises DataError naming the file, and the video where there is one.
+
+def references_of(records: Iterable[Record]) -> dict[str, tuple[CaptionedSegment, ...]]:
+    """Events by video of annotated records, as scorers take them; none where nothing is left to describe."""
+    return {
+        record.video: tuple(
+            CaptionedSegment(start, end, text)
+            for (start, end), text in zip(record.windows, record.captions, strict=True)
+        )
+        if record.asked
+        else ()
+        for record in records
+    }
+
+
+def unusable_events(
+    predicted: CaptionFile, names: Mapping[str, str], lengths: Mapping[str, float], turned: bool
+) -> list[Unusable]:
+    """Events that cannot count, of videos that are annotated. ``turned``: reversed ones are turned round and do.
+
+    names    predicted video -> annotated video
+    lengths  seconds of every annotated video, infinite where nobody knows
     """
-    content = _read(path)
-    if isinstance(content, dict) and isinstance(content.get("database"), dict):
-        chosen = {v: r for v, r in content["database"].items() if r.get("subset") == subset}
-        if not chosen:
-            held = sorted({str(r.get("subset")) for r in content["database"].values()})
-            raise DataError(
-                f"{path} has no video of subset {subset!r}: it has {', '.join(held) or 'no video'}"
-            )
-        return _references(path, "youcook2", {v: (r, *_youcook2(r)) for v, r in chosen.items()})
-    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
-        rows = {str(r.get("image_id")): (r, *_timechat(r)) for r in content["annotations"]}
-        return _references(path, "timechat", rows)
-    if isinstance(content, dict) and all(isinstance(r, dict) and "timestamps" in r for r in content.values()):
-        rows = {v: (r, r["timestamps"], r.get("sentences")) for v, r in content.items()}
-        return _references(path, "activitynet", rows)
-    raise DataError(
-        f"{path} holds no known form of caption references: expected "
-        '{video: {"duration", "timestamps", "sentences"}}, TimeChat\'s {"annotations": [...]} or '
-        'YouCook2\'s {"database": {...}}'
-    )
+    total = 0
+    found: dict[str, list[str]] = {"backwards": [], "empty": [], "late": []}
+    for video, events in predicted.videos.items():
+        end_s = lengths.get(names[video])
+        if end_s is None:
+            continue
+        total += len(events)
+        for event in events:
+            if event.start > event.end and not turned:
+                found["backwards"].append(names[video])
+            elif event.start == event.end:
+                found["empty"].append(names[video])
+            elif min(event.start, event.end) >= end_s:
+                found["late"].append(names[video])
+    reasons = {
+        "backwards": "end before they start",
+        "empty": "have no length, or times that are no numbers",
+        "late": "lie after the end of their videos",
+    }
+    return [
+        Unusable("predicted events", reasons[kind], len(videos), total, tuple(dict.fromkeys(videos)))
+        for kind, videos in found.items()
+        if videos
+    ]
 
 
-def match_ids(predicted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Predicted id -> annotated id, for those that differ only in a file ending or in a leading ``v_``.
-
-    The copies of one data set write the same video as ``xyz``, ``v_xyz`` and ``xyz.mp4``.
-    """
-    bare = {_bare_id(video): video for video in known}
-    exact = set(known)
-    return {v: v if v in exact else bare.get(_bare_id(v), v) for v in predicted}
+def reversed_events(predicted: CaptionFile) -> int:
+    """How many events end before they start."""
+    return sum(event.start > event.end for events in predicted.videos.values() for event in events)
 
 
-def _bare_id(video: str) -> str:
-    return re.sub(r"\.(mp4|mkv|webm|avi|mov)$", "", video).removeprefix("v_")
+Event = tuple[float, float, str]
 
 
 def _read(path: Path) -> Any:
@@ -122,23 +161,23 @@ def _read(path: Path) -> Any:
     return [content] if isinstance(content, dict) and {"moments", "answer"} & content.keys() else content
 
 
-def _segment(times: Any, text: Any, video: str, path: Path) -> CaptionedSegment:
+def _event(times: Any, text: Any, video: str, path: Path) -> Event:
     try:
         start, end = times
         if not isinstance(text, str):
             raise ValueError("the caption is not a string")
-        return CaptionedSegment(float(start), float(end), text)
-    except (TypeError, ValueError) as error:
+        return float(start), float(end), text
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path}, video {video!r}: {times!r} with caption {text!r} is no event: {error}"
         ) from error
 
 
-def _timestamped(rows: Sequence[Any], key: str, video: str, path: Path) -> tuple[CaptionedSegment, ...]:
+def _timestamped(rows: Sequence[Any], key: str, video: str, path: Path) -> list[Event]:
     for row in rows:
         if not (isinstance(row, dict) and "timestamp" in row and key in row):
             raise DataError(f'{path}, video {video!r}: expected {{"timestamp", "{key}"}}, got {row!r}')
-    return tuple(_segment(row["timestamp"], row[key], video, path) for row in rows)
+    return [_event(row["timestamp"], row[key], video, path) for row in rows]
 
 
 def _row_id(row: Mapping[str, Any], path: Path) -> str:
@@ -148,34 +187,11 @@ def _row_id(row: Mapping[str, Any], path: Path) -> str:
     return str(name)
 
 
-def _own(row: Mapping[str, Any], path: Path) -> tuple[CaptionedSegment, ...]:
+def _own(row: Mapping[str, Any], path: Path) -> list[Event]:
     video, moments = _row_id(row, path), row["moments"]
     if not (isinstance(moments, list) and all(isinstance(m, dict) for m in moments)):
         raise DataError(f"{path}, video {video!r}: moments must be a list of objects, got {moments!r}")
-    return tuple(_segment((m.get("start"), m.get("end")), m.get("text") or "", video, path) for m in moments)
-
-
-def _youcook2(record: Mapping[str, Any]) -> tuple[Any, Any]:
-    rows = record.get("annotations", [])
-    return [row.get("segment") for row in rows], [row.get("sentence") for row in rows]
-
-
-def _timechat(record: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The captions stand in one string, split at ". "."""
-    text = str(record.get("pure_cap", ""))
-    return record.get("segments"), [f"{piece}." for piece in text.split(". ")] if text else []
-
-
-def _references(path: Path, form: str, rows: Mapping[str, tuple[Mapping[str, Any], Any, Any]]) -> CaptionFile:
-    videos, durations = {}, {}
-    for video, (record, times, texts) in rows.items():
-        if not (isinstance(times, list) and isinstance(texts, list) and len(times) == len(texts)):
-            counts = [len(part) if isinstance(part, list) else "no" for part in (times, texts)]
-            raise DataError(f"{path}, video {video!r}: {counts[0]} segments but {counts[1]} captions")
-        videos[video] = tuple(_segment(t, s, video, path) for t, s in zip(times, texts, strict=True))
-        if isinstance(record.get("duration"), int | float):
-            durations[video] = float(record["duration"])
-    return CaptionFile(videos, form, durations)
+    return [_event((m.get("start"), m.get("end")), m.get("text") or "", video, path) for m in moments]
 
 
 # VTimeLLM writes times as two-digit numbers of a percent scale, and its scorer prepares its log's rows before
@@ -184,24 +200,24 @@ def _references(path: Path, form: str, rows: Mapping[str, tuple[Mapping[str, Any
 #: Neighbours whose texts are more alike than this (difflib ratio) and at most a percent apart are one event.
 _SAME_TEXT = 0.98
 _LARGEST_GAP = 1
-_FROM_TO = re.compile(r"from\s+(\d+)\s+to\s+(\d+)")
+_FROM_TO = re.compile(r"from\s+(\d{1,9})\s+to\s+(\d{1,9})")
 
 
 def _vtimellm(
     rows: Sequence[Mapping[str, Any]], durations: Mapping[str, float], path: Path
-) -> dict[str, tuple[CaptionedSegment, ...]]:
-    videos = {}
+) -> list[tuple[str, list[Event]]]:
+    videos = []
     for row in rows:
         if row.get("task") != "captioning":
             continue
         video = str(row.get("video_id"))
-        matched = match_ids([video], list(durations))[video]
+        matched = match_names([video], list(durations))[video]
         if matched not in durations:
             continue  # a video without reference is not scored, so its length is not missed
         events = _merge_repeats(_vtimellm_events(str(row["answer"])))
         # frame numbers are percent, and the end frame is included
         scale = durations[matched] / 100
-        videos[video] = tuple(CaptionedSegment(s * scale, (e + 1) * scale, text) for s, e, text in events)
+        videos.append((video, [(s * scale, (e + 1) * scale, text) for s, e, text in events]))
     if not videos:
         raise DataError(
             f"{path} has no captioning row of a video whose length is known: "

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..outcome import Rules, Scored, coverage_of
+from ...annotations.records import Record
+from ..matching import match_names
+from ..outcome import Rules, Scored, coverage_of, repeated_note
 from ..predictions import read_json
-from .captioning import OFFICIAL_BY_FORM, score_captions
-from .files import match_ids, read_caption_predictions, read_caption_references
+from ..unusable import last_second
+from .captioning import CONVENTIONS, OFFICIAL_BY_FORM, score_captions
+from .files import read_caption_predictions, references_of, reversed_events, unusable_events
 
-_SUBSETS = {None: "validation", "val": "validation", "train": "training"}
 
-
-def score_files(
-    predictions: Path, annotations: Sequence[Path], rules: Rules, split: str | None = None
-) -> Scored:
-    """Caption metrics of a prediction file; ``split`` chooses the subset of YouCook2's own file.
+def score_events(predictions: Path, references: Sequence[Sequence[Record]], rules: Rules) -> Scored:
+    """Caption metrics of a prediction file; ``references``: the records of each annotation file.
 
     The official convention is that of the scorer whose form the prediction file has. Metrics that need
     Java and have none are left out with the reason as a note.
     """
-    located = [_youcook2_file(path) for path in annotations]
-    references = [read_caption_references(path, _SUBSETS.get(split, split or "")) for path in located]
-    durations = {video: seconds for reference in references for video, seconds in reference.durations.items()}
+    truth = [references_of(records) for records in references]
+    durations = {r.video: r.duration_s for records in references for r in records if r.duration_s is not None}
     predicted = read_caption_predictions(predictions, durations)
-    annotated = list(dict.fromkeys(video for reference in references for video in reference.videos))
-    names = match_ids(list(predicted.videos), annotated)
+    annotated = list(dict.fromkeys(video for reference in truth for video in reference))
+    names = match_names(list(predicted.videos), annotated)
+    convention = OFFICIAL_BY_FORM[predicted.form] if rules.official else "default"
     result = score_captions(
         {names[video]: events for video, events in predicted.videos.items()},
-        [reference.videos for reference in references],
-        convention=OFFICIAL_BY_FORM[predicted.form] if rules.official else "default",
+        truth,
+        convention=convention,
         missing_is_wrong=None if rules.official and not rules.chosen else rules.missing == "wrong",
     )
     scorable = [video for video in annotated if video not in set(result.unannotated)]
@@ -42,18 +42,26 @@ def score_files(
         for name, per_video in result.per_video.items()
         if name in result.metrics
     }
+    turned = CONVENTIONS[convention].order_ends
+    lengths = dict.fromkeys(annotated, math.inf) | {
+        record.video: last_second(record)
+        for records in references
+        for record in records
+        if record.duration_s is not None
+    }
+    unusable = unusable_events(predicted, names, lengths, turned)
     notes = [f"{name} is not computed: {reason}" for name, reason in result.not_computed.items()]
     if result.unannotated:
         notes.append(f"{len(result.unannotated)} annotated videos hold no event and are left out.")
+    if turned and (count := reversed_events(predicted)):
+        notes.append(
+            f"{count} predicted events end before they start and are turned round; the ActivityNet scorer and "
+            "SODA count them as wrong (docs/benchmarks.md)."
+        )
+    notes += [*(entry.sentence(rules) for entry in unusable), *repeated_note(predicted.repeated)]
     coverage = coverage_of(scorable, set(scorable) - set(result.missing), rules, result.extra)
+    coverage["unusable"] = [entry.to_json() for entry in unusable]
     return Scored(values, coverage, tuple(notes), dict(result.metrics))
-
-
-def _youcook2_file(path: Path) -> Path:
-    from ...annotations.readers.youcook2 import NAMES
-    from ...files import locate
-
-    return locate(path, NAMES)
 
 
 def tasks_in(predictions: Path) -> set[str]:

@@ -9,6 +9,7 @@ Every judgement is appended to a log as it comes, so that a run that was stopped
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -19,8 +20,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ...errors import DataError, InputError
-from ..predictions import read_rows
+from ...errors import InputError
 from .endpoint import ChatReply, Endpoint, Refused, ask
 
 LOWEST, HIGHEST = 0, 5
@@ -92,37 +92,11 @@ class JudgeScores:
     tokens_out: int
     cost: float | None
 
-    @property
-    def exit_code(self) -> int:
-        """1 if any item got no score."""
-        return 1 if self.failures else 0
-
     def cost_line(self) -> str:
         """One line: judgements, tokens, and money where prices are known."""
         money = "price unknown" if self.cost is None else f"cost {self.cost:.4f}"
         done = f"{sum(self.judged.values())} of {sum(self.asked.values())} judged"
         return f"{done}, {self.tokens_in} tokens in, {self.tokens_out} tokens out, {money}"
-
-
-def read_judge_items(path: Path, dimension: str) -> list[JudgeItem]:
-    """Items from a JSON list or JSON lines: Video-ChatGPT's question files with predictions added.
-
-    A record has "Q", "A", "pred" and "video_name"; for consistency "Q1", "Q2", "A", "pred1", "pred2".
-    Raises DataError naming the record that lacks one.
-    """
-    suffixes = ("1", "2") if _known(dimension) == "consistency" else ("",)
-    items = []
-    for number, row in enumerate(read_rows(path)):
-        needed = [*(f"Q{s}" for s in suffixes), "A", *(f"pred{s}" for s in suffixes)]
-        lacking = [key for key in needed if not isinstance(row.get(key), str)]
-        if lacking:
-            raise DataError(
-                f"{path}, record {number}: expected text under {', '.join(lacking)} for {dimension}"
-            )
-        questions = tuple(row[f"Q{s}"] for s in suffixes)
-        predictions = tuple(row[f"pred{s}"] for s in suffixes)
-        items.append(JudgeItem(str(row.get("video_name", "")), questions, row["A"], predictions))
-    return items
 
 
 def judge(
@@ -180,14 +154,44 @@ def messages_of(dimension: str, item: JudgeItem) -> list[dict[str, str]]:
 def parse_score(reply: str) -> float | None:
     """The score in a judge's reply, or None if there is none from 0 to 5.
 
-    Taken from a JSON object anywhere in the text, with either kind of quotes; a bare number counts too. A
-    fractional score is kept (the original scorer cuts 4.8 to 4).
+    What the judge thinks aloud (``<think>``) is cut off. Then the last JSON object with a score decides, with either
+    kind of quotes; without one a bare number, or the last "score: n" of the text. A fractional score is kept (the
+    original scorer cuts 4.8 to 4).
     """
-    found = re.search(r"""["']{0,2}score["']{0,2}\s*[:=]\s*["']?(-?\d+(?:\.\d+)?)""", reply, re.IGNORECASE)
-    bare = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*", reply)
-    match = found or bare
-    score = float(match[1]) if match else -1.0
+    text = re.sub(r"<think>.*?(?:</think>|$)", " ", reply, flags=re.IGNORECASE | re.DOTALL)
+    # braces that hold no other braces: an object that only quotes another is none
+    for braced in reversed(re.findall(r"\{[^{}]*\}", text)):
+        score = _score_of_object(braced)
+        if score is not None:
+            return score if LOWEST <= score <= HIGHEST else None
+    bare = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*", text)
+    said = [bare[1]] if bare else _SAID.findall(re.sub(r"\{[^{}]*\}", " ", text))
+    score = float(said[-1]) if said else -1.0
     return score if LOWEST <= score <= HIGHEST else None
+
+
+_SAID = re.compile(r"""["']{0,2}\bscore["']{0,2}\s*[:=]\s*["']?(-?\d+(?:\.\d+)?)""", re.IGNORECASE)
+
+
+def _score_of_object(braced: str) -> float | None:
+    """The value of "score" in one object; None where it has none."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = {str(key).lower(): item for key, item in parse(braced).items()}.get("score")
+            return None if value is None or isinstance(value, bool) else float(value)
+        except (
+            ValueError,
+            TypeError,
+            SyntaxError,
+            AttributeError,
+            RecursionError,
+            MemoryError,
+            OverflowError,
+        ):
+            continue
+    # what is no object after all, such as {""score"": 4}
+    said = _SAID.findall(braced)
+    return float(said[-1]) if said else None
 
 
 def _known(dimension: str) -> str:
