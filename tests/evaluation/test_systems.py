@@ -9,7 +9,7 @@ import pytest
 
 from videoexpert.annotations.samples import Sample, Turn
 from videoexpert.errors import UnsupportedError, VideoExpertError
-from videoexpert.evaluation.systems import BackendSystem, Blank, Shuffled, to_clips
+from videoexpert.evaluation.systems import BackendSystem, Blank, Shuffled, on_clips, to_clips
 from videoexpert.testing import tiny_video
 from videoexpert.types import Answer, Highlights, Moment, Moments
 
@@ -117,3 +117,8 @@ def test_controls_work_on_any_backend(tmp_path):
     list(Blank(backend).answer(tmp_path / "a.mp4", SAMPLES[:1]))
     assert [name for name, *_ in backend.opened] == ["b.mp4", "blank.mp4"]
     assert Blank(backend).describe() == {"model": "fixed", "control": "blank video"}
+
+
+def test_scores_of_seconds_become_scores_of_clips_that_overlap():
+    seconds = [0.0, 1.0, 0.5, 0.25]
+    assert on_clips(seconds, [(0.0, 2.0), (1.5, 3.0), (3.2, 3.4), (9.0, 12.0)]) == [0.5, 0.75, 0.25, 0.25]

@@ -43,11 +43,18 @@ class Guess:
                     moment["text"] = "something happens"
                 row["moments"] = [moment]
                 if sample.task == "highlight":
-                    clips = clip_count(duration)
-                    row["saliency"] = [float(start <= (c + 0.5) / clips <= end) for c in range(clips)]
+                    row["saliency"] = [float(start <= middle <= end) for middle in _middles(sample, duration)]
             if sample.choices:
                 row |= {"choice": self.choice(sample), "answer": sample.choices[self.choice(sample)]}
             yield row
+
+
+def _middles(sample: Sample, duration_s: float) -> list[float]:
+    """The middle of each clip that is scored, as a fraction of the duration."""
+    if sample.clips:
+        return [(start + end) / 2 / duration_s for start, end in sample.clips]
+    clips = clip_count(duration_s)
+    return [(clip + 0.5) / clips for clip in range(clips)]
 
 
 class RandomGuess(Guess):

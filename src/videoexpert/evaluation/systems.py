@@ -5,6 +5,7 @@ A system answers samples about one video. What stands behind a backend is not kn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +87,9 @@ class BackendSystem:
     def _found(self, video: OpenVideo, sample: Sample, moments: Moments) -> Row:
         row: Row = {"query": sample.query, "moments": [_moment(m, video.start) for m in moments]}
         row |= {"presence": moments.presence, **_read(moments)}
-        if sample.task == "highlight":
+        if sample.clips:
+            row["saliency"] = on_clips(clip_scores(video, moments, 1.0), sample.clips)
+        elif sample.task == "highlight":
             row["moments"] = to_clips(row["moments"], sample.duration_s or video.duration)
             row["saliency"] = clip_scores(video, moments)
         return row
@@ -160,22 +163,32 @@ class Blank(BackendSystem):
         return open_blank(self.backend, sample.duration_s or duration_of(path))
 
 
-def clip_scores(video: OpenVideo, moments: Moments) -> list[float]:
-    """Saliency of QVHighlights' clips, from the curve that came with the moments where there is one."""
+def on_clips(seconds: Sequence[float], clips: Sequence[tuple[float, float]]) -> list[float]:
+    """Scores of single seconds as scores of clips that a benchmark cuts in its own way: the mean over each clip."""
+    found = []
+    for start, end in clips:
+        first = min(int(start), len(seconds) - 1)
+        inside = seconds[first : max(first + 1, math.ceil(end))]
+        found.append(sum(inside) / len(inside))
+    return found
+
+
+def clip_scores(video: OpenVideo, moments: Moments, clip_s: float = CLIP_S) -> list[float]:
+    """Saliency of clips of ``clip_s`` seconds, from the curve that came with the moments where there is one."""
     if not moments.curve:
-        return list(video.highlights(moments.query, clip_s=CLIP_S).scores)
+        return list(video.highlights(moments.query, clip_s=clip_s).scores)
     import torch
 
     from ..grounding.decoding import saliency
 
     curve = torch.tensor(moments.curve)
     if not moments.curve_times:
-        return list(saliency(curve, video.duration, CLIP_S)[1])
+        return list(saliency(curve, video.duration, clip_s)[1])
     # Where a part of the video shows nothing, no frame is near, and nothing is salient.
     times = torch.tensor(moments.curve_times, dtype=torch.float64) - video.start
-    middles = (torch.arange(clip_count(video.duration)) + 0.5) * CLIP_S
+    middles = (torch.arange(max(1, math.ceil(video.duration / clip_s - 1e-9))) + 0.5) * clip_s
     far, nearest = (middles[:, None] - times[None]).abs().min(dim=1)
-    reach = max(CLIP_S, float(times.diff().median()) if len(times) > 1 else 0.0)
+    reach = max(clip_s, float(times.diff().median()) if len(times) > 1 else 0.0)
     return torch.where(far <= reach, curve[nearest], 0.0).tolist()
 
 

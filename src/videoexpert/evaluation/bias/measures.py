@@ -118,7 +118,7 @@ def distance(windows: Floats, annotated: Sequence[Floats], side: int = DISTANCE_
     if not known.any():
         return None
     given = np.bincount(cells(windows[known], side), minlength=side * side) / known.sum()
-    return float(np.abs(given - truth[known].mean(axis=0)).sum() / 2)
+    return min(float(np.abs(given - truth[known].mean(axis=0)).sum() / 2), 1.0)  # rounding may pass 1
 
 
 def chance_distance(
