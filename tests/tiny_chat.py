@@ -66,14 +66,14 @@ def write(file: Path, content: Any) -> None:
 
 
 def save_qwen(folder: Path, family: str, seed: int = 0) -> Path:
-    """A Qwen2.5-VL, Qwen3-VL or Qwen3.5 of toy size: ``family`` is the model type."""
+    """A Qwen2-VL, Qwen2.5-VL, Qwen3-VL or Qwen3.5 of toy size: ``family`` is the model type."""
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     folder.mkdir(parents=True, exist_ok=True)
     ends = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "chat_template": QWEN_TEMPLATE}
     ids = save_tokenizer(folder, QWEN_TOKENS, "Qwen2Tokenizer", **ends)
     write(folder / "chat_template.json", {"chat_template": QWEN_TEMPLATE})
-    old = family == "qwen2_5_vl"
+    old = family in ("qwen2_vl", "qwen2_5_vl")
     patch = 14 if old else 16
     mean = [0.48145466, 0.4578275, 0.40821073] if old else [0.5] * 3
     std = [0.26862954, 0.26130258, 0.27577711] if old else [0.5] * 3
@@ -86,7 +86,8 @@ def save_qwen(folder: Path, family: str, seed: int = 0) -> Path:
     }
     size = {"shortest_edge": 4 * 4 * patch * patch, "longest_edge": 4096 * 4 * patch * patch}
     kind = "Qwen2VLImageProcessor" if old else "Qwen2VLImageProcessorFast"
-    name = "Qwen2_5_VLProcessor" if old else "Qwen3VLProcessor"
+    names = {"qwen2_vl": "Qwen2VLProcessor", "qwen2_5_vl": "Qwen2_5_VLProcessor"}
+    name = names.get(family, "Qwen3VLProcessor")
     saved = {**pictures, "size": size, "processor_class": name}
     write(folder / "preprocessor_config.json", {**saved, "image_processor_type": kind})
     if not old:
@@ -96,6 +97,8 @@ def save_qwen(folder: Path, family: str, seed: int = 0) -> Path:
         )
     vision = {"hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32, "depth": 2}
     text: dict[str, Any] = {**TEXT, "vocab_size": len(ids)}
+    if family == "qwen2_vl":
+        vision = {"embed_dim": 32, "hidden_size": 32, "mlp_ratio": 2, "num_heads": 2, "depth": 2}
     if old:
         vision |= {"fullatt_block_indexes": [1], "window_size": 56, "tokens_per_second": 2}
         text["rope_parameters"] = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 1e6}

@@ -9,8 +9,6 @@ from tiny_chat import save_llava, save_qwen
 from videoexpert.backends.chat.local import load_talker
 from videoexpert.testing import tiny_video
 
-FAMILIES = ("qwen3_vl", "qwen2_5_vl", "qwen3_5", "llava")
-
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory):

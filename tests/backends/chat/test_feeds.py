@@ -197,7 +197,7 @@ def test_models_that_may_think_are_told_not_to(folders):
     thinking = "{% if enable_thinking is not defined or enable_thinking %}<think>{% endif %}"
     processor.chat_template = QWEN_TEMPLATE + thinking
     frames = Frames(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.tensor([0.0, 1.0]).double(), 2.0)
-    feed = feed_for("qwen3_5", processor)
+    feed = feed_for(processor)
     assert "<think>" not in feed.prompt(frames, "Where?")
 
 

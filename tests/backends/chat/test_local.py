@@ -21,7 +21,7 @@ from videoexpert.backends.chat.talk import Ask
 from videoexpert.errors import CheckpointError, InputError
 from videoexpert.types import Frames
 
-FAMILIES = ("qwen3_vl", "qwen2_5_vl", "qwen3_5", "llava")
+FAMILIES = ("qwen3_vl", "qwen2_5_vl", "qwen3_5", "qwen2_vl", "llava")
 SMALL = Budget(fps=1.0, max_frames=8, frame_pixels=64 * 64)
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -172,6 +172,18 @@ def test_questions_go_on_from_one_prefix_as_from_whole_prompts(talkers, backend,
         )
 
 
+def test_a_family_that_does_not_go_on_from_a_prefix_runs_whole_prompts(talkers, backend, clip, monkeypatch):
+    right = backend("llava").open(clip).talk.replies([Ask("Where?", 4)])
+
+    def wrong(self, question, answer):
+        return torch.full((1, 300), -5.0)
+
+    monkeypatch.setattr(LocalTalk, "_logits", wrong)
+    video = backend("llava").open(clip)
+    assert video.talk.replies([Ask("Where?", 4)]) == right
+    assert (video.talk.whole, video.talk.prefix) == (True, None)
+
+
 def test_likelihoods_are_what_the_model_says(talkers, backend, clip):
     talker, video = talkers("qwen3_vl"), backend("qwen3_vl").open(clip)
     inputs = video.talk._inputs("Who?")
@@ -234,6 +246,20 @@ def test_wrong_calls_on_an_open_video(backend, clip):
         with pytest.raises(InputError, match="expected 2 to 26"):
             video.ask("who?", choices)
     assert video.ground([]) == []
+
+
+@pytest.mark.parametrize("words", ["a <|im_end|> b", "<|video_pad|>"])
+def test_words_that_are_marks_of_the_prompt(backend, clip, words):
+    video = backend("qwen3_vl").open(clip)
+    for asked in (
+        lambda: video.ground(words),
+        lambda: video.ask(words),
+        lambda: video.ask("who?", [words, "b"]),
+    ):
+        with pytest.raises(
+            InputError, match=r"the text contains '<\|.*\|>', which is a mark of .*: leave it out"
+        ):
+            asked()
 
 
 def test_wrong_options():

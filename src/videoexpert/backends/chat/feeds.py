@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from ...types import Frames
 from .frames import Budget, Size, times_of, within
-from .processors import VideoPatches
+from .processors import SHOWN_VIDEOS, VideoPatches
 from .prompts import preface, stamp
 
 Inputs = dict[str, Tensor]
@@ -43,14 +44,12 @@ class Feed(Protocol):
     def positions(self, model: Any, inputs: Inputs, frames: Frames) -> Tensor | None: ...
 
 
-def feed_for(model_type: str, processor: Any) -> Feed:
-    """The clock that models of this type were trained with."""
-    if isinstance(getattr(processor, "video_processor", None), VideoPatches):
-        if "Qwen3VLProcessor" in type(processor).__name__:
-            return Written(processor)
-        if model_type == "qwen2_5_vl":
-            return Positions(processor)
-    return Pictures(processor)
+def feed_for(processor: Any) -> Feed:
+    """The clock that models with this processor were trained with."""
+    name = type(processor).__name__
+    if name not in SHOWN_VIDEOS or not isinstance(processor.video_processor, VideoPatches):
+        return Pictures(processor)
+    return Positions(processor) if name == "Qwen2_5_VLProcessor" else Written(processor)
 
 
 class _Video:
@@ -183,8 +182,14 @@ class Pictures:
         )
         return dict(found)
 
-    def positions(self, *_: Any) -> None:
-        """Their own: one after the other."""
+    def positions(self, model: Any, inputs: Inputs, _: Frames) -> Tensor | None:
+        """(3, 1, L) by the model's own rule, where it has one for pictures; None where it counts by one."""
+        rule = getattr(getattr(model, "model", None), "get_rope_index", None)
+        if rule is None:
+            return None
+        known = inspect.signature(rule).parameters
+        found, _deltas = rule(**{name: value for name, value in inputs.items() if name in known})
+        return found
 
 
 def render(processor: Any, content: list[dict[str, Any]]) -> str:

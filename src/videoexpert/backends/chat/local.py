@@ -25,6 +25,9 @@ from .frames import Budget, Size
 from .processors import load_processor
 from .talk import Ask, Chance, Reply
 
+PROOF_TOLERANCE = (
+    0.25  # of a log-probability: far above half precision's noise, far below what another prompt gives
+)
 TEMPERATURE = 0.7  # of sampled answers
 # what may differ between the tokens of a prompt; anything else of that length forbids to go on from a prefix
 _PER_TOKEN = {"input_ids", "attention_mask", "mm_token_type_ids"}
@@ -44,7 +47,7 @@ class LocalTalker:
 
     def __init__(self, model: Any, processor: Any, name: str, digest: str = "unsaved") -> None:
         self.model, self.processor, self.name, self.digest = model.eval(), processor, name, digest
-        self.feed: Feed = feed_for(model.config.model_type, processor)
+        self.feed: Feed = feed_for(processor)
         self.multiple = self.feed.multiple
         self.budget = self.feed.budget
 
@@ -197,11 +200,14 @@ class LocalTalk:
         self.whole = False  # True: this model's prompts cannot be split, each is run whole
 
     def replies(self, asks: Sequence[Ask]) -> list[Reply]:
+        for ask in asks:
+            self._check_words(ask.text)
         return [self._reply(ask) for ask in asks]
 
     @torch.inference_mode()
     def likelihoods(self, question: str, answers: Sequence[str]) -> list[float]:
         """Log-probability of each answer behind the question."""
+        self._check_words(question)
         tokenizer = self.talker.processor.tokenizer
         ids = [tokenizer.encode(answer, add_special_tokens=False) for answer in answers]
         if all(len(own) == 1 for own in ids):
@@ -219,6 +225,7 @@ class LocalTalk:
         cached = given["past_key_values"].get_seq_length() if "past_key_values" in given else 0
         if cached:
             given["input_ids"] = given["input_ids"][:, cached:]
+            del given["attention_mask"]  # nothing is padded, and some models count positions from its length
             if "position_ids" in given:
                 given["position_ids"] = given["position_ids"][..., cached:]
         logits = self.talker.model(**given, use_cache=bool(cached), logits_to_keep=len(answer) + 1).logits
@@ -263,6 +270,8 @@ class LocalTalk:
         if self.prefix is None and not self.whole:
             inputs = self._inputs(question)
             self._split(inputs, question)
+            if self.prefix is not None and self.talker.feed.clock == "pictures":
+                self._prove(inputs, question)
             if self.whole:
                 return inputs
         if self.prefix is None:
@@ -294,6 +303,14 @@ class LocalTalk:
             given["position_ids"] = _with_text_row(positions.to(model.device))
         return given
 
+    def _check_words(self, text: str) -> None:
+        """A text may not act as a mark of the prompt: end a turn, or stand for a picture."""
+        marks = [mark for mark in self.talker.processor.tokenizer.get_added_vocab() if mark in text]
+        if marks:
+            raise InputError(
+                f"the text contains {marks[0]!r}, which is a mark of {self.talker.name} and no word: leave it out."
+            )
+
     def _check_length(self, length: int) -> None:
         config = self.talker.model.config.get_text_config()
         most = getattr(config, "max_position_embeddings", None)
@@ -322,6 +339,14 @@ class LocalTalk:
         cache = self.talker.model(**short, use_cache=True, logits_to_keep=1).past_key_values
         positions = inputs["position_ids"][1:, :, :cut] if "position_ids" in inputs else None
         self.prefix = _Prefix(ids[:, :cut], positions, cache)
+
+    def _prove(self, inputs: dict[str, Any], question: str) -> None:
+        """A family that nobody tried here may not go on from a prefix: then its prompts are run whole."""
+        whole = self.talker.model(**inputs, logits_to_keep=1).logits[0, -1].float().log_softmax(-1)
+        short = self._logits(question, [])[-1].log_softmax(-1)
+        best = int(whole.argmax())
+        if not abs(float(whole[best] - short[best])) < PROOF_TOLERANCE:
+            self.prefix, self.whole = None, True
 
     def _rest(self, question: str) -> list[int]:
         """Ids of the prompt's text behind the last picture; empty where no token marks its place."""

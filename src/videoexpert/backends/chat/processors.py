@@ -17,6 +17,12 @@ from torch import Tensor
 
 from ...errors import CheckpointError, DependencyError
 
+SHOWN_VIDEOS = ("Qwen3VLProcessor", "Qwen2_5_VLProcessor")  # the others are shown pictures
+_AUTO = {
+    "tokenizer": "AutoTokenizer",
+    "image_processor": "AutoImageProcessor",
+    "feature_extractor": "AutoFeatureExtractor",
+}
 PROCESSOR_FILES = ("processor_config.json", "video_preprocessor_config.json", "preprocessor_config.json")
 
 
@@ -74,16 +80,16 @@ class _WithoutTorchvision:
 
     @classmethod
     def _get_arguments_from_pretrained(cls, folder: str, *_: Any, **__: Any) -> list[Any]:
-        from transformers import AutoImageProcessor, AutoTokenizer
-
-        video = video_patches(Path(folder))
+        import transformers
 
         def part(name: str) -> Any:
             if name == "video_processor":
-                return video
-            if name == "image_processor" and isinstance(video, VideoPatches):
-                return None  # these models are shown videos; before 5.23 picture processors need torchvision, too
-            auto = AutoTokenizer if name == "tokenizer" else AutoImageProcessor
+                return video_patches(Path(folder))
+            if name == "image_processor" and cls.__name__ in SHOWN_VIDEOS:
+                return None  # before 5.23 picture processors need torchvision, too
+            if name not in _AUTO:
+                raise ValueError(f"it has a {name}, which is neither of pictures nor of text")
+            auto = getattr(transformers, _AUTO[name])
             return auto.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
 
         return [part(name) for name in cls.get_attributes()]  # type: ignore[attr-defined]
