@@ -154,7 +154,11 @@ class _NoVideo:
     """The video part of a model that is shown pictures: there because its processor asks for one."""
 
     model_input_names = ()
-    temporal_patch_size = merge_size = 1
+
+    def __getattr__(self, name: str) -> None:
+        """Some processors look up its settings, which stay without effect."""
+        if name.startswith("__"):
+            raise AttributeError(name)
 
 
 def _refuse_code(folder: Path) -> None:
