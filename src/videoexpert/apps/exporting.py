@@ -82,6 +82,20 @@ def _same_file(out: Path, video: str) -> bool:
     return out.exists() and os.path.exists(video) and os.path.samefile(out, video)
 
 
+def timed(
+    item: Answers, rate: str | None = None, start_timecode: str | None = None
+) -> tuple[Answers, str | None]:
+    """The answers with what formats need that count frames, and what has to be said about the rate.
+
+    Raises VideoError where the video is gone, InputError for a rate or a timecode that is none.
+    """
+    from ..video.media import media_info
+
+    media = media_info(item.video)
+    clock, said = choose_clock(media, rate, start_timecode)
+    return replace(item, media=media, clock=clock), said
+
+
 class Exporter:
     """Takes answers as they come and writes them; ``close`` ends a file that holds several videos."""
 
@@ -96,7 +110,10 @@ class Exporter:
         if format is None:
             return
         if isinstance(item, Answers):
-            item = self._timed(item, format)
+            if format.frames:
+                item, said = timed(item, self.target.rate, self.target.start_timecode)
+                if said is not None:
+                    output.complain(f"Note: {said}")
             if format.marks and not item.marks():
                 output.complain(f"{item.video}: nothing was found; the {format.name} file holds no moment.")
         if format.streams and self.target.out is None:
@@ -116,18 +133,6 @@ class Exporter:
             self._print(text)
         else:
             self._write(self.target.out, text)
-
-    def _timed(self, item: Answers, format: Format) -> Answers:
-        """With what formats need that count frames."""
-        if not format.frames:
-            return item
-        from ..video.media import media_info
-
-        media = media_info(item.video)
-        clock, said = choose_clock(media, self.target.rate, self.target.start_timecode)
-        if said is not None:
-            output.complain(f"Note: {said}")
-        return replace(item, media=media, clock=clock)
 
     def _free_name(self, video: str, format: Format) -> Path:
         """The video's name with the format's ending; with a number where two videos share a name."""

@@ -1,0 +1,205 @@
+"""A server of the Model Context Protocol: assistants ask about the videos of folders that were allowed.
+
+The desk holds what the tools share; ``serve`` puts tools on it. A search over a library is one more tool, given
+to ``serve`` by whoever has opened one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DependencyError, InputError, VideoExpertError
+from ..export import Answers, answers_json, find_format
+from ..export import export as as_text
+from ..files import write_text
+from ..types import Captions
+from .exporting import timed
+from .inputs import VIDEO_SUFFIXES
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+    from ..backends.base import Backend, OpenVideo
+    from ..export.answers import Found
+
+OPEN_VIDEOS = (
+    4  # that stay encoded; a question about another one closes the one that was asked least recently
+)
+KEPT_ANSWERS = 100
+MOST_LISTED = 500
+
+INSTRUCTIONS = (
+    "Finds when things happen in videos. Times are seconds from the start of the video. Call list_videos for the "
+    "paths that may be used. find_moments says 'absent' where an event is not in the video: its moments are then "
+    "guesses. Every answer has an answer_id, with which export writes it as subtitles, chapters or an edit list."
+)
+
+
+class Desk:
+    """The roots, the model, the videos that are open and the answers so far; one question at a time."""
+
+    def __init__(self, roots: Sequence[Path], load: Callable[[], Backend]) -> None:
+        self.roots = [root.resolve() for root in roots]
+        self.lock = threading.Lock()
+        self._load = load
+        self._videos: OrderedDict[Path, OpenVideo] = OrderedDict()
+        self._answers: OrderedDict[str, Answers] = OrderedDict()
+        self._count = 0
+
+    @functools.cached_property
+    def backend(self) -> Backend:
+        """The model, loaded at the first question."""
+        return self._load()
+
+    def inside(self, path: str) -> Path:
+        """The real place of a path, which may start at any root. Raises InputError for one outside all of them."""
+        if "\0" in path:
+            raise InputError("the path holds a NUL character, expected one that list_videos names.")
+        for root in self.roots:
+            found = (root / path).resolve()
+            if found.is_relative_to(root) and found.exists():
+                return found
+        for root in self.roots:
+            found = (root / path).resolve()
+            if found.is_relative_to(root):
+                return found
+        raise InputError(
+            f"{path!r} lies outside the folders that were allowed, expected a path of list_videos."
+        )
+
+    def videos(self) -> list[str]:
+        """Paths of the videos under the roots, hidden ones left out; links that lead out are left out too."""
+        found = []
+        for root in self.roots:
+            for file in sorted(root.rglob("*")):
+                inner = file.relative_to(root)
+                hidden = any(part.startswith(".") for part in inner.parts)
+                if hidden or file.suffix.lower() not in VIDEO_SUFFIXES or not file.is_file():
+                    continue
+                if file.resolve().is_relative_to(root):
+                    found.append(str(file) if len(self.roots) > 1 else inner.as_posix())
+        return found
+
+    def open(self, path: str) -> OpenVideo:
+        """The video, encoded once for all questions. Raises VideoError for a file that gives no frames."""
+        file = self.inside(path)
+        if file not in self._videos:
+            self._videos[file] = self.backend.open(file)
+            while len(self._videos) > OPEN_VIDEOS:
+                self._videos.popitem(last=False)
+        self._videos.move_to_end(file)
+        return self._videos[file]
+
+    def answer(self, path: str, found: Found, video: OpenVideo) -> dict[str, Any]:
+        """The documented JSON of an answer, with a number by which it is exported."""
+        self._count += 1
+        name = str(self._count)
+        self._answers[name] = Answers(str(self.inside(path)), video.duration, self.backend.name, found)
+        while len(self._answers) > KEPT_ANSWERS:
+            self._answers.popitem(last=False)
+        return {"answer_id": name, "answer": answers_json.document(self._answers[name]) | {"video": path}}
+
+    def kept(self, name: str) -> Answers:
+        """An answer by its number. Raises InputError."""
+        if name not in self._answers:
+            raise InputError(
+                f"there is no answer {name!r}, expected the answer_id of one of the last {KEPT_ANSWERS}."
+            )
+        return self._answers[name]
+
+
+class Tools:
+    """What assistants call; the docstrings are what they read."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def all(self) -> list[Callable[..., Any]]:
+        """The tools, in the order in which they are listed."""
+        return [self.list_videos, self.find_moments, self.describe, self.ask_video, self.export]
+
+    def list_videos(self) -> dict[str, Any]:
+        """The videos that may be asked about."""
+        found = self.desk.videos()
+        return {"videos": found[:MOST_LISTED], "left_out": max(0, len(found) - MOST_LISTED)}
+
+    def find_moments(self, video: str, queries: list[str], top_k: int = 5) -> dict[str, Any]:
+        """When the events that sentences describe happen in a video, or that they do not.
+
+        Of each query at most top_k moments, best first.
+        """
+        if top_k < 1 or not queries:
+            raise InputError("expected at least one query, and top_k of 1 or more.")
+        opened = self.desk.open(video)
+        return self.desk.answer(video, tuple(opened.ground(queries, top_k)), opened)
+
+    def describe(self, video: str) -> dict[str, Any]:
+        """The events of a video as sentences, each with its start and end."""
+        opened = self.desk.open(video)
+        told = opened.caption()
+        return self.desk.answer(video, told if isinstance(told, Captions) else Captions(told), opened)
+
+    def ask_video(self, video: str, question: str, choices: list[str] | None = None) -> dict[str, Any]:
+        """The answer to a question about a video, with the moments that prove it; of choices, the likeliest."""
+        opened = self.desk.open(video)
+        return self.desk.answer(video, opened.ask(question, choices), opened)
+
+    def export(self, answer_id: str, format: str, file: str | None = None) -> dict[str, Any]:
+        """An earlier answer in another format: srt, vtt, csv, chapters, edl, otio, fcpxml, and more.
+
+        With file, the path of a new file in an allowed folder, it is written there; else its text comes back.
+        """
+        chosen = find_format(format)
+        item, note = self.desk.kept(answer_id), None
+        if chosen.frames:
+            item, note = timed(item)
+        text = as_text(item, chosen.name)
+        said = {} if note is None else {"note": note}
+        if file is None:
+            return {"text": text, **said}
+        target = self.desk.inside(file)
+        if target.exists():
+            raise InputError(f"{file!r} exists, expected the name of a new file.")
+        if not target.parent.is_dir():
+            raise InputError(f"the folder of {file!r} does not exist, expected one that does.")
+        write_text(target, text)
+        return {"file": file, **said}
+
+
+def serve(desk: Desk, more: Sequence[Callable[..., Any]] = ()) -> MCPServer:
+    """The server with its tools; ``more`` are further ones, documented functions of JSON values.
+
+    Raises DependencyError where the SDK is not installed.
+    """
+    try:
+        from mcp.server import MCPServer
+        from mcp.server.mcpserver.exceptions import ToolError
+    except ImportError as error:
+        raise DependencyError(
+            "mcp needs the package mcp, which is not installed: pip install 'videoexpert[mcp]'."
+        ) from error
+
+    def guarded(tool: Callable[..., Any]) -> Callable[..., Any]:
+        """One at a time, errors as one sentence, and nothing on stdout, which belongs to the protocol."""
+
+        @functools.wraps(tool)
+        def run(*args: Any, **options: Any) -> Any:
+            with desk.lock, contextlib.redirect_stdout(sys.stderr):
+                try:
+                    return tool(*args, **options)
+                except VideoExpertError as error:
+                    raise ToolError(str(error)) from error
+
+        return run
+
+    server = MCPServer("videoexpert", instructions=INSTRUCTIONS)
+    for tool in (*Tools(desk).all(), *more):
+        server.add_tool(guarded(tool))
+    return server
