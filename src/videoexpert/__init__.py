@@ -21,6 +21,7 @@ _HOMES = {
     "load": "session",
     "Expert": "session",
     "Video": "session",
+    "Library": "library.find",
     "Backend": "backends.base",
     "OpenVideo": "backends.base",
     "VideoExpertConfig": "config",

@@ -28,6 +28,25 @@ def clean_start(module: str) -> BaseContext:
     return context
 
 
+def process_name() -> str:
+    """This process on this machine, for claims and locks that others read."""
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def process_runs(name: str) -> bool | None:
+    """Whether the process of a ``process_name`` still runs; None where another machine's, or nobody's, is named."""
+    machine, _, number = name.rpartition(":")
+    if machine != platform.node() or not number.isdigit():
+        return None
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
 def hardware(device: torch.device) -> dict[str, str]:
     """What measured, in words."""
     import torch

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from ..errors import VideoExpertError
-from .commands import ablate, ask, clip, data, export, mcp, panels, probe, score, serve, tools, train
+from .commands import ablate, ask, clip, data, export, library, mcp, panels, probe, score, serve, tools, train
 
 # click's class of all wrong calls, found through typer: newer typer carries a click of its own
 ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (ask, clip, export, mcp, data, train, ablate, score, probe, panels, serve, tools):
+for module in (ask, clip, export, mcp, data, train, ablate, score, probe, panels, serve, library, tools):
     module.register(app)
 
 

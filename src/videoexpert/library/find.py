@@ -1,0 +1,306 @@
+"""Sentences -> ranked moments across the videos of a library."""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..backends.expert import Expert
+from ..errors import InputError, UnsupportedError
+from ..types import Moments
+from ..windows import iou
+from .encoders import LibraryEncoder
+from .manifest import Manifest, Video
+from .shards import read_shard, shard_path
+from .snapshot import Snapshot, open_snapshot
+
+METHODS = ("recall", "rerank", "text", "hybrid")
+# Videos that the expert looks at, however large the library is, and windows of each.
+CANDIDATES, WINDOWS = 20, 4
+# Frames of the whole library that are looked at for candidates.
+FRAMES = 2000
+# of reciprocal rank fusion (Cormack et al., 2009)
+RANK_CONSTANT = 60
+# two hits of one video that overlap by more are one
+SAME = 0.5
+# mean frames of two videos above this cosine are near-duplicates
+DUPLICATE = 0.995
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A moment of a video, seconds; ``score`` in [0, 1] compares across videos of one search.
+
+    copies      paths of near-duplicates that would have answered the same
+    text        the words that matched, where words did
+    """
+
+    path: str
+    start: float
+    end: float
+    score: float
+    duration: float
+    content: str
+    copies: tuple[str, ...] = ()
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Hits of a query, best first; ``cursor`` asks for the next page, None at the end."""
+
+    query: str
+    hits: tuple[Hit, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which videos are searched: a glob on the path, duration and time of change (seconds since 1970)."""
+
+    within: str | None = None
+    min_duration: float = 0.0
+    after: float | None = None
+    before: float | None = None
+
+    def takes(self, video: Video) -> bool:
+        """Whether a video is searched."""
+        if video.duration < self.min_duration:
+            return False
+        if self.within is not None and not any(_matches(path, self.within) for path in video.paths):
+            return False
+        if self.after is None and self.before is None:
+            return True
+        times = [os.path.getmtime(path) for path in video.paths if os.path.exists(path)]
+        return any((self.after or 0) <= t < (self.before or float("inf")) for t in times)
+
+
+class Library:
+    """An indexed library, open for search; a library that is being indexed is searched as far as it is whole.
+
+    ``encoder`` is the one it was indexed with; ``expert`` reranks from stored tokens.
+    Raises DataError for a folder that holds no library, or one of another encoder.
+    """
+
+    def __init__(
+        self, folder: str | os.PathLike[str], encoder: LibraryEncoder, expert: Expert | None = None
+    ) -> None:
+        self.folder, self.encoder, self.expert = Path(folder), encoder, expert
+        self.manifest = Manifest(self.folder)
+        self.number = self.manifest.encoder(encoder.fields)
+        self._snapshot: Snapshot | None = None
+
+    def snapshot(self) -> Snapshot:
+        """All embeddings as they are now."""
+        videos = self.manifest.videos(self.number)
+        if self._snapshot is None or self._snapshot.videos != videos:
+            self._snapshot = open_snapshot(self.folder, self.number, videos, self.encoder.width)
+        return self._snapshot
+
+    def search(
+        self,
+        query: str,
+        *,
+        top: int = 10,
+        method: str = "hybrid",
+        filter: Filter = Filter(),  # frozen
+        cursor: str | None = None,
+    ) -> Page:
+        """The best moments for a sentence.
+
+        method  recall: frames alone. rerank: the expert looks into the best CANDIDATES. text: words of transcripts and
+                captions. hybrid: rerank (recall without an expert) and text, fused by their ranks
+        Raises InputError for an empty query, another method or a cursor of another search.
+        """
+        if not query.strip():
+            raise InputError("the query is empty, expected a sentence that describes what to find.")
+        if method not in METHODS:
+            raise InputError(f"the method is {method!r}, expected one of {', '.join(METHODS)}.")
+        if method == "rerank" and self.expert is None:
+            raise UnsupportedError(
+                "this library has no tokens to rerank from; search it with --method recall."
+            )
+        snapshot = self.snapshot()
+        hits = self._hits(snapshot, query, method, filter)
+        first = _offset(cursor, query, method, snapshot)
+        more = first + top < len(hits)
+        return Page(
+            query,
+            tuple(hits[first : first + top]),
+            _cursor(query, method, snapshot, first + top) if more else None,
+        )
+
+    def search_like(self, embedding: np.ndarray, *, top: int = 10, filter: Filter = Filter()) -> Page:
+        """Moments that look like a picture, given as its (C,) unit embedding (``encoder.encode_images``)."""
+        snapshot = self.snapshot()
+        return Page("", tuple(_fold(snapshot, self._recall(snapshot, embedding, filter))[:top]))
+
+    def _hits(self, snapshot: Snapshot, query: str, method: str, filter: Filter) -> list[Hit]:
+        lists: list[list[Hit]] = []
+        if method != "text" and len(snapshot.rows):
+            row = self.encoder.encode_texts([query])[0].numpy()
+            found = self._recall(snapshot, row, filter)
+            if method != "recall" and self.expert is not None:
+                found = self._rerank(query, found)
+            lists.append(_fold(snapshot, found))
+        if method in ("text", "hybrid"):
+            lists.append(_fold(snapshot, self._text(snapshot, query, filter)))
+        return lists[0] if len(lists) == 1 else fuse(lists)
+
+    def _recall(self, snapshot: Snapshot, row: np.ndarray, filter: Filter) -> list[Hit]:
+        """The best segment of each of the videos with the best frames."""
+        found: list[Hit] = []
+        for content in snapshot.best_videos(row, FRAMES, lambda c: filter.takes(snapshot.videos[c])):
+            times, scores = snapshot.scores(content, row)
+            video = snapshot.videos[content]
+            start, end, score = segment(times, scores, video.duration)
+            found.append(Hit(video.paths[0], start, end, score, video.duration, content))
+        return sorted(found, key=lambda hit: (-hit.score, hit.path))
+
+    def _rerank(self, query: str, found: Sequence[Hit]) -> list[Hit]:
+        """What the expert says of the best candidates, from their stored tokens; the others follow as recalled."""
+        assert self.expert is not None
+        asked, owners = [], []
+        for hit in found[:CANDIDATES]:
+            shard = read_shard(shard_path(self.folder, hit.content, self.number))
+            near = sorted(shard.tokens, key=lambda t: _distance(t.start_s, t.start_s + t.duration_s, hit))[
+                :WINDOWS
+            ]
+            asked += [self.expert.open_tokens(tokens, hit.path) for tokens in near]
+            owners += [hit] * len(near)
+        best: dict[str, Hit] = {}
+        for owner, answer in zip(owners, _ground(self.expert, asked, query), strict=True):
+            for moment in answer[:1]:
+                score = moment.score * answer.presence
+                if owner.content not in best or score > best[owner.content].score:
+                    best[owner.content] = replace(owner, start=moment.start, end=moment.end, score=score)
+        ranked = sorted(best.values(), key=lambda hit: (-hit.score, hit.path))
+        rest = [hit for hit in found if hit.content not in best]
+        # behind what the expert has seen, never above it
+        least = ranked[-1].score if ranked else 1.0
+        return ranked + [replace(hit, score=least * max(hit.score, 0.0) / 2) for hit in rest]
+
+    def _text(self, snapshot: Snapshot, query: str, filter: Filter) -> list[Hit]:
+        found = []
+        for text, weight in self.manifest.search_texts(query):
+            video = snapshot.videos.get(text.content)
+            if video is not None and filter.takes(video):
+                score = weight / (1 + weight) if weight > 0 else 0.0
+                found.append(
+                    Hit(
+                        video.paths[0],
+                        text.start,
+                        text.end,
+                        score,
+                        video.duration,
+                        text.content,
+                        (),
+                        text.words,
+                    )
+                )
+        return found
+
+
+def _ground(expert: Expert, videos: Sequence[Any], query: str) -> list[Moments]:
+    """One sentence asked of many open videos: in one pass where the expert has one."""
+    many = getattr(expert, "ground_many", None)
+    if many is None:
+        return [video.ground(query, 1) for video in videos]
+    return [answers[0] for answers in many(videos, [query])]
+
+
+def segment(times: np.ndarray, scores: np.ndarray, duration: float) -> tuple[float, float, float]:
+    """The run of frames around the best one whose similarity is above halfway from the video's mean to that peak.
+
+    times (F,) seconds, scores (F,). Returns start and end (seconds; halfway to the frames outside) and the peak.
+    """
+    peak = int(scores.argmax())
+    level = (scores.mean() + scores[peak]) / 2
+    low = high = peak
+    while low > 0 and scores[low - 1] >= level:
+        low -= 1
+    while high < len(scores) - 1 and scores[high + 1] >= level:
+        high += 1
+    start = 0.0 if low == 0 else float(times[low - 1] + times[low]) / 2
+    end = duration if high == len(scores) - 1 else float(times[high] + times[high + 1]) / 2
+    return start, end, float(scores[peak])
+
+
+def fuse(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """Reciprocal rank fusion: hits of one video that overlap are one, and count for every list they stand in.
+
+    The score of a hit is its share of what the first of all lists would get.
+    """
+    merged: list[tuple[Hit, float]] = []
+    for hits in lists:
+        for rank, hit in enumerate(hits):
+            weight = 1 / (RANK_CONSTANT + rank + 1)
+            for i, (other, total) in enumerate(merged):
+                if other.content == hit.content and iou((other.start, other.end), (hit.start, hit.end)) > 0:
+                    merged[i] = (replace(other, text=other.text or hit.text), total + weight)
+                    break
+            else:
+                merged.append((hit, weight))
+    most = len(lists) / (RANK_CONSTANT + 1)
+    ranked = sorted(merged, key=lambda pair: (-pair[1], pair[0].path, pair[0].start))
+    return [replace(hit, score=total / most) for hit, total in ranked]
+
+
+def _fold(snapshot: Snapshot, hits: Sequence[Hit]) -> list[Hit]:
+    """Near-duplicates behind the first of them, and moments of one video that are the same."""
+    kept: list[Hit] = []
+    for hit in hits:
+        for i, other in enumerate(kept):
+            same = hit.content == other.content and iou((hit.start, hit.end), (other.start, other.end)) > SAME
+            if same:
+                break
+            if hit.content != other.content and snapshot.likeness(hit.content, other.content) > DUPLICATE:
+                kept[i] = replace(
+                    other, copies=tuple(dict.fromkeys((*other.copies, *snapshot.videos[hit.content].paths)))
+                )
+                break
+        else:
+            kept.append(replace(hit, copies=(*hit.copies, *snapshot.videos[hit.content].paths[1:])))
+    return kept
+
+
+def _distance(start: float, end: float, hit: Hit) -> float:
+    """How far a window is from a hit; more overlap comes first."""
+    overlap = min(end, hit.end) - max(start, hit.start)
+    return -overlap
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return fnmatch.fnmatch(path, pattern) or fnmatch.fnmatch(path, f"*/{pattern}")
+
+
+def _cursor(query: str, method: str, snapshot: Snapshot, offset: int) -> str:
+    value: dict[str, Any] = {"q": query, "m": method, "s": snapshot.name, "o": offset}
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+
+
+def _offset(cursor: str | None, query: str, method: str, snapshot: Snapshot) -> int:
+    if cursor is None:
+        return 0
+    try:
+        value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        same = (value["q"], value["m"], value["s"]) == (query, method, snapshot.name)
+        offset = int(value["o"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("this cursor is not one of a search; leave it out to begin.") from error
+    if not same or offset < 0:
+        raise InputError(
+            "this cursor is of another search, or the library has changed since; search again without it."
+        )
+    return offset
+
+
+__all__ = ["METHODS", "Filter", "Hit", "Library", "Page", "fuse", "segment"]

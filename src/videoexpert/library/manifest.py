@@ -1,0 +1,303 @@
+"""What a library knows of its videos, in one SQLite file that several processes may write.
+
+A file is a path; a video is a content. Two paths of one content are one video, so a copy or a move costs no encoding.
+A video counts for a reader when its shard is whole on disk and its row says so: both change in that order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, WriteError
+from ..runtime import process_name, process_runs
+
+DATABASE = "library.sqlite"
+VERSION = 1
+READY, FAILED, WORKING = "ready", "failed", "working"
+# how long a video stays claimed by a process of another machine that says nothing more
+LEASE_S = 900.0
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS encoders (id INTEGER PRIMARY KEY, fields TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, content TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS files_content ON files (content);
+CREATE TABLE IF NOT EXISTS videos (
+    content TEXT NOT NULL, encoder INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT, duration REAL, frames INTEGER,
+    bytes INTEGER, owner TEXT, since REAL NOT NULL, PRIMARY KEY (content, encoder));
+CREATE TABLE IF NOT EXISTS faults (path TEXT PRIMARY KEY, reason TEXT NOT NULL);
+CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
+    words, content UNINDEXED, kind UNINDEXED, start UNINDEXED, end UNINDEXED,
+    tokenize = 'unicode61 remove_diacritics 2');
+"""
+
+
+@dataclass(frozen=True)
+class File:
+    """A path with what its name stood for when it was looked at."""
+
+    path: str
+    content: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Video:
+    """An indexed video; ``paths`` are the files that hold it, ``duration`` seconds, ``frames`` embedded ones."""
+
+    content: str
+    paths: tuple[str, ...]
+    duration: float
+    frames: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words said, or told, in a video from ``start`` to ``end`` (seconds); ``kind`` is "transcript" or "caption"."""
+
+    content: str
+    kind: str
+    start: float
+    end: float
+    words: str
+
+
+class Manifest:
+    """The tables of one library folder. Every method is one transaction; safe to use from several threads.
+
+    Raises DataError for a folder that holds no library, or one of a newer version.
+    """
+
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
+        self.folder, self.file = folder, folder / DATABASE
+        if not create and not self.file.is_file():
+            raise DataError(f"{str(folder)!r} holds no library; make one with `videoexpert index`.")
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(self.file, timeout=60, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.executescript(SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise DataError(
+                f"{str(self.file)!r} is damaged ({error}); run `videoexpert library verify`."
+            ) from error
+        with self._change() as db:
+            db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
+        (found,) = self._rows("SELECT value FROM meta WHERE key = 'version'")[0]
+        if int(found) > VERSION:
+            raise DataError(
+                f"{str(folder)!r} was made by a newer videoexpert (library version {found}); update this one."
+            )
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that writes: all of it, or nothing. A full disk is a WriteError."""
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise WriteError(
+                        f"the library {str(self.folder)!r} cannot be written ({error}); free disk space or "
+                        "check the permissions, then run the same command again."
+                    ) from error
+                raise
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    # ------------------------------------------------------------------ encoders
+
+    def encoder(self, fields: dict[str, Any], *, add: bool = False) -> int:
+        """The number of an encoder. Raises DataError for one that this library was not indexed with."""
+        text = json.dumps(fields, sort_keys=True)
+        if add:
+            with self._change() as db:
+                db.execute("INSERT OR IGNORE INTO encoders (fields) VALUES (?)", (text,))
+        found = self._rows("SELECT id FROM encoders WHERE fields = ?", (text,))
+        if not found:
+            known = ", ".join(repr(one.get("name")) for one in self.encoders().values()) or "none"
+            raise DataError(
+                f"this library was not indexed with {fields.get('name')!r} (indexed with: {known}); "
+                "search with that model, or index again with this one: both stay side by side."
+            )
+        return int(found[0][0])
+
+    def encoders(self) -> dict[int, dict[str, Any]]:
+        """Number -> fields of every encoder that indexed here."""
+        return {i: json.loads(f) for i, f in self._rows("SELECT id, fields FROM encoders ORDER BY id")}
+
+    # ------------------------------------------------------------------ files
+
+    def files(self) -> dict[str, File]:
+        """Every known path."""
+        rows = self._rows("SELECT path, content, size, mtime_ns FROM files")
+        return {path: File(path, content, size, mtime) for path, content, size, mtime in rows}
+
+    def put_files(self, files: Iterable[File]) -> None:
+        """New or changed paths."""
+        with self._change() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)",
+                [(f.path, f.content, f.size, f.mtime_ns) for f in files],
+            )
+
+    def forget_files(self, paths: Iterable[str]) -> None:
+        """Paths that are no more; their videos stay until ``gc`` unless another path holds them."""
+        with self._change() as db:
+            db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
+            db.executemany("DELETE FROM faults WHERE path = ?", [(path,) for path in paths])
+
+    def put_faults(self, reasons: Mapping[str, str], sound: Iterable[str]) -> None:
+        """Why some paths are not in the library; ``sound`` paths have no fault of their own any more."""
+        with self._change() as db:
+            db.executemany("DELETE FROM faults WHERE path = ?", [(path,) for path in sound])
+            db.executemany("INSERT OR REPLACE INTO faults VALUES (?, ?)", list(reasons.items()))
+
+    def faults(self) -> dict[str, str]:
+        """Path -> reason, of paths that could not be read and of videos that did not decode."""
+        found = dict(self._rows("SELECT path, reason FROM faults"))
+        rows = self._rows(
+            "SELECT files.path, videos.reason FROM files JOIN videos USING (content) WHERE state = ?",
+            (FAILED,),
+        )
+        return found | {path: reason for path, reason in rows}
+
+    # ------------------------------------------------------------------ work
+
+    def claim(self, encoder: int, contents: Sequence[str], *, retry: bool = False) -> str | None:
+        """Take the next of the contents that nobody has indexed or works on; None where there is none left.
+
+        A claim of a process that is gone, or that has been silent for LEASE_S on another machine, is taken over.
+        """
+        with self._change() as db:
+            known = {
+                content: (state, owner, since)
+                for content, state, owner, since in db.execute(
+                    "SELECT content, state, owner, since FROM videos WHERE encoder = ?", (encoder,)
+                )
+            }
+            for content in contents:
+                state, owner, since = known.get(content, (None, None, 0.0))
+                if (
+                    state == READY
+                    or (state == FAILED and not retry)
+                    or (state == WORKING and _holds(owner, since))
+                ):
+                    continue
+                db.execute(
+                    "INSERT OR REPLACE INTO videos (content, encoder, state, owner, since) VALUES (?, ?, ?, ?, ?)",
+                    (content, encoder, WORKING, process_name(), time.time()),
+                )
+                return content
+        return None
+
+    def finish(
+        self, encoder: int, content: str, duration: float, frames: int, size: int, texts: Iterable[Text] = ()
+    ) -> None:
+        """A video whose shard is on disk: its row and its words appear together."""
+        with self._change() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, NULL, ?, ?, ?, NULL, ?)",
+                (content, encoder, READY, duration, frames, size, time.time()),
+            )
+            db.execute("DELETE FROM texts WHERE content = ?", (content,))
+            db.executemany(
+                "INSERT INTO texts (words, content, kind, start, end) VALUES (?, ?, ?, ?, ?)",
+                [(t.words, content, t.kind, t.start, t.end) for t in texts],
+            )
+
+    def fail(self, encoder: int, content: str, reason: str) -> None:
+        """A video that could not be indexed, with the sentence why."""
+        with self._change() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO videos (content, encoder, state, reason, since) VALUES (?, ?, ?, ?, ?)",
+                (content, encoder, FAILED, reason, time.time()),
+            )
+
+    def release(self, encoder: int, content: str) -> None:
+        """Give a claim back: somebody else may take it at once."""
+        with self._change() as db:
+            db.execute(
+                "DELETE FROM videos WHERE content = ? AND encoder = ? AND state = ?",
+                (content, encoder, WORKING),
+            )
+
+    # ------------------------------------------------------------------ reading
+
+    def videos(self, encoder: int) -> dict[str, Video]:
+        """Content -> video, of those that are indexed and that some path holds, in the order of their content."""
+        rows = self._rows(
+            "SELECT content, path, duration, frames, bytes FROM videos JOIN files USING (content) "
+            "WHERE encoder = ? AND state = ? ORDER BY content, path",
+            (encoder, READY),
+        )
+        found: dict[str, Video] = {}
+        for content, path, duration, frames, size in rows:
+            earlier = found[content].paths if content in found else ()
+            found[content] = Video(content, (*earlier, path), duration, frames, size)
+        return found
+
+    def ready(self) -> list[tuple[str, int]]:
+        """(content, encoder) of every indexed video, held by a path or not."""
+        return self._rows("SELECT content, encoder FROM videos WHERE state = ?", (READY,))
+
+    def drop(self, content: str, encoder: int) -> None:
+        """Forget an indexed video; its shard is the caller's to remove, afterwards."""
+        with self._change() as db:
+            db.execute("DELETE FROM videos WHERE content = ? AND encoder = ?", (content, encoder))
+            left = db.execute("SELECT 1 FROM videos WHERE content = ?", (content,)).fetchone()
+            if left is None:
+                db.execute("DELETE FROM texts WHERE content = ?", (content,))
+
+    def search_texts(self, query: str, most: int = 500) -> list[tuple[Text, float]]:
+        """Words like the query's with their BM25 weight, best first; any of its words may match."""
+        words = [word.replace('"', '""') for word in query.split()]
+        if not words:
+            return []
+        asked = " OR ".join(f'"{word}"' for word in words)
+        rows = self._rows(
+            "SELECT content, kind, start, end, words, bm25(texts) FROM texts WHERE texts MATCH ? "
+            "ORDER BY bm25(texts), content, start LIMIT ?",
+            (asked, most),
+        )
+        return [(Text(c, k, float(s), float(e), w), -float(weight)) for c, k, s, e, w, weight in rows]
+
+    def check(self) -> str | None:
+        """What SQLite finds wrong with the file; None where it is sound."""
+        (found,) = self._rows("PRAGMA integrity_check")[0]
+        return None if found == "ok" else str(found)
+
+
+def _holds(owner: str | None, since: float) -> bool:
+    """Whether a claim is still somebody's."""
+    runs = process_runs(owner or "")
+    return runs if runs is not None else time.time() - since < LEASE_S
+
+
+def real_path(path: str | os.PathLike[str]) -> str:
+    """The path that a library knows a file by: absolute, links followed."""
+    return os.path.realpath(path)

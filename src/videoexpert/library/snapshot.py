@@ -1,0 +1,133 @@
+"""The embeddings of all videos of a library as one mapped matrix, made anew from the shards when videos changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .. import files
+from .manifest import Video
+from .shards import read_embeddings, shard_path
+from .vectors import append_rows, exact, open_rows
+
+FOLDER = "vectors"
+# videos that are no more may hold this share of the rows before the matrix is written anew without them
+STALE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """``rows`` (n, C) half, ``times`` (n,) seconds; ``spans`` says which rows are a video's, by content."""
+
+    name: str
+    videos: dict[str, Video]
+    rows: np.ndarray
+    times: np.ndarray
+    spans: dict[str, tuple[int, int]]
+
+    def scores(self, content: str, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(F,) times and (F,) similarities of one video's frames to a (C,) embedding."""
+        low, high = self.spans[content]
+        return np.asarray(self.times[low:high]), self.rows[low:high].astype(np.float32) @ row
+
+    def best_videos(self, row: np.ndarray, frames: int, takes: Callable[[str], bool]) -> list[str]:
+        """Videos of the ``frames`` best frames that a filter takes, by their best frame."""
+        hits = exact(self.rows, row[None], frames)
+        found: dict[str, None] = {}
+        for number in self._owners[hits.rows[0]]:
+            content = self._order[number] if number >= 0 else None
+            if content is not None and content not in found and takes(content):
+                found[content] = None
+        return list(found)
+
+    def likeness(self, a: str, b: str) -> float:
+        """Cosine of two videos' mean frames; 0 for lengths that differ by more than a tenth."""
+        first, second = self.videos[a].duration, self.videos[b].duration
+        if abs(first - second) > 0.1 * max(first, second):
+            return 0.0
+        return float(self._mean(a) @ self._mean(b))
+
+    def _mean(self, content: str) -> np.ndarray:
+        if content not in self._means:
+            low, high = self.spans[content]
+            mean = self.rows[low:high].astype(np.float32).mean(0)
+            self._means[content] = mean / max(float(np.linalg.norm(mean)), 1e-12)
+        return self._means[content]
+
+    @cached_property
+    def _means(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @cached_property
+    def _order(self) -> list[str]:
+        return list(self.spans)
+
+    @cached_property
+    def _owners(self) -> np.ndarray:
+        """(n,) number of each row's video, -1 for rows of videos that are no more."""
+        owners = np.full(len(self.rows), -1, np.int32)
+        for number, (low, high) in enumerate(self.spans.values()):
+            owners[low:high] = number
+        return owners
+
+
+def open_snapshot(folder: Path, encoder: int, videos: dict[str, Video], width: int) -> Snapshot:
+    """The matrix of exactly these videos; written where it is not there yet.
+
+    Rows of an older snapshot are taken over, so that a new video costs its own rows and a copy of the file.
+    Raises DataError for a damaged shard, WriteError where the folder cannot be written.
+    """
+    name = f"{encoder}-{hashlib.sha256(''.join(videos).encode()).hexdigest()[:16]}"
+    place = folder / FOLDER
+    if not (place / f"{name}.json").is_file():
+        _write(folder, place, name, encoder, videos, width)
+    listed: list[tuple[str, int]] = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
+    spans, row = {}, 0
+    for content, count in listed:
+        if content in videos:
+            spans[content] = (row, row + count)
+        row += count
+    return Snapshot(
+        name, videos, open_rows(place / f"{name}.f16", width), np.fromfile(place / f"{name}.times"), spans
+    )
+
+
+def _write(folder: Path, place: Path, name: str, encoder: int, videos: dict[str, Video], width: int) -> None:
+    """Matrix and times first, then the list that makes them count; older snapshots of the encoder go last."""
+    place.mkdir(parents=True, exist_ok=True)
+    old, listed = _latest(place, encoder, videos)
+    new = [content for content in videos if content not in {c for c, _ in listed}]
+    shards = {content: read_embeddings(shard_path(folder, content, encoder)) for content in new}
+    with files.whole_file(place / f"{name}.f16") as part:
+        append_rows(part, old, (rows for rows, _ in shards.values()), width)
+    times = [np.fromfile(old.with_suffix(".times"))] if old is not None else []
+    with files.whole_file(place / f"{name}.times") as part:
+        np.concatenate([*times, *(t for _, t in shards.values()), np.empty(0)]).astype(np.float64).tofile(
+            part
+        )
+    files.write_json(place / f"{name}.json", [*listed, *((c, len(rows)) for c, (rows, _) in shards.items())])
+    for stale in place.glob(f"{encoder}-*"):
+        # a reader that maps it keeps it until it closes
+        if not stale.name.startswith(name) and not files.is_unfinished(stale.name):
+            stale.unlink(missing_ok=True)
+
+
+def _latest(place: Path, encoder: int, videos: dict[str, Video]) -> tuple[Path | None, list[tuple[str, int]]]:
+    """An older matrix that is worth extending, with its list of (content, rows)."""
+    lists = sorted(place.glob(f"{encoder}-*.json"), key=os.path.getmtime)
+    if not lists:
+        return None, []
+    listed = [(content, count) for content, count in json.loads(lists[-1].read_text(encoding="utf-8"))]
+    matrix = lists[-1].with_suffix(".f16")
+    total = sum(count for _, count in listed)
+    stale = sum(count for content, count in listed if content not in videos)
+    if not matrix.is_file() or not matrix.with_suffix(".times").is_file() or stale > STALE * max(total, 1):
+        return None, []
+    return matrix, listed

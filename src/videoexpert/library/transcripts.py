@@ -1,0 +1,63 @@
+"""What is said in a video, from files beside it: SubRip, WebVTT, or the JSON of Whisper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import files
+from ..errors import DataError, DependencyError
+
+# name.mp4 goes with name.srt, name.en.srt, name.mp4.srt
+SUFFIXES = (".srt", ".vtt", ".json")
+
+
+def beside(video: Path) -> list[Path]:
+    """Transcript files of a video, in the order of their names; a language stands between name and ending."""
+    found = []
+    for file in sorted(video.parent.glob(f"{_escaped(video.stem)}.*")):
+        middle = file.name[len(video.stem) : -len(file.suffix)].strip(".")
+        plain = middle in ("", video.suffix.strip(".")) or (
+            len(middle) <= 8 and middle.replace("-", "").isalpha()
+        )
+        if file.suffix.lower() in SUFFIXES and plain and file.is_file():
+            found.append(file)
+    return found
+
+
+def read(file: Path) -> list[tuple[float, float, str]]:
+    """(start, end, words) of each cue, seconds, empty ones left out.
+
+    A JSON file that is no transcript gives none. Raises DataError for a transcript that cannot be read.
+    """
+    if file.suffix.lower() == ".json":
+        return _read_whisper(file)
+    try:
+        import pysubs2
+    except ImportError as error:
+        raise DependencyError("transcripts need pysubs2; run pip install 'videoexpert[library]'.") from error
+    try:
+        events = pysubs2.SSAFile.from_string(files.read_text(file), format_=file.suffix.lower()[1:])
+    except (pysubs2.Pysubs2Error, ValueError) as error:
+        raise DataError(f"{file} cannot be read as subtitles ({error}); mend it or take it away.") from error
+    cues = [(e.start / 1000, e.end / 1000, " ".join(e.plaintext.split())) for e in events if not e.is_comment]
+    return [cue for cue in cues if cue[2]]
+
+
+def _read_whisper(file: Path) -> list[tuple[float, float, str]]:
+    value = files.parse_json(files.read_text(file), str(file))
+    segments = value.get("segments") if isinstance(value, dict) else None
+    if not isinstance(segments, list):
+        return []
+    found = []
+    for number, one in enumerate(segments, 1):
+        try:
+            found.append((float(one["start"]), float(one["end"]), " ".join(str(one["text"]).split())))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{file}: segment {number} has no start, end and text; expected Whisper's JSON."
+            ) from error
+    return [cue for cue in found if cue[2]]
+
+
+def _escaped(stem: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in stem)

@@ -1,0 +1,139 @@
+"""Search: the right video and span, folded, filtered, fused, in pages."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from library.conftest import Colours, write
+from videoexpert.errors import InputError, UnsupportedError
+from videoexpert.library.build import index
+from videoexpert.library.find import Filter, Hit, Library, fuse, segment
+from videoexpert.library.vectors import exact
+
+
+@pytest.fixture
+def library(videos, tmp_path):
+    (videos / "red.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nlook at the blue door\n")
+    index([videos], tmp_path / "lib", Colours())
+    return Library(tmp_path / "lib", Colours())
+
+
+def names(page):
+    return [os.path.basename(hit.path) for hit in page.hits]
+
+
+def test_recall_ranks_videos_and_finds_the_span(library):
+    page = library.search("blue", method="recall")
+    assert sorted(names(page)[:2]) == ["blue.mp4", "mixed.mp4"]
+    (mixed,) = [hit for hit in page.hits if hit.path.endswith("mixed.mp4")]
+    assert mixed.start == pytest.approx(2, abs=0.4)
+    assert mixed.end == pytest.approx(4, abs=0.4)
+    assert mixed.duration == pytest.approx(6, abs=0.1)
+
+
+def test_text_and_hybrid(library):
+    (hit,) = library.search("door", method="text").hits
+    assert (os.path.basename(hit.path), hit.start, hit.end) == ("red.mp4", 1.0, 2.5)
+    assert hit.text == "look at the blue door"
+    assert set(names(library.search("blue", method="hybrid"))) == {"red.mp4", "blue.mp4", "mixed.mp4"}
+    with pytest.raises(UnsupportedError, match="--method recall"):
+        library.search("blue", method="rerank")
+
+
+def test_a_library_that_grows_is_searched_as_it_is(library, videos, tmp_path):
+    before = library.search("green", method="recall")
+    write(videos / "lawn.mp4", ["green", "green"], part_s=1.0)
+    (videos / "sub" / "blue.mp4").unlink()
+    index([videos], tmp_path / "lib", Colours())
+    after = library.search("green", method="recall")
+    assert "lawn.mp4" not in names(before)
+    assert names(after)[0] == "lawn.mp4"
+    assert "blue.mp4" not in names(after)
+    fresh = Library(tmp_path / "lib", Colours()).search("green", method="recall")
+    assert fresh.hits == after.hits
+
+
+def test_filters(library, videos):
+    assert names(library.search("blue", method="recall", filter=Filter(within="sub/*"))) == ["blue.mp4"]
+    assert names(library.search("blue", method="recall", filter=Filter(min_duration=5))) == [
+        "mixed.mp4",
+        "red.mp4",
+    ]
+    os.utime(videos / "red.mp4", (1000, 1000))
+    assert names(library.search("blue", method="recall", filter=Filter(before=2000))) == ["red.mp4"]
+    assert "red.mp4" not in names(library.search("blue", method="recall", filter=Filter(after=2000)))
+
+
+def test_pages_are_the_whole_and_a_foreign_cursor_is_refused(library, videos, tmp_path):
+    whole = library.search("blue", method="recall", top=10)
+    found, cursor = [], None
+    while True:
+        page = library.search("blue", method="recall", top=1, cursor=cursor)
+        found += page.hits
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert tuple(found) == whole.hits
+    first = library.search("blue", method="recall", top=1)
+    for query, cursor in (("red", first.cursor), ("blue", "nonsense")):
+        with pytest.raises(InputError, match="cursor"):
+            library.search(query, method="recall", cursor=cursor)
+    write(videos / "lawn.mp4", ["green"])
+    index([videos], tmp_path / "lib", Colours())
+    with pytest.raises(InputError, match="has changed"):
+        library.search("blue", method="recall", cursor=first.cursor)
+
+
+def test_near_duplicates_are_one_hit(library, videos, tmp_path):
+    write(videos / "again.mp4", ["blue", "blue"], part_s=2.05)
+    index([videos], tmp_path / "lib", Colours())
+    hits = library.search("blue", method="recall").hits
+    blue = [hit for hit in hits if os.path.basename(hit.path) in ("blue.mp4", "again.mp4")]
+    assert len(blue) == 1
+    assert len(blue[0].copies) == 1
+
+
+def test_like_a_picture(library):
+    row = library.encoder.encode_texts(["blue"])[0].numpy()
+    assert names(library.search_like(row))[2] == "red.mp4"
+
+
+def test_wrong_searches(library):
+    with pytest.raises(InputError, match="empty"):
+        library.search("  ")
+    with pytest.raises(InputError, match="recall, rerank, text, hybrid"):
+        library.search("a", method="guess")
+
+
+def test_a_segment_by_hand():
+    times, scores = np.arange(6.0) + 0.5, np.array([0.0, 0.0, 0.8, 1.0, 0.0, 0.0])
+    assert segment(times, scores, 6.0) == (2.0, 4.0, 1.0)
+    assert segment(times, np.ones(6), 6.0) == (0.0, 6.0, 1.0)
+    assert segment(np.array([0.5]), np.array([0.3]), 1.0) == (0.0, 1.0, pytest.approx(0.3))
+
+
+def test_fusion_by_hand():
+    a, b, c = (Hit(x, 0, 1, 0.5, 9, x) for x in "abc")
+    fused = fuse([[a, b], [b, c]])
+    assert [hit.path for hit in fused] == ["b", "a", "c"]
+    assert fused[0].score == pytest.approx((1 / 61 + 1 / 62) / (2 / 61))
+    assert fuse([[a], [a]])[0].score == pytest.approx(1.0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 40), st.integers(1, 5), st.randoms(use_true_random=False))
+def test_exact_search_is_exact(n, most, queries, draw):
+    rng = np.random.default_rng(draw.randrange(2**32))
+    matrix = rng.integers(-3, 4, (n, 4)).astype(np.float16)
+    asked = rng.integers(-3, 4, (queries, 4)).astype(np.float32)
+    hits = exact(matrix, asked, most)
+    products = asked @ matrix.astype(np.float32).T
+    for row, scores, truth in zip(hits.rows, hits.scores, products, strict=True):
+        assert list(scores) == sorted(truth, reverse=True)[: min(most, n)]
+        assert list(truth[row]) == list(scores)
+        assert len(set(row.tolist())) == len(row)
