@@ -121,7 +121,8 @@ def document(page: Page) -> dict[str, Any]:
 
 
 def _show(page: Page, like: str) -> None:
-    from ..output import say, seconds, table
+    from ...export.text import clock
+    from ..output import say, table
 
     say(f'"{page.query}"' if page.query else f"like {like}")
     if not page.hits:
@@ -130,8 +131,8 @@ def _show(page: Page, like: str) -> None:
     rows = [
         (
             f"{hit.score:.2f}",
-            seconds(hit.start, hit.duration),
-            seconds(hit.end, hit.duration),
+            clock(hit.start, hit.duration),
+            clock(hit.end, hit.duration),
             hit.path,
             hit.text or "",
         )
