@@ -6,6 +6,7 @@ are lettered; the answer wanted is one letter, so that its likelihood can be rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -51,18 +52,23 @@ class Prompts:
     thinks: bool = False
 
     def grounding(self, query: str) -> str:
-        return self.ground.replace("{query}", query.strip())
+        return _filled(self.ground, query=query.strip())
 
     def asking(self, question: str, choices: Sequence[str] = ()) -> str:
         """An open question, or one with its choices lettered."""
         if not choices:
-            return self.question.replace("{question}", question.strip())
+            return _filled(self.question, question=question.strip())
         listed = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
-        return self.choices.replace("{choices}", listed).replace("{question}", question.strip())
+        return _filled(self.choices, question=question.strip(), choices=listed)
 
     def describe(self) -> dict[str, Any]:
         """All words, for a result file."""
         return asdict(self)
+
+
+def _filled(template: str, **words: str) -> str:
+    """The template with each ``{name}`` replaced once: braces in what is put in stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[0]), template)
 
 
 STYLES = {
