@@ -1,4 +1,4 @@
-"""Worker processes start clean."""
+"""Worker processes start clean, and know which of several they are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+import torch
 
-from videoexpert.runtime import clean_start
+from videoexpert.errors import InputError
+from videoexpert.runtime import clean_start, pick_device, rank_of_process
 
 LOADED = "{!r} in __import__('sys').modules"
 
@@ -29,3 +31,29 @@ def test_workers_share_one_import_of_torch():
 def test_without_forkserver_they_are_spawned(monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
     assert clean_start("torch").get_start_method() == "spawn"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, (0, 1)), ({"RANK": "2", "WORLD_SIZE": "4"}, (2, 4)), ({"RANK": "0", "WORLD_SIZE": "1"}, (0, 1))],
+)
+def test_rank_of_a_process(environment, expected):
+    assert rank_of_process(environment) == expected
+
+
+@pytest.mark.parametrize(
+    "environment", [{"RANK": "1"}, {"RANK": "-1", "WORLD_SIZE": "2"}, {"WORLD_SIZE": "0"}]
+)
+def test_a_rank_that_makes_no_sense(environment):
+    with pytest.raises(InputError, match="expected 0 <= RANK < WORLD_SIZE"):
+        rank_of_process(environment)
+
+
+def test_each_process_of_a_machine_takes_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("auto") == torch.device("cuda")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert pick_device("auto") == torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == torch.device("cpu")

@@ -1,10 +1,11 @@
-"""What the machine gives: devices, and workers that start clean."""
+"""What the machine gives: devices, workers that start clean, and this process's place among several."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import platform
+from collections.abc import Mapping
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING
 
@@ -64,10 +65,28 @@ def pick_device(device: str) -> torch.device:
     import torch
 
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        local = os.environ.get("LOCAL_RANK", "")  # of several processes on this machine, each has its own GPU
+        return (
+            torch.device("cuda", int(local) % torch.cuda.device_count())
+            if local.isdigit()
+            else torch.device("cuda")
+        )
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {device!r} is not available here; use --device cpu.") from error
     return found
+
+
+def rank_of_process(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """(rank, world size) that torchrun or accelerate gave this process; (0, 1) without them.
+
+    Raises InputError for values that make no sense.
+    """
+    rank, world = environment.get("RANK", "0"), environment.get("WORLD_SIZE", "1")
+    if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
+        raise InputError(f"RANK is {rank!r} and WORLD_SIZE {world!r}, expected 0 <= RANK < WORLD_SIZE.")
+    return int(rank), int(world)

@@ -26,7 +26,6 @@ from videoexpert.features.encode import (
     clips_of,
     encode_to_store,
     encode_videos,
-    rank_of_process,
     weights_digest,
 )
 from videoexpert.features.store import (
@@ -306,22 +305,6 @@ def test_processes_share_the_work_and_their_shards_meet_on_opening(videos, encod
     assert run(videos, encoder, out).encoded == 0
     assert not [n for n in contents(out) if n.startswith(".") or "00007" in n]
     assert sorted(FeatureStore.open(out)) == list(NAMES)
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [({}, (0, 1)), ({"RANK": "2", "WORLD_SIZE": "4"}, (2, 4)), ({"RANK": "0", "WORLD_SIZE": "1"}, (0, 1))],
-)
-def test_rank_of_a_process(environment, expected):
-    assert rank_of_process(environment) == expected
-
-
-@pytest.mark.parametrize(
-    "environment", [{"RANK": "1"}, {"RANK": "-1", "WORLD_SIZE": "2"}, {"WORLD_SIZE": "0"}]
-)
-def test_a_rank_that_makes_no_sense(environment):
-    with pytest.raises(InputError, match="expected 0 <= RANK < WORLD_SIZE"):
-        rank_of_process(environment)
 
 
 def test_the_content_hash_sees_size_head_middle_and_tail(tmp_path):

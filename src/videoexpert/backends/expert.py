@@ -34,6 +34,7 @@ class Expert:
     """A loaded model with its tokenizer; ``open`` gives videos to ask about. A Backend (backends/base.py)."""
 
     can = TASKS
+    videos_together = 8  # that an evaluation asks in one call
 
     def __init__(
         self, model: VideoExpertModel, tokenizer: Any, name: str = "model", digest: str = "unsaved"

@@ -16,7 +16,12 @@ class StoredExpert:
 
     def __init__(self, expert: Expert, store: FeatureStore) -> None:
         self.expert, self.store = expert, store
-        self.name, self.can = expert.name, expert.can
+        self.name, self.can, self.videos_together = expert.name, expert.can, expert.videos_together
+        self.ground_many, self.caption_many, self.ask_many = (
+            expert.ground_many,
+            expert.caption_many,
+            expert.ask_many,
+        )
 
     def describe(self) -> dict[str, Any]:
         return {**self.expert.describe(), "features": self.store.encoder.digest}

@@ -10,11 +10,9 @@ from __future__ import annotations
 import json
 import platform
 import zipfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,15 +20,15 @@ from typing import Any
 from .. import files
 from ..annotations.readers import ANSWERED, read
 from ..annotations.readers import benchmark as known
-from ..annotations.samples import Dataset, Sample, sentences_as_queries
+from ..annotations.samples import Dataset, sentences_as_queries
 from ..annotations.videos import VideoFolder
 from ..backends.chat.answers import FAILURES
-from ..errors import DataError, InputError, ServerError, VideoError
+from ..errors import InputError
 from ..scoring.predictions import digest
 from ..scoring.score import score
-from .systems import Row, System
+from .answering import Ranks, answer_all
+from .systems import System
 
-Task = tuple[str, list[Sample]]  # a video's id, and what is asked about it
 PREDICTIONS, RESULT, SUBMISSION = "predictions.jsonl", "result.json", "submission.zip"
 
 
@@ -75,12 +73,15 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     run = describe_run(benchmark, system, dataset, limit, len(samples))
     run |= {"task": "grounding"} if sentences else {}
-    _begin(folder / "run.json", run)
-    predictions = folder / PREDICTIONS
-    done = _finished(predictions)
+    ranks = Ranks()
+    if ranks.first:
+        _begin(folder / "run.json", run)
     find: Callable[[str], Path | None] = Path if videos is None else VideoFolder(Path(videos)).find
-    failed = _answer_all(system, samples, find, predictions, done, progress)
-    _in_order(predictions, samples)
+    predictions = folder / PREDICTIONS
+    failed = answer_all(system, samples, find, predictions, ranks, progress)
+    if not ranks.first:
+        ranks.wait()
+        return Outcome(json.loads((folder / RESULT).read_text(encoding="utf-8")), failed)
     in_parts = Path(annotations).is_dir() or found.parts_in_file
     missing = "wrong" if limit is None else "skip"
     result = score(
@@ -90,6 +91,7 @@ def evaluate(
     if found.submission:
         write_submission(predictions, folder / SUBMISSION)
     files.write_json(folder / RESULT, result)
+    ranks.wait()
     return Outcome(result, failed)
 
 
@@ -121,80 +123,6 @@ def _begin(file: Path, run: dict[str, Any]) -> None:
     files.write_text(file, text)
 
 
-def _finished(predictions: Path) -> set[str]:
-    """Ids already answered; a line that a kill cut short is taken off."""
-    if not predictions.exists():
-        return set()
-    lines = predictions.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    if len(whole) < len(lines):
-        files.write_text(predictions, "".join(whole))
-    return {json.loads(line)["id"] for line in whole}
-
-
-def _answer_all(
-    system: System,
-    samples: list[Sample],
-    find: Callable[[str], Path | None],
-    predictions: Path,
-    done: set[str],
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, str]:
-    by_video: dict[tuple[str, Any], list[Sample]] = {}
-    for sample in samples:
-        if sample.id not in done:
-            by_video.setdefault((sample.video, sample.clip), []).append(sample)
-    failed: dict[str, str] = {}
-    count = len(done)
-
-    def answer(video: str, own: list[Sample]) -> Iterator[Row]:
-        path = find(video)
-        if path is None:
-            raise VideoError(f"no file for {video} in the folder of the videos.")
-        return system.answer(path, own)
-
-    with predictions.open("a", encoding="utf-8") as stream:
-        tasks = [(video, own) for (video, _), own in by_video.items()]
-        for (video, own), rows in _ahead(tasks, answer, getattr(system, "videos_at_once", 1)):
-            try:
-                for row in rows():
-                    stream.write(json.dumps(row, ensure_ascii=False) + "\n")
-                stream.flush()
-            except (VideoError, DataError, ServerError) as error:
-                failed[video] = str(error)
-            count += len(own)
-            if progress:
-                progress(count, len(samples))
-    return failed
-
-
-def _ahead(
-    tasks: list[Task], answer: Callable[[str, list[Sample]], Iterator[Row]], at_once: int
-) -> Iterator[tuple[Task, Callable[[], Iterable[Row]]]]:
-    """Each task with what gives its rows, in order; up to ``at_once`` videos are asked ahead of being written."""
-    if at_once <= 1:
-        for task in tasks:
-            yield task, partial(answer, *task)
-        return
-    with ThreadPoolExecutor(max_workers=at_once) as pool:
-        waiting: deque[tuple[Task, Future[list[Row]]]] = deque()
-        try:
-            for task in tasks:
-                waiting.append((task, pool.submit(_whole, answer, task)))
-                if len(waiting) >= 2 * at_once:
-                    done, future = waiting.popleft()
-                    yield done, future.result
-            while waiting:
-                done, future = waiting.popleft()
-                yield done, future.result
-        finally:  # an error or an interrupt: what waits is not asked
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _whole(answer: Callable[[str, list[Sample]], Iterator[Row]], task: Task) -> list[Row]:
-    return list(answer(*task))
-
-
 def _parsing(predictions: Path) -> dict[str, Any]:
     """How the answers of a system that answers in text were read: {"parsed": {rule: count}, "parse_failures"}."""
     rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
@@ -203,14 +131,6 @@ def _parsing(predictions: Path) -> dict[str, Any]:
         return {}
     failed = sum(count for how, count in parsed.items() if how in FAILURES)
     return {"parsed": dict(sorted(parsed.items())), "parse_failures": failed}
-
-
-def _in_order(predictions: Path, samples: list[Sample]) -> None:
-    """Rows in the order of the samples, whatever order interrupted runs left them in."""
-    place = {sample.id: i for i, sample in enumerate(samples)}
-    rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
-    rows.sort(key=lambda row: place.get(row["id"], len(place)))
-    files.write_text(predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_submission(predictions: Path, out: Path) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..annotations.samples import CLIP_S, Sample, clip_count
 from ..backends.base import Backend, OpenVideo
 from ..backends.blank import open_blank
-from ..errors import InputError, UnsupportedError, VideoExpertError
+from ..errors import DataError, InputError, UnsupportedError, VideoError, VideoExpertError
 from ..types import Moment, Moments, Told
 
 Row = dict[str, Any]
@@ -30,7 +29,8 @@ NEEDS = {
 class System(Protocol):
     """Anything that answers samples about one video: a backend, or a guess that opens none.
 
-    A system may have ``videos_at_once``: about so many videos it may be asked at a time, each from a thread of its own.
+    A system may have ``videos_at_once``: about so many videos it may be asked at a time, each from a thread of its own;
+    and ``videos_together`` with ``answer_many`` (see BackendSystem): so many videos it is asked in one call.
     """
 
     name: str
@@ -50,6 +50,7 @@ class BackendSystem:
     def __init__(self, backend: Backend, top_k: int = 10) -> None:
         self.backend, self.top_k, self.name = backend, top_k, backend.name
         self.videos_at_once: int = getattr(backend, "videos_at_once", 1)
+        self.videos_together: int = getattr(backend, "videos_together", 1)
 
     def describe(self) -> dict[str, Any]:
         return self.backend.describe()
@@ -64,25 +65,87 @@ class BackendSystem:
 
         Raises UnsupportedError for a task that the backend does not name in ``can``.
         """
-        self._check(samples)
-        video = self.open(path, samples[0])
-        queries = [s for s in samples if NEEDS[s.task] == "ground"]
-        answered = video.ground([s.query or "" for s in queries], self.top_k) if queries else []
-        found = {s.id: moments for s, moments in zip(queries, answered, strict=True)}
-        for sample in samples:
-            row: Row = {"id": sample.id, "video": sample.video}
-            if sample.id in found:
-                row |= self._found(video, sample, found[sample.id])
-            elif sample.task == "caption":
-                captions = video.caption()
-                row["moments"] = [{**_moment(m, video.start), "text": m.text} for m in captions]
-                row |= _read(captions)
-            else:
-                answer = video.ask(sample.query or "", list(sample.choices) or None)
-                row |= {"query": sample.query, "answer": answer.text, "choice": answer.choice}
-                row["moments"] = [_moment(m, video.start) for m in answer.moments]
-                row |= _read(answer)
-            yield row
+        (rows,) = self.answer_many([(path, samples)])
+        if isinstance(rows, VideoExpertError):
+            raise rows
+        yield from rows
+
+    def answer_many(self, tasks: Sequence[tuple[Path, list[Sample]]]) -> list[list[Row] | VideoExpertError]:
+        """The rows of several videos, asked together where the backend can; the error of one that cannot be read.
+
+        Raises UnsupportedError for a task that the backend does not name in ``can``.
+        """
+        for _, samples in tasks:
+            self._check(samples)
+        opened: list[OpenVideo | VideoExpertError] = []
+        for path, samples in tasks:
+            try:
+                opened.append(self.open(path, samples[0]))
+            except (VideoError, DataError) as error:
+                opened.append(error)
+        pairs = [
+            (video, samples)
+            for video, (_, samples) in zip(opened, tasks, strict=True)
+            if not isinstance(video, VideoExpertError)
+        ]
+        rows = iter(self._rows([video for video, _ in pairs], [samples for _, samples in pairs]))
+        return [video if isinstance(video, VideoExpertError) else next(rows) for video in opened]
+
+    def _rows(self, videos: Sequence[OpenVideo], samples: Sequence[list[Sample]]) -> list[list[Row]]:
+        """One row a sample of each video, in order."""
+        found = zip(
+            videos,
+            samples,
+            self._grounded(videos, samples),
+            self._captioned(videos, samples),
+            self._asked(videos, samples),
+            strict=True,
+        )
+        return [
+            [self._row(video, s, *(answers.get(s.id) for answers in told)) for s in own]
+            for video, own, *told in found
+        ]
+
+    def _row(self, video: OpenVideo, sample: Sample, moments: Any, captions: Any, answer: Any) -> Row:
+        row: Row = {"id": sample.id, "video": sample.video}
+        if moments is not None:
+            return row | self._found(video, sample, moments)
+        if captions is not None:
+            row["moments"] = [{**_moment(m, video.start), "text": m.text} for m in captions]
+            return row | _read(captions)
+        row |= {"query": sample.query, "answer": answer.text, "choice": answer.choice}
+        row["moments"] = [_moment(m, video.start) for m in answer.moments]
+        return row | _read(answer)
+
+    def _grounded(self, videos: Sequence[OpenVideo], samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
+        asked = [[s for s in own if NEEDS[s.task] == "ground"] for own in samples]
+        queries = [[s.query or "" for s in own] for own in asked]
+        many = getattr(self.backend, "ground_many", None)
+        if many is not None:
+            found = many(videos, queries, self.top_k)
+        else:
+            found = [v.ground(own, self.top_k) if own else [] for v, own in zip(videos, queries, strict=True)]
+        return _by_id(asked, found)
+
+    def _captioned(
+        self, videos: Sequence[OpenVideo], samples: Sequence[list[Sample]]
+    ) -> list[dict[str, Any]]:
+        asked = [[s for s in own if NEEDS[s.task] == "caption"] for own in samples]
+        told = [video for video, own in zip(videos, asked, strict=True) if own]
+        many = getattr(self.backend, "caption_many", None)
+        captions = iter(many(told) if many is not None else [video.caption() for video in told])
+        said = [next(captions) if own else None for own in asked]
+        return [dict.fromkeys((s.id for s in own), told) for own, told in zip(asked, said, strict=True)]
+
+    def _asked(self, videos: Sequence[OpenVideo], samples: Sequence[list[Sample]]) -> list[dict[str, Any]]:
+        asked = [[s for s in own if NEEDS[s.task] == "ask"] for own in samples]
+        questions = [[(s.query or "", list(s.choices) or None) for s in own] for own in asked]
+        many = getattr(self.backend, "ask_many", None)
+        if many is not None:
+            found = many(videos, questions)
+        else:
+            found = [[v.ask(*q) for q in own] for v, own in zip(videos, questions, strict=True)]
+        return _by_id(asked, found)
 
     def _found(self, video: OpenVideo, sample: Sample, moments: Moments) -> Row:
         row: Row = {"query": sample.query, "moments": [_moment(m, video.start) for m in moments]}
@@ -140,13 +203,27 @@ class Shuffled(BackendSystem):
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "control": "another video"}
 
-    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
-        shown = self.other[path]
-        scale = (samples[0].duration_s or duration_of(path)) / duration_of(shown)
-        for row in super().answer(shown, [replace(s, clip=None) for s in samples]):
-            for moment in row.get("moments", ()):
-                moment["start"], moment["end"] = moment["start"] * scale, moment["end"] * scale
-            yield row
+    def open(self, path: Path, sample: Sample) -> OpenVideo:
+        return self.backend.open(self.other[path])
+
+    def answer_many(self, tasks: Sequence[tuple[Path, list[Sample]]]) -> list[list[Row] | VideoExpertError]:
+        found = super().answer_many(tasks)
+        return [
+            self._scaled(rows, path, samples[0]) for (path, samples), rows in zip(tasks, found, strict=True)
+        ]
+
+    def _scaled(
+        self, rows: list[Row] | VideoExpertError, path: Path, sample: Sample
+    ) -> list[Row] | VideoExpertError:
+        if isinstance(rows, VideoExpertError):
+            return rows
+        try:
+            scale = (sample.duration_s or duration_of(path)) / duration_of(self.other[path])
+        except VideoError as error:
+            return error
+        for moment in (m for row in rows for m in row.get("moments", ())):
+            moment["start"], moment["end"] = moment["start"] * scale, moment["end"] * scale
+        return rows
 
 
 class Blank(BackendSystem):
@@ -161,6 +238,14 @@ class Blank(BackendSystem):
 
     def open(self, path: Path, sample: Sample) -> OpenVideo:
         return open_blank(self.backend, sample.duration_s or duration_of(path))
+
+
+def _by_id(asked: Sequence[Sequence[Sample]], found: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """The answer to each sample, by its id, a table a video."""
+    return [
+        {s.id: answer for s, answer in zip(own, answers, strict=True)}
+        for own, answers in zip(asked, found, strict=True)
+    ]
 
 
 def on_clips(seconds: Sequence[float], clips: Sequence[tuple[float, float]]) -> list[float]:

@@ -233,8 +233,6 @@ def load_encoder(
         raise InputError("both a model and a vision encoder are named, expected one of them.")
     if preset is not None and vision is None:
         raise InputError("a preset goes with a vision encoder; a model brings its own fields.")
-    if device == "auto" and torch.cuda.is_available():
-        device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
     if vision is not None:
         encoder = TokenEncoder.from_vision(vision, preset or "paper").to(pick_device(device))
     else:
@@ -288,17 +286,6 @@ def check_keys(clips: Iterable[Clip]) -> None:
                 f"{str(other.path)!r} and {str(clip.path)!r} are both named {clip.key!r}; rename one, or "
                 "encode them into two folders."
             )
-
-
-def rank_of_process(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """(rank, world size) that torchrun or accelerate gave this process; (0, 1) without them.
-
-    Raises InputError for values that make no sense.
-    """
-    rank, world = environment.get("RANK", "0"), environment.get("WORLD_SIZE", "1")
-    if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
-        raise InputError(f"RANK is {rank!r} and WORLD_SIZE {world!r}, expected 0 <= RANK < WORLD_SIZE.")
-    return int(rank), int(world)
 
 
 def weights_digest(vision: VisionEncoder) -> str:

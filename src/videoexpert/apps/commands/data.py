@@ -147,7 +147,8 @@ def encode(
     Run it again after a stop and it goes on. Under torchrun or accelerate each process takes its share.
     Exit code 1 where videos could not be encoded; the others are.
     """
-    from ...features.encode import clips_of, encode_to_store, load_encoder, rank_of_process
+    from ...features.encode import clips_of, encode_to_store, load_encoder
+    from ...runtime import rank_of_process
     from ..output import Waiting
 
     rank, world_size = rank_of_process()

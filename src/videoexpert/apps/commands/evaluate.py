@@ -72,6 +72,7 @@ def evaluate(
     """Answer a whole benchmark from video files, resumably, and score it (docs/benchmarks.md)."""
     from ...errors import InputError
     from ...evaluation.runner import evaluate as run
+    from ...runtime import rank_of_process
     from ...scoring.tables import FORMATS, render
 
     if format not in FORMATS:
@@ -95,6 +96,8 @@ def evaluate(
         outcome = run(
             benchmark, system, annotations, videos, out, split=split, limit=limit, progress=progress
         )
+    if rank_of_process()[0]:
+        return  # of several processes the first one speaks
     print(render(outcome.result, format) if format != "json" else json.dumps(outcome.result, indent=1))
     for video, sentence in outcome.failed.items():
         print(f"Error: {video}: {sentence}", file=sys.stderr)

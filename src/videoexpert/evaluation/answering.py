@@ -1,0 +1,219 @@
+"""Every sample answered once: groups of videos asked together, shared by processes, resumed where a run stopped.
+
+Which videos form a group depends on the samples alone. A group is answered whole or again, so that a resumed run, and
+one that several processes share, end with the bytes of a run in one go.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .. import files
+from ..annotations.samples import Sample
+from ..errors import DataError, ServerError, VideoError, VideoExpertError
+from ..runtime import rank_of_process
+from .systems import Row, System
+
+Group = list[tuple[str, list[Sample]]]  # ids of videos that are asked together, and what is asked about each
+Answered = list[list[Row] | VideoExpertError]
+T = TypeVar("T")
+
+
+def answer_all(
+    system: System,
+    samples: list[Sample],
+    find: Callable[[str], Path | None],
+    predictions: Path,
+    ranks: Ranks,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, str]:
+    """Rows of all samples in ``predictions``, in their order; gives the videos that failed with their sentence.
+
+    Of several processes each answers its share of the groups; the first writes the file, after all have answered.
+    """
+    groups = _groups(samples, getattr(system, "videos_together", 1))
+    if ranks.first:
+        _keep_whole(predictions, groups)
+    ranks.wait()  # the others read what is done when the first has tidied up
+    done = _finished(predictions)
+    own = [group for group in groups[ranks.rank :: ranks.world] if not _ids(group) <= done]
+    part = _part(predictions, ranks.rank) if ranks.world > 1 else predictions
+    before = len(samples) - sum(len(samples_of) for group in own for _, samples_of in group)
+    failed = _append(system, own, find, part, _counted(progress, before, len(samples)))
+    found = {video: text for others in ranks.gather(failed) for video, text in others.items()}
+    if ranks.first:
+        _keep_whole(predictions, groups)
+        _in_order(predictions, samples)
+    return found
+
+
+def _groups(samples: Sequence[Sample], together: int) -> list[Group]:
+    """Videos in the order of the samples, ``together`` at a time: always the same, so that answers are, to the bit."""
+    by_video: dict[tuple[str, Any], list[Sample]] = {}
+    for sample in samples:
+        by_video.setdefault((sample.video, sample.clip), []).append(sample)
+    tasks = [(video, own) for (video, _), own in by_video.items()]
+    return [tasks[start : start + together] for start in range(0, len(tasks), together)]
+
+
+def _ids(group: Group) -> set[str]:
+    return {sample.id for _, own in group for sample in own}
+
+
+def _part(predictions: Path, rank: int) -> Path:
+    """Where one of several processes writes; the first puts the parts together."""
+    return predictions.with_name(f"predictions.{rank}.jsonl")
+
+
+def _keep_whole(predictions: Path, groups: Sequence[Group]) -> None:
+    """Rows of this file and of the parts of several processes, but for groups of which a video's rows are incomplete.
+
+    A video that failed has no rows: its group is whole without it.
+    """
+    parts = sorted(predictions.parent.glob(_part(predictions, 0).name.replace("0", "*")))
+    rows: dict[str, str] = {}
+    for file in (predictions, *parts):
+        for line in _lines(file):
+            rows[json.loads(line)["id"]] = line
+    whole: list[str] = []
+    for group in groups:
+        here = [[sample.id for sample in own if sample.id in rows] for _, own in group]
+        if all(len(ids) in (0, len(own)) for ids, (_, own) in zip(here, group, strict=True)):
+            whole += [rows[i] for ids in here for i in ids]
+    if rows or predictions.exists():
+        files.write_text(predictions, "".join(whole))
+    for file in parts:
+        file.unlink()
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a file of rows but for one that a kill cut short, be it inside of a character."""
+    found = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+    return [line.decode("utf-8") for line in found if line.endswith(b"\n")]
+
+
+def _counted(progress: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int], None]:
+    """``progress`` as a function of the samples done in this run."""
+    return lambda done: progress(before + done, total) if progress else None
+
+
+def _append(
+    system: System,
+    groups: Sequence[Group],
+    find: Callable[[str], Path | None],
+    predictions: Path,
+    progress: Callable[[int], None],
+) -> dict[str, str]:
+    """Appends the rows of every group; gives the videos that failed with their sentence."""
+    failed: dict[str, str] = {}
+    count = 0
+    with predictions.open("a", encoding="utf-8") as stream:
+        for group, answer in _ahead(
+            groups, partial(_answer, system, find), getattr(system, "videos_at_once", 1)
+        ):
+            for (video, own), rows in zip(group, answer(), strict=True):
+                if isinstance(rows, VideoExpertError):
+                    failed[video] = str(rows)
+                else:
+                    stream.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+                count += len(own)
+            stream.flush()
+            progress(count)
+    return failed
+
+
+def _answer(
+    system: System, find: Callable[[str], Path | None], group: Group
+) -> list[list[Row] | VideoExpertError]:
+    """The rows of each video of a group, or why it has none."""
+    paths = [find(video) for video, _ in group]
+    there = [(path, own) for path, (_, own) in zip(paths, group, strict=True) if path is not None]
+    many = getattr(system, "answer_many", None)
+    found = iter(
+        many(there) if many is not None and len(group) > 1 else [_alone(system, *task) for task in there]
+    )
+    return [
+        VideoError(f"no file for {video} in the folder of the videos.") if path is None else next(found)
+        for path, (video, _) in zip(paths, group, strict=True)
+    ]
+
+
+def _alone(system: System, path: Path, own: list[Sample]) -> list[Row] | VideoExpertError:
+    try:
+        return list(system.answer(path, own))
+    except (VideoError, DataError, ServerError) as error:
+        return error
+
+
+def _ahead(
+    groups: Sequence[Group], answer: Callable[[Group], Answered], at_once: int
+) -> Iterator[tuple[Group, Callable[[], Answered]]]:
+    """Each group with what gives its rows, in order; up to ``at_once`` groups are asked ahead of being written."""
+    if at_once <= 1:
+        for group in groups:
+            yield group, partial(answer, group)
+        return
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        waiting: deque[tuple[Group, Future[Answered]]] = deque()
+        try:
+            for group in groups:
+                waiting.append((group, pool.submit(answer, group)))
+                if len(waiting) >= 2 * at_once:
+                    done, future = waiting.popleft()
+                    yield done, future.result
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result
+        finally:  # an error or an interrupt: what waits is not asked
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Ranks:
+    """This process among those that torchrun started; they share the videos. Alone without torchrun."""
+
+    def __init__(self) -> None:
+        self.rank, self.world = rank_of_process()
+        if self.world > 1:
+            from torch import distributed
+
+            if not distributed.is_initialized():
+                # one may have much more to do than another
+                distributed.init_process_group("gloo", timeout=timedelta(days=30))
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.gather(None)
+
+    def gather(self, value: T) -> list[T]:
+        """The value of every process."""
+        if self.world == 1:
+            return [value]
+        from torch import distributed
+
+        found: list[Any] = [None] * self.world
+        distributed.all_gather_object(found, value)
+        return found
+
+
+def _finished(predictions: Path) -> set[str]:
+    """Ids already answered."""
+    return {json.loads(line)["id"] for line in _lines(predictions)}
+
+
+def _in_order(predictions: Path, samples: list[Sample]) -> None:
+    """Rows in the order of the samples, whatever order interrupted runs left them in."""
+    place = {sample.id: i for i, sample in enumerate(samples)}
+    rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
+    rows.sort(key=lambda row: place.get(row["id"], len(place)))
+    files.write_text(predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
