@@ -139,6 +139,7 @@ def test_of_several_videos_a_broken_one_is_told(call, model, video, tmp_path, fi
     [
         ([], "there is nothing to cut, expected VIDEO and QUERY, or --from"),
         (["a.mp4", "q", "--from", "a.json"], "--from names the videos and sentences itself"),
+        (["--from", "a.json", "--frames", "4"], "--from asks no model: leave --model"),
         (["a.mp4", "q", "--reel", "reel.avi"], "expected a file name that ends in .mp4"),
         (["a.mp4", "q", "--out", "file"], "--out is 'file', which is a file, expected a folder"),
         (["a.mp4", "q", "--pad", "inf"], "--pad is inf s"),

@@ -67,6 +67,10 @@ def clip(
     if saved is not None:
         if arguments:
             raise InputError("--from names the videos and sentences itself: leave VIDEO and QUERY out.")
+        if any(given is not None for given in (model, model_option or None, frames, start, end)):
+            raise InputError(
+                "--from asks no model: leave --model, --model-option, --frames, --start and --end out."
+            )
         items, asked, failed = list(read_answers(saved).answers), 0, 0
     elif not arguments:
         raise InputError("there is nothing to cut, expected VIDEO and QUERY, or --from ANSWER.json.")
