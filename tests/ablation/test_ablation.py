@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from training_world import make_recipe
 from videoexpert.ablation import world as ablation_world
+from videoexpert.ablation.benches import open_bench
 from videoexpert.ablation.own_data import DataBench, tokens_name
 from videoexpert.ablation.report import (
     FAILED,
@@ -22,7 +23,8 @@ from videoexpert.ablation.report import (
     to_markdown,
     write_report,
 )
-from videoexpert.ablation.run import TABLES, ablate, open_bench, scores_of
+from videoexpert.ablation.run import ablate, scores_of
+from videoexpert.ablation.tables import TABLES
 from videoexpert.ablation.world import BENCHMARKS
 from videoexpert.apps.cli import main
 from videoexpert.apps.commands.data import _fields

@@ -53,7 +53,7 @@ def test_a_claim_is_the_paired_difference(evidence):
 
 
 def test_every_claim_is_of_a_table_and_its_rows(evidence):
-    from videoexpert.ablation.run import TABLES
+    from videoexpert.ablation.tables import TABLES
     from videoexpert.recipes import load_recipe
 
     config = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..config import VideoExpertConfig
 from ..recipes import AblationRecipe
 from ..shipped.describe import stage_line
-from .run import TABLES
+from .tables import TABLES
 
 
 def describe(recipe: AblationRecipe) -> list[str]:

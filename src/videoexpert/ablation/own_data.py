@@ -19,7 +19,8 @@ from ..features.store import STORE, TOKEN_FIELDS, FeatureStore
 from ..recipes import Recipe, from_mapping
 from ..session import load_expert
 from ..training.run import train
-from .run import Scores, Variant, scores_of
+from .run import Scores, scores_of
+from .tables import Variant
 
 
 class DataBench:

@@ -32,7 +32,8 @@ from ..shipped.base import StateSource, train_base
 from ..shipped.pipeline import calibrate, make_config, swap_adapter, world_tokenizer
 from ..shipped.rendered import RenderedSource, RenderRecipe, build
 from ..synthetic.write import WorldRecipe, write_world
-from .run import Scores, Variant, scores_of
+from .run import Scores, scores_of
+from .tables import Variant
 from .text_base import train_text_base
 
 TEST_SEED = 4242  # of the world that variants are scored on

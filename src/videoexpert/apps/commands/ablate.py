@@ -33,9 +33,9 @@ def ablate(
 
     if format not in ("markdown", "json"):
         raise InputError(f"format is {format!r}, expected markdown or json.")
+    from ...ablation.benches import open_bench
     from ...ablation.report import write_report
     from ...ablation.run import ablate as run
-    from ...ablation.run import open_bench
     from ...recipes import load_recipe
     from ..output import complain
 
