@@ -33,7 +33,11 @@ from authors import (
 from videoexpert.apps.cli import main
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.checkpoints.released.convert import Report, convert
+from videoexpert.checkpoints.released.keys import key_map
+from videoexpert.config import CHOICES
 from videoexpert.errors import CheckpointError, InputError
+from videoexpert.grounding.head import FUSIONS as FUSION_CLASSES
+from videoexpert.testing import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,22 @@ def test_fusions(authors: Path, bases: Path, tmp_path: Path, fusion: str) -> Non
     stored = sorted(float(t.float().sum()) for t in extra.values())
     ours = sorted(float(p.detach().sum()) for p in model.head.fusion.parameters())
     assert ours == pytest.approx(stored, abs=1e-4)
+
+
+def test_a_fusion_that_the_released_code_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new fusion is a class, and its name in the config: nothing of a checkpoint's keys is needed for it."""
+
+    class Gate(FUSION_CLASSES["concat"]):
+        pass
+
+    monkeypatch.setitem(FUSION_CLASSES, "gate", Gate)
+    monkeypatch.setitem(CHOICES, "fusion", (*CHOICES["fusion"], "gate"))
+    model = tiny_model("released", fusion="gate")
+    assert isinstance(model.head.fusion, Gate)
+    with pytest.raises(
+        CheckpointError, match="the released code has no fusion 'gate', only add, none, concat"
+    ):
+        key_map(model)
 
 
 def test_a_fusion_that_the_files_do_not_tell(authors: Path, bases: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from videoexpert.config import CHOICES
 from videoexpert.errors import InputError
 from videoexpert.grounding.head import FUSIONS, STOCHASTIC_DEPTH, TemporalHead, position_table
 
@@ -126,6 +127,11 @@ def test_gradients_reach_every_parameter(head: TemporalHead) -> None:
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+def test_the_config_knows_every_fusion() -> None:
+    """A new one is a class and a line in FUSIONS, and its name in the config."""
+    assert set(CHOICES["fusion"]) == set(FUSIONS)
 
 
 def test_unknown_fusion() -> None:

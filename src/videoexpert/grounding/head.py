@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 
-FUSIONS = ("add", "concat", "attention", "none")
 ATTENTION_HEADS = 8
 STOCHASTIC_DEPTH = 0.1
 
@@ -52,10 +51,12 @@ class TemporalHead(nn.Module):
 
     def __init__(self, hidden_width: int, head_width: int = 512, fusion: str = "add") -> None:
         super().__init__()
+        if fusion not in FUSIONS:
+            raise InputError(f"fusion is {fusion!r}, expected one of {', '.join(FUSIONS)}.")
         self.projection = nn.Sequential(
             nn.Linear(hidden_width, hidden_width), nn.ReLU(), nn.Linear(hidden_width, head_width)
         )
-        self.fusion = make_fusion(fusion, head_width)
+        self.fusion = FUSIONS[fusion](head_width)
         self.indicator_branch = convolutional_branch(head_width, 1)
         self.boundary_branch = convolutional_branch(head_width, 2)
 
@@ -96,21 +97,11 @@ def convolutional_branch(width: int, outputs: int) -> nn.Sequential:
     )
 
 
-def make_fusion(name: str, width: int) -> nn.Module:
-    """Module of one row of Table VI, mapping frames (Q, N, H) and ``<LOC>`` (Q, H) to frames (Q, N, H)."""
-    if name == "add":
-        return AddFusion()
-    if name == "concat":
-        return ConcatFusion(width)
-    if name == "attention":
-        return AttentionFusion(width)
-    if name == "none":
-        return NoFusion()
-    raise InputError(f"fusion is {name!r}, expected one of {', '.join(FUSIONS)}.")
-
-
 class AddFusion(nn.Module):
     """Frame + ``<LOC>``; the paper's default."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
 
     def forward(self, frames: Tensor, locs: Tensor) -> Tensor:
         return frames + locs[:, None]
@@ -129,6 +120,9 @@ class ConcatFusion(nn.Module):
 
 class NoFusion(nn.Module):
     """Frames alone ("w/o <LOC>" in Table VI): every query on a video gets the same answer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
 
     def forward(self, frames: Tensor, locs: Tensor) -> Tensor:
         return frames
@@ -170,6 +164,16 @@ class AttentionFusion(nn.Module):
         keep = 1.0 - STOCHASTIC_DEPTH
         kept = torch.rand(len(branch), 1, 1, device=branch.device) < keep
         return branch * kept.to(branch.dtype) / keep
+
+
+# The rows of Table VI by their names in the config (config.py CHOICES). Each is made with the width H and maps frames
+# (Q, N, H) and ``<LOC>`` (Q, H) to frames (Q, N, H).
+FUSIONS: dict[str, type[nn.Module]] = {
+    "add": AddFusion,
+    "concat": ConcatFusion,
+    "attention": AttentionFusion,
+    "none": NoFusion,
+}
 
 
 def position_table(num_frames: int, width: int, device: torch.device | None = None) -> Tensor:

@@ -71,6 +71,11 @@ def key_map(model: VideoExpertModel) -> tuple[Mapped, ...]:
     """
     config = model.config
     size = model.language.get_input_embeddings().weight.shape[0]
+    if config.times == "head" and config.fusion not in FUSION_KEYS:
+        raise CheckpointError(
+            f"the released code has no fusion {config.fusion!r}, only {', '.join(FUSION_KEYS)}; this model's weights "
+            "cannot be matched with the authors'."
+        )
     if config.experts != "split" or config.temporal_differences or config.loc_token_id != size:
         raise CheckpointError(
             "the released code has two experts, no motion inputs and <LOC> behind the base vocabulary; "
