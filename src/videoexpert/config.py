@@ -60,8 +60,8 @@ class VideoExpertConfig(PreTrainedConfig):
 
     preset: str = "custom"  # "paper", "released" or "custom": where the disputed fields came from
     # Base models: nested transformers configs rebuild them; names say where an adapter-only folder finds them.
-    vision_config: dict | None = None
-    language_config: dict | None = None
+    vision_config: dict[str, Any] | None = None
+    language_config: dict[str, Any] | None = None
     vision_name: str | None = None
     language_name: str | None = None
     # "adapter": the folder holds only what was trained; base models come from the names
@@ -123,7 +123,7 @@ class VideoExpertConfig(PreTrainedConfig):
     absent_below: float = 0.0  # a query whose presence is under this is said to be absent
 
     def __post_init__(self, **kwargs: Any) -> None:
-        super().__post_init__(**kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
         for name, allowed in CHOICES.items():
             value = getattr(self, name)
             if value not in allowed:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
+from ..annotations.videos import VIDEO_SUFFIXES
 from ..errors import InputError
 from ..export import Answers, AnswerSet, Failed, Format, choose_clock, export, find_format, format_of
 from ..export.timecode import check_timecode, parse_rate
 from ..files import write_text
 from . import output
-from .inputs import VIDEO_SUFFIXES, Inputs
+from .inputs import Inputs
 from .options import TABLE
 
 

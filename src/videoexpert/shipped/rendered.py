@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +96,9 @@ def build(
     return RenderedSource(recipe, folder)
 
 
-def _build_shard(clip_folder: str, fields: dict, recipe: RenderRecipe, folder: str, shard: int) -> None:
+def _build_shard(
+    clip_folder: str, fields: dict[str, Any], recipe: RenderRecipe, folder: str, shard: int
+) -> None:
     torch.set_num_threads(1)
     vision = load_vision(clip_folder)
     config = VideoExpertConfig.from_dict(fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -82,7 +83,7 @@ def decode_carefully(source: Source, clock: Reclock, problems: list[str]) -> Ite
             problems.append(f"{count} {what}")
 
 
-def _decode(source: Source, packet: av.Packet) -> list[av.VideoFrame] | None:
+def _decode(source: Source, packet: av.Packet[Any]) -> list[av.VideoFrame] | None:
     """None where the packet is damaged."""
     try:
         return source.stream.codec_context.decode(packet if packet.size else None)

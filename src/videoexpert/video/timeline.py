@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -324,7 +325,7 @@ def _declared_end(source: Source) -> int | None:
 
 def demux(
     source: Source, problems: list[str], clock: Reclock | None = None
-) -> Iterator[tuple[av.Packet, bool]]:
+) -> Iterator[tuple[av.Packet[Any], bool]]:
     """Packets of the picture stream, the flush packet last; a file that breaks off ends where it does.
 
     With each, whether it is broken off. With a ``clock`` the times are put on it, which needs reading from the
@@ -350,7 +351,7 @@ def demux(
         yield packet, broken
 
 
-def _put(packet: av.Packet, clock: Reclock, offset: int) -> None:
+def _put(packet: av.Packet[Any], clock: Reclock, offset: int) -> None:
     pts, dts = packet.pts, packet.dts
     tick = dts if pts is None else pts
     if tick is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -117,7 +118,7 @@ def _add_stream(
 
 
 def _mux(
-    container: av.container.OutputContainer, packets: list[av.Packet], durations: dict[int, int]
+    container: av.container.OutputContainer, packets: list[av.Packet[Any]], durations: dict[int, int]
 ) -> None:
     for packet in packets:
         packet.duration = durations[packet.pts or 0]  # the encoder knows an average only

@@ -21,7 +21,7 @@ from transformers import (
     SiglipVisionConfig,
     SiglipVisionModel,
 )
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from ..errors import CheckpointError, InputError
 from .preprocess import Preprocessor

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ...errors import DataError, InputError
+from ...export.text import clock
 from .. import options, output
 from ..inputs import check_clip, check_picture
 from ..output import Format, Waiting
@@ -42,7 +43,7 @@ def demo(
             found = video.ground(queries)
         with _stage("draw", stages):
             plot_grounding(assets.SHIPPED_VIDEO, found, video.duration, video.start, plot, truth)
-    output.say(f"{assets.SHIPPED_VIDEO}: {output.clock(video.duration, video.duration)}")
+    output.say(f"{assets.SHIPPED_VIDEO}: {clock(video.duration, video.duration)}")
     output.show_grounding(found, video.duration)
     output.table(("stage", "time"), [(name, f"{took:.2f} s") for name, took in stages], left=(0,))
     output.say(f"picture saved as {plot}")

@@ -108,7 +108,7 @@ def load_processor(folder: Path, model_type: str) -> Any:
     Raises CheckpointError for one that needs code of its own or lacks a file, DependencyError where it needs a package.
     """
     import transformers
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
 
     _refuse_code(folder)
     name = PROCESSOR_MAPPING_NAMES.get(model_type)
