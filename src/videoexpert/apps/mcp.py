@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..annotations.videos import VIDEO_SUFFIXES
 from ..errors import DependencyError, InputError, VideoExpertError
 from ..export import Answers, answers_json, find_format
 from ..export import export as as_text
 from ..files import write_text
 from ..types import Captions
 from .exporting import timed
-from .inputs import VIDEO_SUFFIXES
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer

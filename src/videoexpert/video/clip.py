@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -157,7 +158,7 @@ def _column(values: np.ndarray, chosen: _Chosen) -> Iterator[int]:
     return (int(value) for value in values[chosen.first : chosen.last + 1])
 
 
-def _shift(packet: av.Packet, zero: Fraction) -> None:
+def _shift(packet: av.Packet[Any], zero: Fraction) -> None:
     ticks = round(zero / Fraction(packet.time_base or 1))
     packet.pts = None if packet.pts is None else packet.pts - ticks
     packet.dts = None if packet.dts is None else packet.dts - ticks

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 
 import av
 import numpy as np
@@ -186,7 +187,7 @@ class _Writer:
         self.durations[frame.pts] = end - frame.pts
         self._mux_pictures(self.video.encode(frame))
 
-    def _mux_pictures(self, packets: list[av.Packet]) -> None:
+    def _mux_pictures(self, packets: list[av.Packet[Any]]) -> None:
         for packet in packets:
             packet.duration = self.durations.pop(packet.pts or 0)  # the encoder knows an average only
             self.container.mux(packet)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from PIL import Image
 
+from pictures import size_of
 from videoexpert import session
 
 
@@ -70,7 +70,7 @@ def test_ground_says_how_far_the_answer_moves_without_the_video(call, model, vid
         assert part["evidence"]["shift"] == pytest.approx(moved.shift_s, abs=2e-3)
         assert part["evidence"]["blank_presence"] == pytest.approx(moved.blank_presence, abs=1e-4)
         assert part["evidence"]["presence"] == part["presence"]
-    assert Image.open(plot).size[0] > 1000
+    assert size_of(plot)[0] > 1000
     lines = call(*asked).out.splitlines()
     said = [
         n for n, line in enumerate(lines) if line.startswith("   evidence: without the video the best guess")
@@ -118,7 +118,7 @@ def test_highlight_json(call, model, video, tmp_path):
     assert len(document["scores"]) == 4
     assert all(0 <= s <= 1 for s in document["scores"])
     assert (document["clip"], len(document["moments"])) == (2.0, 1)
-    assert Image.open(plot).size[0] > 1000
+    assert size_of(plot)[0] > 1000
 
 
 def test_ask(call, model, video, tmp_path):
@@ -130,7 +130,7 @@ def test_ask(call, model, video, tmp_path):
     assert sum(c["score"] for c in document["choices"]) == pytest.approx(1.0, abs=2e-4)
     assert document["answer"] == document["choices"][document["choice"]]["text"]
     assert document["moments"]
-    assert Image.open(plot).size[0] > 1000
+    assert size_of(plot)[0] > 1000
     table = call(*asked, *choices).out
     assert [line.split()[0] for line in table.splitlines() if "<--" in line] == [
         document["answer"].split()[0]
@@ -150,7 +150,7 @@ def test_caption_table_and_picture(call, model, video, tmp_path, monkeypatch):
     done = call("caption", video, "--model", model, "--plot", plot)
     assert done.code == 0
     assert done.out.splitlines()[-2].split() == ["1.0", "s", "2.0", "s", "0.70", "A", "ball", "falls."]
-    assert Image.open(plot).size[0] > 1000
+    assert size_of(plot)[0] > 1000
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
+from pictures import size_of
 from videoexpert.testing import tiny_video
 
 
@@ -42,7 +42,7 @@ def test_one_picture_a_video(call, asked, world):
     assert done.err == "2 of the 2 videos of which every system speaks, drawn by lot (seed 3).\n"
     pictures = [Path(line) for line in done.out.splitlines()]
     assert sorted(p.name for p in pictures) == ["aaa.png", "bbb.png"]
-    assert all(Image.open(p).size[0] > 1000 for p in pictures)
+    assert all(size_of(p)[0] > 1000 for p in pictures)
     document = json.loads((world / "out" / "panels.json").read_text())
     assert document["systems"] == {"ours": str(world / "one.jsonl"), "theirs": str(world / "two.jsonl")}
     assert document["rule"] == done.err.strip(".\n")
@@ -55,7 +55,7 @@ def test_named_videos_and_fewer_queries_give_another_picture(call, asked, world)
     for most in (1, 4):
         done = call(*asked, "--video", "aaa", "--queries", most)
         assert done.out.splitlines() == [str(world / "out" / "aaa.png")]
-        tall[most] = Image.open(world / "out" / "aaa.png").size[1]
+        tall[most] = size_of(world / "out" / "aaa.png")[1]
     assert tall[4] > tall[1] + 50
     assert not (world / "out" / "bbb.png").exists()
 

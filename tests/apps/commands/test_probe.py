@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
+from pictures import size_of
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.evaluation.systems import BackendSystem, Blank, Shuffled
 from videoexpert.session import Expert
@@ -62,7 +62,7 @@ def test_a_model_is_asked_with_three_kinds_of_video(call, asked, world, model, t
     assert [s.get("control") for s in systems] == [None, "another video", "blank video"]
     assert "| R1@0.5 |" in (out / "bias.md").read_text()
     assert "![windows](bias.png)" in (out / "bias.md").read_text()
-    assert Image.open(out / "bias.png").size[0] > 1000
+    assert size_of(out / "bias.png")[0] > 1000
     told = json.loads((out / "true" / "run.json").read_text())
     assert report["run"]["weights"] == told["system"]["weights"] == checkpoint.digest(model)
     both = report["run"]["annotation_files"] | report["run"]["length_tables"]
@@ -146,7 +146,7 @@ def test_files_of_systems_side_by_side(call, world, tmp_path):
     assert second == json.loads((tmp_path / "one" / "bias.json").read_text())
     table = (tmp_path / "two" / "bias.md").read_text()
     assert "| metric | annotations | constant: true | constant: another | constant: blank | true |" in table
-    pictures = [Image.open(tmp_path / name / "bias.png").size for name in ("one", "two")]
+    pictures = [size_of(tmp_path / name / "bias.png") for name in ("one", "two")]
     assert pictures[1][0] > 2 * pictures[0][0]
     assert pictures[1][1] > 1.5 * pictures[0][1]
     (tmp_path / "other.txt").write_text(CHARADES.replace("eats", "sleeps"))

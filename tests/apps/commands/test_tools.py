@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
+from pictures import size_of
 from videoexpert import assets
 
 
@@ -98,7 +98,7 @@ def test_demo(call, shipped, tmp_path):
         (line,) = (line for line in done.out.splitlines() if line.strip().startswith(stage))
         assert float(line.split()[-2]) >= 0
     assert done.out.splitlines()[-1] == f"picture saved as {plot}"
-    assert Image.open(plot).size[0] > 1000
+    assert size_of(plot)[0] > 1000
 
 
 def test_demo_without_its_queries(call, shipped, tmp_path):
