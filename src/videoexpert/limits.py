@@ -41,7 +41,7 @@ class Limits:
     windows: int = 10_000
     """Windows in one prediction."""
 
-    picture_pixels: int = 16384 * 16384
+    picture_pixels: int = 8192 * 8192
     """Pixels of one picture of a video, or of a picture file."""
 
     def check(self, name: str, value: float, what: str, error: type[VideoExpertError] = InputError) -> None:

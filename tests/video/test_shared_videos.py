@@ -72,8 +72,11 @@ def test_times_and_frames_are_those_of_a_plain_full_decode(
 def upright(frame: av.VideoFrame, aspect: str | None, quarter_turns_ccw: int) -> np.ndarray:
     top, _, bottom = (aspect or "1").partition("/")
     width = round(frame.width * int(top) / int(bottom or 1))
+    # HD pictures that do not say which matrix they mean are BT.709, as in players.
+    unsaid = frame.colorspace == 2 and (frame.width >= 1280 or frame.height > 576)
+    matrix = {"src_colorspace": 1, "dst_colorspace": 1, "src_color_range": 1} if unsaid else {}
     # The file's rotation is applied as it stands: -90 is one quarter clockwise.
-    return np.rot90(frame.to_ndarray(format="rgb24", width=width), quarter_turns_ccw)
+    return np.rot90(frame.to_ndarray(format="rgb24", width=width, **matrix), quarter_turns_ccw)
 
 
 def check_properties(got: np.ndarray, centres: np.ndarray, times: np.ndarray, duration_s: float) -> None:

@@ -132,3 +132,12 @@ def test_any_player_sees_the_times(media: SimpleNamespace, tmp_path: Path) -> No
     with av.open(str(tmp_path / "a.mp4")) as container:
         assert [frame.time for frame in container.decode(video=0)] == pytest.approx(times)
         assert container.duration / av.time_base == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (720, 1280)])
+def test_colours_come_back(tmp_path: Path, size: tuple[int, int]) -> None:
+    colour = np.asarray([200, 40, 90], dtype=np.uint8)
+    picture = np.broadcast_to(colour, (*size, 3)).copy()
+    write_video(tmp_path / "a.mp4", [picture, picture], [0.0, 0.5], duration_s=1.0)
+    got = read_frames(tmp_path / "a.mp4", 1).pixels[0, :, 20, 20].numpy()
+    assert np.abs(got.astype(int) - colour).max() <= 4

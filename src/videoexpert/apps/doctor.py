@@ -113,6 +113,7 @@ def video_report(
         "streams": list(info.streams),
         "codec": info.codec,
         "pixel_format": info.pixel_format,
+        "dynamic_range": info.dynamic_range,
         "width": info.width,
         "height": info.height,
         "rotation": info.rotation_deg,

@@ -15,6 +15,9 @@ import av
 import numpy as np
 
 from ..errors import VideoError
+from ..limits import limits, variable
+from .colour import PYAV, TRANSFERS, to_rgb
+from .diagnosis import is_protected, stored_codec
 
 # Formats that are one file each and carry their own times. Everything else is refused before its header is
 # read: playlists and lists (hls, dash, concat, sdp) open other files or addresses, image sequences are
@@ -27,9 +30,9 @@ _FORMATS = (
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 _PLAYLIST_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"v=0\r\no=", b"v=0\no=", b"[playlist]", b"<asx")
 _PROTOCOLS = {"concat", "http", "https", "rtsp", "rtmp", "hls", "data"}
-# PyAV from 17 on hands one picture's colours to all cores; waking them costs a small picture a third of its
-# whole decoding, and several videos are read at once anyway. Before, there was one thread and no choice.
-_ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+FULL_PIXELS = 4096 * 2304  # pictures up to 4K are decoded and converted as they are
+FULL_HDR_PIXELS = 1280 * 1024  # tone mapping costs more
+_REDUCED_BY_DECODER = frozenset({"mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "jpeg2000", "dvvideo"})
 _CLOCK_MAY_JUMP = 0x200  # AVFMT_TS_DISCONT
 _MICROSECOND = Fraction(1, 1_000_000)
 _MAX_SAMPLE_ASPECT = 8  # outside [1/8, 8] a sample aspect ratio is a broken header, not a picture
@@ -42,6 +45,9 @@ class Source:
     path: str
     container: av.container.InputContainer
     stream: av.VideoStream
+    width: int  # as stored; pictures of another size in mid-stream are scaled to the stream's
+    height: int
+    reduce: bool
 
     @property
     def time_base(self) -> Fraction:
@@ -81,16 +87,34 @@ class Source:
     @property
     def square_size(self) -> tuple[int, int]:
         """(width, height) of the stored picture with its width scaled to square pixels, before any turn."""
-        return max(1, round(self.stream.width * self.sample_aspect_ratio)), self.stream.height
+        return max(1, round(self.width * self.sample_aspect_ratio)), self.height
+
+    @property
+    def transfer(self) -> int:
+        """The stream's transfer characteristic, ITU-T H.273; 2 where it says none."""
+        return int(self.stream.codec_context.color_trc or 2)
 
     def upright(self, frame: av.VideoFrame) -> np.ndarray:
         """(height, width, 3) uint8 RGB. A picture of another size in mid-stream is scaled to the stream's.
 
-        Alpha is dropped: what lies under transparent pixels shows, as in players without a backdrop.
+        Alpha is dropped: what lies under transparent pixels shows, as in players without a backdrop. With
+        ``reduce``, large pictures are halved until they are not.
+
+        Raises:
+            VideoError: a picture in a form that FFmpeg cannot convert.
         """
         width, height = self.square_size
-        reformatted = frame.reformat(width=width, height=height, format="rgb24", **_ONE_THREAD)
-        picture = reformatted.to_ndarray()
+        if self.reduce:
+            halved = halvings(width, height, FULL_HDR_PIXELS if self.transfer in TRANSFERS else FULL_PIXELS)
+            width, height = max(1, width >> halved), max(1, height >> halved)
+        primaries = int(self.stream.codec_context.color_primaries or 2)
+        try:
+            picture = to_rgb(frame, width, height, transfer=self.transfer, primaries=primaries)
+        except (av.FFmpegError, ValueError) as error:
+            raise VideoError(
+                f"{self.path!r} has pictures of the form {frame.format.name}, which cannot be converted to RGB "
+                f"({error}): convert it to mp4."
+            ) from error
         transpose, flip_x, flip_y = orientation(frame)
         if transpose:
             picture = picture.transpose(1, 0, 2)
@@ -104,6 +128,14 @@ class Source:
         """(width, height) of what ``upright`` gives."""
         width, height = self.square_size
         return (height, width) if orientation(frame)[0] else (width, height)
+
+
+def halvings(width: int, height: int, most: int) -> int:
+    """How often a picture has to be halved to have at most ``most`` pixels."""
+    count = 0
+    while (width >> count) * (height >> count) > most:
+        count += 1
+    return count
 
 
 def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
@@ -131,30 +163,52 @@ def clockwise_turn(frame: av.VideoFrame) -> int:
 
 
 @contextmanager
-def open_video(path: str | os.PathLike[str], *, threads: bool = True) -> Iterator[Source]:
-    """Opens a local video file for reading its best picture stream.
+def open_video(
+    path: str | os.PathLike[str], *, threads: bool = True, reduce: bool = False
+) -> Iterator[Source]:
+    """Opens a local video file for reading its best picture stream. The one place that opens videos.
 
     Only whitelisted single-file formats over the ``file`` protocol: a "video" that is really a playlist
     cannot make FFmpeg read anything else. ``threads=False`` decodes one packet at a time, so that damage is
-    located.
+    located. ``reduce``: pictures of more than ``FULL_PIXELS`` may be decoded at a half, a quarter or an eighth of
+    their size, for callers that scale them down anyway.
 
     Raises:
-        VideoError: no such file, a folder, an empty file, an address, a playlist, not a video, no pictures.
+        VideoError: no such file, a folder, an empty file, an address, a playlist, not a video, no pictures, a codec
+            that FFmpeg does not know, encrypted pictures, pictures above the limit ``picture_pixels``.
     """
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     _check_file(name)
+    most = limits().picture_pixels
     try:
-        # container_options, not options: PyAV below 17 crashes on the latter for streams found late (flv).
-        # The prefix makes any name a file name: "-x.mp4", "concat:a.mp4" and "a:b.mp4" are names like others.
-        container = av.open("file:" + os.path.abspath(name), mode="r", container_options=dict(_OPTIONS))
+        container = _open_container(name, {"max_pixels": str(most)})
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         raise VideoError(_unreadable(name, error)) from error
     with container:
-        stream = _picture_stream(name, container)
-        stream.thread_type = "AUTO" if threads else "NONE"
+        stream = _picture_stream(name, container, most)
+        width, height = stream.width, stream.height
+        large = width * height > FULL_PIXELS
+        # Each thread of frames holds pictures of its own.
+        stream.thread_type = ("SLICE" if large else "AUTO") if threads else "NONE"
         if not threads:
             stream.codec_context.thread_count = 1
-        yield Source(name, container, stream)
+        options = {"max_pixels": str(most)}
+        if reduce and large and stream.codec_context.name in _REDUCED_BY_DECODER:
+            options["lowres"] = str(min(3, halvings(width, height, FULL_PIXELS)))
+        stream.codec_context.options = options
+        yield Source(name, container, stream, width, height, reduce)
+
+
+def _open_container(name: str, options: dict[str, str]) -> av.container.InputContainer:
+    # The prefix makes any name a file name: "-x.mp4", "concat:a.mp4" and "a:b.mp4" are names like others.
+    return av.open(
+        "file:" + os.path.abspath(name),
+        mode="r",
+        # PyAV below 17 crashes on options for streams that are found late (flv).
+        options=options if PYAV >= 17 else {},
+        container_options=dict(_OPTIONS),
+        metadata_errors="replace",  # tags in Latin-1 say nothing about the pictures
+    )
 
 
 def _check_file(name: str) -> None:
@@ -193,6 +247,8 @@ def _playlist(name: str) -> str:
 
 
 def _unreadable(name: str, error: Exception) -> str:
+    if is_protected(name):
+        return protected(name)
     if getattr(error, "errno", None) == errno.EINVAL:  # what the format whitelist answers
         return _playlist(name)
     detail = str(getattr(error, "strerror", None) or error).splitlines()[0].rstrip(".")
@@ -205,7 +261,15 @@ def _unreadable(name: str, error: Exception) -> str:
     )
 
 
-def _picture_stream(name: str, container: av.container.InputContainer) -> av.VideoStream:
+def protected(name: str) -> str:
+    """The sentence for encrypted pictures."""
+    return (
+        f"{name!r} is encrypted (copy protection), expected pictures that anyone can decode: export or record it "
+        f"without protection."
+    )
+
+
+def _picture_stream(name: str, container: av.container.InputContainer, most: int) -> av.VideoStream:
     """FFmpeg's best video stream (default flag, size, bit rate), cover art and stills left out."""
     not_moving = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     moving = [s for s in container.streams.video if not s.disposition & not_moving]
@@ -216,12 +280,45 @@ def _picture_stream(name: str, container: av.container.InputContainer) -> av.Vid
             f"{name!r} holds no video stream{extra} ({', '.join(kinds) or 'no stream at all'}), expected "
             f"moving pictures: name a file that has some."
         )
-    best = container.streams.best("video")
-    chosen = next((s for s in moving if best is not None and s.index == best.index), None)
-    chosen = chosen or max(moving, key=lambda s: s.width * s.height)
-    if not (chosen.width and chosen.height):
+    if is_protected(name):
+        raise VideoError(protected(name))
+    known = [s for s in moving if s.codec_context is not None]  # None: FFmpeg has no decoder
+    if not known:
+        codec = stored_codec(name)
         raise VideoError(
-            f"{name!r} has a video stream without a picture size, expected decodable pictures: the file is "
-            f"damaged or its codec ({chosen.codec_context.name}) unknown; convert it to mp4."
+            f"{name!r} has pictures in the codec {codec or 'of an unknown name'!r}, which this FFmpeg does not "
+            f"know, expected one such as H.264, HEVC, VP9 or AV1: convert it to mp4."
         )
+    best = container.streams.best("video")
+    chosen = next((s for s in known if best is not None and s.index == best.index), None)
+    chosen = chosen or max(known, key=lambda s: s.width * s.height)
+    _check_size(name, chosen, most)
     return chosen
+
+
+def _check_size(name: str, stream: av.VideoStream, most: int) -> None:
+    size = stream.width, stream.height
+    if not all(size):
+        size = _size_beyond_limit(name, stream)
+    pixels = size[0] * size[1]
+    if pixels > most:
+        what = f"the pictures of {name!r} have {pixels:,} pixels ({size[0]} x {size[1]})"
+        limits().check("picture_pixels", pixels, what, VideoError)
+    if not pixels:
+        raise VideoError(
+            f"{name!r} has a video stream without a picture size of at most {most:,} pixels, expected decodable "
+            f"pictures: the file is damaged, its codec ({stream.codec_context.name}) unknown, or its pictures too "
+            f"large ({variable('picture_pixels')}); convert it to mp4."
+        )
+
+
+def _size_beyond_limit(name: str, stream: av.VideoStream) -> tuple[int, int]:
+    """What the header says of pictures that FFmpeg, told of the limit, did not look at; (0, 0) if nothing."""
+    if stream.codec_context.name in ("png", "apng"):  # FFmpeg decodes one, at full size, to learn about it
+        return 0, 0
+    try:
+        with _open_container(name, {"skip_frame": "all"}) as container:
+            found = container.streams[stream.index]
+            return (found.width, found.height) if isinstance(found, av.VideoStream) else (0, 0)
+    except (av.FFmpegError, OSError, ValueError):
+        return 0, 0

@@ -10,6 +10,7 @@ import av
 import numpy as np
 
 from ..types import Hole
+from .colour import TRANSFERS
 from .container import Source, open_video
 from .decode import Sampling, choose
 from .pictures import Measured, measure
@@ -23,6 +24,7 @@ class VideoInfo:
     """A video file, measured by decoding it. ``read_frames`` sees the same size, duration and times.
 
     width, height           upright, in square pixels
+    dynamic_range           SDR, or PQ or HLG, which are tone-mapped
     rotation_deg            clockwise turn that was applied to the stored picture: 0, 90, 180 or 270
     sample_aspect_ratio     width over height of a stored pixel; 1.0 where not stated
     duration_s              from the players' zero, where the file begins, to the end of the last picture
@@ -38,6 +40,7 @@ class VideoInfo:
     container: str
     codec: str
     pixel_format: str
+    dynamic_range: str
     width: int
     height: int
     rotation_deg: int
@@ -101,6 +104,7 @@ def _info(source: Source, measured: Measured) -> VideoInfo:
         container=container.format.name,
         codec=stream.codec_context.name,
         pixel_format=stream.pix_fmt or "unknown",
+        dynamic_range=TRANSFERS.get(source.transfer, "SDR"),
         width=measured.width,
         height=measured.height,
         rotation_deg=measured.rotation_deg,

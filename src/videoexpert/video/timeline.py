@@ -68,6 +68,11 @@ class Reclock:
     def one_clock(self) -> bool:
         return len(self.numbers) == 1
 
+    @property
+    def sound(self) -> bool:
+        """Whether the file's own clock is used as it is; what its headers say of lengths is then worth reading."""
+        return self.one_clock and not self.left_out
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -261,7 +266,7 @@ def timeline_of(source: Source, packets: Packets, shown: np.ndarray | None = Non
     ticks = np.unique(packets.ticks) if shown is None else np.sort(shown)
     last, base = int(ticks[-1]), source.time_base
     duration = int(packets.durations[packets.ticks == last].max(initial=0))
-    declared = _declared_end(source) if packets.clock.one_clock else None
+    declared = _declared_end(source) if packets.clock.sound else None
     if duration > 0:
         end = last + duration
         if declared is not None and last < declared < end:

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import files
 from ..errors import InputError, VideoError
+from .colour import BT709, is_hd, stored
 
 _CLOCK = 90_000  # ticks a second; holds the times of 24, 25, 30, 50 and 60 pictures a second exactly
 
@@ -94,7 +95,7 @@ def _encode(part: Path, frames: Iterator[np.ndarray], bounds: list[int], crf: in
                 stream = _add_stream(
                     container, picture, Fraction(len(bounds) - 1, bounds[-1] - bounds[0]), crf
                 )
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = stored(av.VideoFrame.from_ndarray(picture, format="rgb24"))
             frame.pts, frame.time_base = tick, Fraction(1, _CLOCK)
             _mux(container, stream.encode(frame), durations)
         if stream is not None:
@@ -110,6 +111,8 @@ def _add_stream(
     stream.pix_fmt = "yuv420p"
     stream.codec_context.time_base = Fraction(1, _CLOCK)
     stream.time_base = Fraction(1, _CLOCK)
+    if is_hd(stream.width, stream.height):
+        stream.codec_context.colorspace = BT709
     stream.codec_context.thread_count = 1  # several threads make other bytes
     # mp4 stores how long a picture is decoded, not shown; only without reordering are the two the same.
     stream.codec_context.max_b_frames = 0

@@ -107,6 +107,10 @@ def _show_video(report: dict[str, Any]) -> None:
     rows = [
         ("file", f"{report['container']}, {', '.join(report['streams'])}"),
         ("pictures", f"{report['codec']} {report['pixel_format']}, {report['pictures']} that decode"),
+        (
+            "colour",
+            "standard" if report["dynamic_range"] == "SDR" else f"{report['dynamic_range']}, tone-mapped",
+        ),
         ("upright size", f"{report['width']} x {report['height']}{turned}"),
         ("duration", f"{report['duration']:.3f} s"),
         ("rate", f"{report['average_fps']:.3f} a second, {steady}"),
