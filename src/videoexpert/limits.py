@@ -44,6 +44,15 @@ class Limits:
     picture_pixels: int = 8192 * 8192
     """Pixels of one picture of a video, or of a picture file."""
 
+    frames: int = 16_384
+    """Frames of a video, or of one of its windows, looked at in one pass."""
+
+    streamed_frames: int = 1_000_000
+    """Frames in which a whole video is gone through at a rate."""
+
+    windows: int = 10_000
+    """Windows into which one video is cut."""
+
     def check(self, name: str, value: float, what: str, error: type[VideoExpertError] = InputError) -> None:
         """Raises ``error`` where ``value`` is above the limit ``name``; ``what`` begins the sentence."""
         most = getattr(self, name)

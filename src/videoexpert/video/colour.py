@@ -30,9 +30,7 @@ WHITE_NITS = 203.0  # diffuse white of HDR pictures (ITU-R BT.2408)
 PEAK_NITS = 1000.0  # what is brighter is white
 _KNEE = 0.7  # of white; darker light is kept as it is
 # BT.2020 to BT.709, linear light (ITU-R BT.2087)
-_TO_BT709 = np.asarray(
-    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], dtype=np.float32
-)
+_TO_BT709 = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
 
 
 def to_rgb(
@@ -47,10 +45,9 @@ def to_rgb(
     primaries = _stated(frame, "color_primaries", primaries)
     hdr = TRANSFERS.get(transfer)
     if hdr is None and primaries != _WIDE:
-        return _reformat(frame, width, height, "rgb24", wide=False)
+        return _reformat(frame, width, height, "rgb24", wide=False).to_ndarray()
     wide = primaries in (_WIDE, 2, 0)  # HDR without a word on primaries is BT.2020
-    stored = _reformat(frame, width, height, "rgb48le", wide=wide)
-    return _standard(stored, hdr or "SDR", wide)
+    return _standard(_deep(_reformat(frame, width, height, "gbrp16le", wide=wide)), hdr or "SDR", wide)
 
 
 def _stated(frame: av.VideoFrame, name: str, otherwise: int) -> int:
@@ -59,10 +56,17 @@ def _stated(frame: av.VideoFrame, name: str, otherwise: int) -> int:
     return value if value != 2 else otherwise
 
 
-def _reformat(frame: av.VideoFrame, width: int, height: int, form: str, *, wide: bool) -> np.ndarray:
-    return frame.reformat(
-        width=width, height=height, format=form, **_matrix(frame, wide), **_ONE_THREAD
-    ).to_ndarray()
+def _reformat(frame: av.VideoFrame, width: int, height: int, form: str, *, wide: bool) -> av.VideoFrame:
+    return frame.reformat(width=width, height=height, format=form, **_matrix(frame, wide), **_ONE_THREAD)
+
+
+def _deep(frame: av.VideoFrame) -> np.ndarray:
+    """(3, height, width) uint16 R, G, B of gbrp16le. Packed RGB of this depth is broken in FFmpeg 8.0, PyAV 16's."""
+    green, blue, red = (
+        np.frombuffer(bytes(plane), dtype=np.uint16).reshape(frame.height, plane.line_size // 2)
+        for plane in frame.planes
+    )
+    return np.stack([red, green, blue])[:, :, : frame.width]
 
 
 def _matrix(frame: av.VideoFrame, wide: bool) -> dict[str, int]:
@@ -99,18 +103,21 @@ def stored(picture: av.VideoFrame) -> av.VideoFrame:
 
 
 def _standard(stored: np.ndarray, transfer: str, wide: bool) -> np.ndarray:
-    """(height, width, 3) uint16 as stored -> uint8: linear light, BT.709 primaries, tone mapping, transfer."""
-    light = _light(transfer)[stored].reshape(-1, 3)
+    """(3, height, width) uint16 as stored -> (height, width, 3) uint8 for a standard display."""
+    red, green, blue = np.take(_light(transfer), stored)
     if transfer == "HLG":  # BT.2100's optical transfer of a display of 1,000 nits
-        luminance = light @ np.asarray([0.2627, 0.6780, 0.0593], dtype=np.float32)
-        light *= (PEAK_NITS / WHITE_NITS) * np.power(np.maximum(luminance, 1e-6), 0.2)[:, None]
+        luminance = 0.2627 * red + 0.6780 * green + 0.0593 * blue
+        scale = (PEAK_NITS / WHITE_NITS) * np.power(np.maximum(luminance, 1e-6), 0.2)
+        red, green, blue = red * scale, green * scale, blue * scale
     if wide:
-        light = np.maximum(light @ _TO_BT709.T, 0.0)
-    brightest = light.max(axis=1)
+        red, green, blue = (np.maximum(r * red + g * green + b * blue, 0) for r, g, b in _TO_BT709)
     if transfer != "SDR":
-        light *= (tone_curve(brightest) / np.maximum(brightest, 1e-6))[:, None]
-    codes = (np.minimum(light, 1.0) * 65535.0 + 0.5).astype(np.uint16)
-    return _codes(transfer == "SDR")[codes].reshape(stored.shape)
+        brightest = np.maximum(np.maximum(red, green), blue)
+        scale = tone_curve(brightest) / np.maximum(brightest, 1e-6)
+        red, green, blue = red * scale, green * scale, blue * scale
+    codes = _codes(transfer == "SDR")
+    shown = [np.take(codes, (np.minimum(c, 1) * 65535 + 0.5).astype(np.uint16)) for c in (red, green, blue)]
+    return np.stack(shown, axis=-1)
 
 
 def tone_curve(light: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 _PLAYLIST_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"v=0\r\no=", b"v=0\no=", b"[playlist]", b"<asx")
 _PROTOCOLS = {"concat", "http", "https", "rtsp", "rtmp", "hls", "data"}
 FULL_PIXELS = 4096 * 2304  # pictures up to 4K are decoded and converted as they are
-FULL_HDR_PIXELS = 1280 * 1024  # tone mapping costs more
+FULL_HDR_PIXELS = 1280 * 720  # tone mapping costs more
 _REDUCED_BY_DECODER = frozenset({"mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "jpeg2000", "dvvideo"})
 _CLOCK_MAY_JUMP = 0x200  # AVFMT_TS_DISCONT
 _MICROSECOND = Fraction(1, 1_000_000)
@@ -181,7 +181,7 @@ def open_video(
     _check_file(name)
     most = limits().picture_pixels
     try:
-        container = _open_container(name, {"max_pixels": str(most)})
+        container = _open_container(name, {"max_pixels": str(_backstop(most))})
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         raise VideoError(_unreadable(name, error)) from error
     with container:
@@ -192,11 +192,16 @@ def open_video(
         stream.thread_type = ("SLICE" if large else "AUTO") if threads else "NONE"
         if not threads:
             stream.codec_context.thread_count = 1
-        options = {"max_pixels": str(most)}
+        options = {"max_pixels": str(_backstop(most))}
         if reduce and large and stream.codec_context.name in _REDUCED_BY_DECODER:
             options["lowres"] = str(min(3, halvings(width, height, FULL_PIXELS)))
         stream.codec_context.options = options
         yield Source(name, container, stream, width, height, reduce)
+
+
+def _backstop(most: int) -> int:
+    """FFmpeg's own limit, for sizes that only the pictures tell: it counts padded rows, so it needs slack."""
+    return min(2 * most + 2**16, 2**31 - 1)
 
 
 def _open_container(name: str, options: dict[str, str]) -> av.container.InputContainer:

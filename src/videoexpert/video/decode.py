@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, VideoError
+from ..limits import limits
 from ..types import Frames, Stretch
 from .container import Source, open_video
 from .pictures import DamageError, Measured, VideoWarning, decode_carefully, decode_quickly, measure
@@ -137,6 +138,7 @@ def check_request(num_frames: int, sampling: str) -> None:
     """Raises InputError for a number of frames or a way of sampling that there is not."""
     if num_frames < 1:
         raise InputError(f"num_frames is {num_frames}, expected at least 1.")
+    limits().check("frames", num_frames, f"num_frames is {num_frames:,}")
     if sampling not in ("centre", "linspace"):
         raise InputError(f"sampling is {sampling!r}, expected 'centre' or 'linspace'.")
 
@@ -248,7 +250,7 @@ def _read_planned(
     choice = _choose(request, planned)
     bins = _Bins(request.num_frames, resize)
     problems: list[str] = []
-    with open_video(request.path) as source:
+    with open_video(request.path, reduce=resize is not None) as source:
         shown = array("q")
         for run in runs:
             to_end = request.whole and run is runs[-1]
@@ -323,7 +325,7 @@ def _read_measured(request: _Request, packets: Packets, resize: Resize | None) -
     measured = measure(request.path, packets)
     choice = _choose(request, measured.timeline)
     bins = _Bins(request.num_frames, resize)
-    with open_video(request.path, threads=not measured.careful) as source:
+    with open_video(request.path, threads=not measured.careful, reduce=resize is not None) as source:
         _fetch(source, packets, measured, choice, bins)
     warn_of(request.path, (*measured.timeline.problems, *(measured.problems if measured.careful else ())))
     return bins.frames(measured.timeline, choice)

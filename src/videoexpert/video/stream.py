@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, VideoError
+from ..limits import limits
 from ..types import Frames, Stretch
 from .container import Source, open_video
 from .decode import (
@@ -97,6 +98,7 @@ def window_clips(
             "to below it."
         )
     count = max(1, math.ceil((end_s - start_s - overlap_s) / (window_s - overlap_s) - 1e-9))
+    limits().check("windows", count, f"{count:,} windows of {window_s:g} s were asked for")
     if count == 1:
         return [(start_s, end_s)]
     starts = [start_s + i * (window_s - overlap_s) for i in range(count - 1)]
@@ -181,11 +183,13 @@ def stream_frames(
     with open_video(name) as source:
         packets = read_packets(source)
         timeline = timeline_of(source, packets)
+    limits().check("streamed_frames", int(rate), f"a rate of {rate:g} frames a second was asked for")
 
     def wanted(timeline: Timeline) -> tuple[list[int], np.ndarray]:
         start, end = timeline.clip(start_s, end_s, name)
         exact = Fraction(rate).limit_denominator(10**6)
         count = max(1, math.ceil(timeline.seen(start, end) * exact - Fraction(1, 2)))
+        limits().check("streamed_frames", count, f"{count:,} frames were asked for, {rate:g} a second")
         ticks = timeline.centres(start, end, count, 1 / exact)
         return ticks, shown_at(timeline.ticks, ticks)
 
@@ -318,7 +322,7 @@ def _planned(
     warn_of(name, timeline.problems)
     problems: list[str] = []
     shape: tuple[int, ...] | None = None
-    with open_video(name) as source:
+    with open_video(name, reduce=resize is not None) as source:
         for run in runs:
             for low, high, frame, tick in _walk(source, packets, run, ticks, problems):
                 if (expected[low:high] != tick).any():
@@ -376,7 +380,7 @@ def _careful(
     """The pictures at ``places`` (K,) ascending of the measured timeline."""
     low = 0
     shape: tuple[int, ...] | None = None
-    with open_video(name, threads=not measured.careful) as source:
+    with open_video(name, threads=not measured.careful, reduce=resize is not None) as source:
         frames = (decode_carefully if measured.careful else decode_quickly)(source, packets.clock, [])
         for place, (_, frame) in enumerate(frames):
             high = int(np.searchsorted(places, place, side="right"))
