@@ -50,7 +50,7 @@ class Limits:
     streamed_frames: int = 1_000_000
     """Frames in which a whole video is gone through at a rate."""
 
-    windows: int = 10_000
+    video_windows: int = 10_000
     """Windows into which one video is cut."""
 
     def check(self, name: str, value: float, what: str, error: type[VideoExpertError] = InputError) -> None:

@@ -289,7 +289,7 @@ def test_numbers_of_frames_are_bounded(media: SimpleNamespace, tmp_path: Path) -
             read_windows(path, 1.0, count)
     with pytest.raises(InputError, match="VIDEOEXPERT_MAX_STREAMED_FRAMES"):
         stream_frames(path, 1e9)
-    with pytest.raises(InputError, match="VIDEOEXPERT_MAX_WINDOWS"):
+    with pytest.raises(InputError, match="VIDEOEXPERT_MAX_VIDEO_WINDOWS"):
         list(read_windows(path, 1e-7, 4))
 
 

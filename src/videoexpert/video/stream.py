@@ -98,7 +98,7 @@ def window_clips(
             "to below it."
         )
     count = max(1, math.ceil((end_s - start_s - overlap_s) / (window_s - overlap_s) - 1e-9))
-    limits().check("windows", count, f"{count:,} windows of {window_s:g} s were asked for")
+    limits().check("video_windows", count, f"{count:,} windows of {window_s:g} s were asked for")
     if count == 1:
         return [(start_s, end_s)]
     starts = [start_s + i * (window_s - overlap_s) for i in range(count - 1)]
