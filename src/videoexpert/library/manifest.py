@@ -157,6 +157,10 @@ class Manifest:
         rows = self._rows("SELECT path, content, size, mtime_ns FROM files")
         return {path: File(path, content, size, mtime) for path, content, size, mtime in rows}
 
+    def knows(self, path: str) -> bool:
+        """Whether a path is one of the library's."""
+        return bool(self._rows("SELECT 1 FROM files WHERE path = ?", (path,)))
+
     def put_files(self, files: Iterable[File]) -> None:
         """New or changed paths."""
         with self._change() as db:

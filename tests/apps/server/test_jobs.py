@@ -88,3 +88,16 @@ def test_after_a_restart_videos_are_there_and_unfinished_jobs_are_done(settings,
         lost = begin(second, video, queries=["c"])
         assert "is gone" in events(second.get(f"/v1/jobs/{lost}/events").text)[-1][2]["error"]
     stuck.gate.set()
+
+
+def test_a_clip_is_cut_and_fetched(client, video):
+    job = begin(client, video, task="clip", start=0.5, end=1.5, exact=True)
+    assert client.get(f"/v1/jobs/{job}/clip").status_code in (200, 404)
+    story = events(client.get(f"/v1/jobs/{job}/events").text)
+    assert story[-1][1] == "done", story
+    made = client.get(f"/v1/jobs/{job}/clip")
+    assert made.status_code == 200
+    assert made.content[4:8] == b"ftyp"
+    assert "a_0.5-1.5.mp4" in made.headers["content-disposition"]
+    outside = begin(client, video, task="clip", start=100, end=101)
+    assert events(client.get(f"/v1/jobs/{outside}/events").text)[-1][1] == "failed"

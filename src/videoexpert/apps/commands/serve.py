@@ -36,6 +36,9 @@ def serve(
         Path | None,
         typer.Option("--open", metavar="VIDEO", help="A video to show first; 'demo' for the shipped one."),
     ] = None,
+    library: Annotated[
+        Path | None, typer.Option(help="A library to search in; its videos can be opened from the page.")
+    ] = None,
     max_upload: Annotated[int, typer.Option(min=1, help="Largest upload, in megabytes.")] = 4096,
     queue: Annotated[
         int, typer.Option(min=1, help="Questions that may wait; one more is answered 429.")
@@ -62,6 +65,7 @@ def serve(
         state=state or cache_folder(),
         roots=tuple(roots or ()),
         opened=opened,
+        library=library,
         host=host,
         port=port,
         token=os.environ.get(TOKEN) or None,

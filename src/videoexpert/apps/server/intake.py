@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ...annotations.videos import VIDEO_SUFFIXES, is_video
 from ...errors import InputError, VideoError
+from ...library.manifest import Manifest
 from ...video.sandbox import probe_safely
 from .settings import ServerSettings
 from .state import State, StoredVideo, new_id
@@ -99,11 +100,21 @@ class Intake:
         file = video.path.resolve()
         homes = [self.settings.uploads.resolve(), *(root.resolve() for root in self.settings.roots)]
         named = self.settings.opened is not None and file == self.settings.opened.resolve()
+        named = named or self._in_library(file)
         if not named and not any(file.is_relative_to(home) for home in homes):
             raise VideoError(f"{video.name!r} is no longer under a folder that this server may read.")
         if not file.is_file():
             raise VideoError(f"{video.name!r} is gone; register or upload it again.")
         return file
+
+    def _in_library(self, file: Path) -> bool:
+        """Whether the library that the server searches knows this very file."""
+        if self.settings.library is None:
+            return False
+        manifest = Manifest(self.settings.library)
+        known = manifest.knows(str(file))
+        manifest.close()
+        return known
 
     # ------------------------------------------------------------------ uploads
 

@@ -42,6 +42,7 @@ def _about(router: APIRouter, service: Service) -> None:
             "max_upload_bytes": service.settings.max_upload_bytes,
             "roots": [root.name for root in service.settings.roots],
             "opened": service.opened.id if service.opened else None,
+            "library": service.library is not None,
             "evidence": service.has_evidence,
             "examples": list(service.examples),
             "formats": service.formats,
@@ -127,6 +128,10 @@ def _questions(router: APIRouter, service: Service) -> None:
     @router.post("/videos/{video_id}/ask", summary="An answer and the moments that prove it")
     async def ask(video_id: str, body: schemas.AskBody) -> dict[str, Any]:
         return await service.answer("ask", video_id, body)
+
+    @router.post("/search", summary="Moments across the videos of the library")
+    async def search(body: schemas.SearchBody) -> dict[str, Any]:
+        return await asyncio.to_thread(service.search, body)
 
     @router.post("/videos/{video_id}/export", summary="An answer as a file", response_class=Response)
     async def export(video_id: str, body: schemas.ExportBody) -> Response:

@@ -68,6 +68,15 @@ class RegisterBody(Body):
     path: Annotated[str, Field(min_length=1, max_length=4000)]
 
 
+class SearchBody(Body):
+    """A sentence to find in the server's library; ``cursor`` of the page before."""
+
+    query: Sentence
+    top: TopK = 10
+    method: Literal["recall", "rerank", "text", "hybrid"] = "hybrid"
+    cursor: Annotated[str, Field(max_length=8000)] | None = None
+
+
 class ClipBody(Body):
     """A span of the video, seconds; ``exact`` encodes again instead of starting at the key frame before."""
 

@@ -13,11 +13,14 @@ from typing import Any
 
 from ...assets import SHIPPED_QUERIES, SHIPPED_VIDEO
 from ...backends.base import Backend
+from ...backends.expert import Expert
 from ...errors import InputError, UnsupportedError, VideoExpertError
+from ...library.encoders import encoder_of
+from ...library.find import Library
 from . import documents
 from .answerer import Answerer, BusyError, CancelledError, Question, Ticket
-from .intake import Intake
-from .schemas import BODIES, Body
+from .intake import Intake, safe_name
+from .schemas import BODIES, Body, SearchBody
 from .settings import ServerSettings
 from .state import CANCELLED, DONE, ENDED, FAILED, RUNNING, State, StoredJob, StoredVideo
 
@@ -46,6 +49,9 @@ class Service:
         self.answerer = Answerer(
             backend, max_queue=settings.max_queue, max_batch=settings.max_batch, max_open=settings.max_open
         )
+        self.library = None if settings.library is None else _open_library(settings.library, backend)
+        # a library answers one search at a time: its matrix is made anew by the first after a change
+        self._searching = threading.Lock()
         settings.clips.mkdir(parents=True, exist_ok=True)
         self._cutters = ThreadPoolExecutor(1, thread_name_prefix="videoexpert-clips")
         self._tickets: dict[str, Ticket] = {}
@@ -118,6 +124,23 @@ class Service:
         if task == "evidence":
             return documents.evidence(found, video, self.backend.name)
         return documents.answered(task, found, video, self.backend.name)
+
+    def search(self, body: SearchBody) -> dict[str, Any]:
+        """A page of hits in the library; each names the registered video that it is in."""
+        if self.library is None:
+            raise UnsupportedError("this server has no library; start it with --library.")
+        with self._searching:
+            page = self.library.search(body.query, top=body.top, method=body.method, cursor=body.cursor)
+        results = []
+        for hit in page.hits:
+            path = Path(hit.path)
+            if path.is_file():
+                opened = self.state.add_video(path, safe_name(path.name), hit.duration, 0.0)
+                told = {"start": round(hit.start, 3), "end": round(hit.end, 3), "score": round(hit.score, 4)}
+                results.append(
+                    {"video": opened.to_json(), **told, "text": hit.text, "copies": len(hit.copies)}
+                )
+        return {"query": page.query, "results": results, "cursor": page.cursor}
 
     def export(self, video_id: str, document: dict[str, Any], name: str) -> tuple[str, str, str]:
         """A document as a file: its text, its name and its media type."""
@@ -216,6 +239,11 @@ class Service:
             if quiet >= ALIVE_S:
                 quiet = 0.0
                 yield after, "alive", {}
+
+
+def _open_library(folder: Path, backend: Backend) -> Library:
+    expert = backend if isinstance(backend, Expert) else None
+    return Library(folder, encoder_of(backend), expert)
 
 
 def _sentence(error: BaseException) -> str:

@@ -18,6 +18,7 @@ class ServerSettings:
     state       folder of the registry and of uploaded videos; survives a restart
     roots       folders whose videos may be opened; nothing outside them ever is, uploads aside
     opened      a video that the page shows first; the one file outside the roots that may be read
+    library     a library to search in (docs/library.md); its videos may be opened, too
     token       what clients must show; None only on the loopback interface
     hosts       further names by which clients may reach the server (``Host`` header)
 
@@ -27,6 +28,7 @@ class ServerSettings:
     state: Path
     roots: tuple[Path, ...] = ()
     opened: Path | None = None
+    library: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8420
     token: str | None = field(default=None, repr=False)

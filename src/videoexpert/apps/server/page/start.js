@@ -102,10 +102,10 @@ export class Start {
     try {
       const found = await post("/search", { query });
       const items = found.results.map((hit) => h("li", { className: "moment" }, h("button", {
-        type: "button", className: "play", onclick: () => this.open(hit.opened, hit.start, [query]),
-      }, h("img", { src: thumbnail(hit.opened.id, (hit.start + hit.end) / 2), alt: "", loading: "lazy" }),
+        type: "button", className: "play", onclick: () => this.open(hit.video, hit.start, [query]),
+      }, h("img", { src: thumbnail(hit.video.id, (hit.start + hit.end) / 2), alt: "", loading: "lazy" }),
       h("span", {}, h("span", { className: "time" }, `${clock(hit.start)} – ${clock(hit.end)}`),
-        h("span", { className: "text" }, hit.opened.name), h("span", { className: "score" }, `score ${percent(hit.score)}`)))));
+        h("span", { className: "text" }, hit.video.name), h("span", { className: "score" }, `score ${percent(hit.score)}`)))));
       $("library-results").replaceChildren(...(items.length ? items : [h("li", { className: "absent" }, "Nothing like this in the library.")]));
     } catch (error) {
       notice(error.message);
