@@ -67,6 +67,9 @@ class VideoExpertConfig(PreTrainedConfig):
     # "adapter": the folder holds only what was trained; base models come from the names
     weights: str = "full"
 
+    # Length of the training videos in seconds, about; longer ones are looked at in windows of it. None: not known.
+    trained_seconds: float | None = None
+
     # Stage 1 and 2
     num_frames: int = 100  # N
     groups: int = 4  # U, paper Table VIII
@@ -131,6 +134,10 @@ class VideoExpertConfig(PreTrainedConfig):
         if not 0 <= self.key_tokens <= self.tokens_per_group:
             raise InputError(
                 f"key_tokens is {self.key_tokens}, expected 0 to tokens_per_group ({self.tokens_per_group})."
+            )
+        if self.trained_seconds is not None and not 0 < self.trained_seconds < float("inf"):
+            raise InputError(
+                f"trained_seconds is {self.trained_seconds}, expected a positive number, or none."
             )
         for name in ("num_frames", "groups", "tokens_per_group", "head_width"):
             if getattr(self, name) < 1:

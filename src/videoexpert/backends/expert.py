@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, overload
@@ -24,9 +24,11 @@ from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from ..types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from ..video.decode import read_frames
+from ..video.stream import glance, read_windows
 from .answers import Answers, Question
 from .base import TASKS
 from .blank import GREY, evidence_of
+from .long import AUTO, LongVideo, Window, window_of
 from .sourced import sourced, with_source
 
 
@@ -88,6 +90,48 @@ class Expert:
         video.timings = {"decode": decoded - began, **video.timings}
         return video
 
+    def open_long(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        num_frames: int | None = None,
+        window: Window = AUTO,
+        overlap: float | None = None,
+        progress: Callable[[float, float], None] | None = None,
+    ) -> Video | LongVideo:
+        """``open`` in windows of ``window`` seconds, each ``overlap`` seconds into the one before; N frames in each.
+
+        ``auto``: one window up to twice the length that the model was trained on, windows of that length beyond, and
+        a quarter of a window as overlap. ``off``: one window. The file is read once, and memory does not grow with
+        its length. ``progress`` is called with the seconds looked at and those of all. Errors as in ``open``.
+        """
+        seen = glance(path)
+        first, last = start or 0.0, seen.duration_s if end is None else end
+        windows = window_of(window, overlap, self.config.trained_seconds, last - first)
+        if windows is None:
+            return self.open(path, start=start, end=end, num_frames=num_frames)
+        count = self.config.num_frames if num_frames is None else num_frames
+        frames = read_windows(
+            path,
+            windows[0],
+            count,
+            overlap_s=windows[1],
+            start_s=start,
+            end_s=end,
+            resize=self.model.vision.preprocessor.resize,
+            sampling="centre" if self.config.frame_times == "centre" else "linspace",
+        )
+
+        def tokens() -> Iterator[VisualTokens]:
+            for part in frames:
+                yield self.model.encode_video(part, self.batch_size)
+                if progress is not None:
+                    progress(part.stretch.end_s - first, last - first)
+
+        return LongVideo.of(self, tokens(), os.fspath(path))
+
     def open_frames(self, frames: Frames, path: str = "") -> Video:
         """A video whose frames are at hand."""
         began = time.perf_counter()
@@ -111,7 +155,7 @@ class Expert:
         ``queries``: sentences to ask about every video, or a list of sentences for each.
         Raises InputError for an empty query, or another number of lists than of videos.
         """
-        found = self._ground(videos, per_video(videos, queries), top_k)
+        found = self.ground_opened([v.opened for v in videos], per_video(videos, queries), top_k)
         return [with_source(own, video) for own, video in zip(found, videos, strict=True)]
 
     def caption_many(self, videos: Sequence[Video], max_new_tokens: int = 512) -> list[list[Moment]]:
@@ -126,16 +170,26 @@ class Expert:
         max_new_tokens: int = 128,
     ) -> list[list[Answer]]:
         """``Video.ask`` of many questions: for each video, questions with their choices (None: an open question)."""
-        asked = [[_question(text, choices) for text, choices in own] for own in questions]
+        asked = [[self.question(text, choices) for text, choices in own] for own in questions]
         found = self.answers.ask([video.opened for video in videos], asked, max_new_tokens)
         return [with_source(own, video) for own, video in zip(found, videos, strict=True)]
 
-    def _ground(
-        self, videos: Sequence[Video], queries: Sequence[Sequence[str]], top_k: int | None
+    def ground_opened(
+        self, videos: Sequence[Opened], queries: Sequence[Sequence[str]], top_k: int | None
     ) -> list[list[Moments]]:
+        """``ground_many`` of what the engine knows of videos, or of windows of one."""
         if not all(query.strip() for own in queries for query in own):
             raise InputError("the query is empty, expected a sentence that describes what to find.")
-        return self.answers.ground([video.opened for video in videos], queries, top_k)
+        return self.answers.ground(videos, queries, top_k)
+
+    @staticmethod
+    def question(text: str, choices: Sequence[str] | None) -> Question:
+        """A question as it is asked. Raises InputError for an empty one, or fewer than two choices."""
+        if not text.strip():
+            raise InputError("the question is empty, expected a sentence.")
+        if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
+            raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
+        return Question(text, tuple(choices or ()))
 
     def describe(self) -> dict[str, Any]:
         """Name, config without its two towers, digest of the weights, and the prompts."""
@@ -195,7 +249,7 @@ class Video:
         Raises InputError for an empty query.
         """
         asked = [queries] if isinstance(queries, str) else list(queries)
-        found = self.expert._ground([self], [asked], top_k)[0]
+        found = self.expert.ground_opened([self.opened], [asked], top_k)[0]
         return found[0] if isinstance(queries, str) else found
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
@@ -253,14 +307,6 @@ def per_video(videos: Sequence[Any], queries: Sequence[str] | Sequence[Sequence[
             "or sentences that are asked about all."
         )
     return [list(own) for own in queries]
-
-
-def _question(text: str, choices: Sequence[str] | None) -> Question:
-    if not text.strip():
-        raise InputError("the question is empty, expected a sentence.")
-    if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
-        raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
-    return Question(text, tuple(choices or ()))
 
 
 __all__ = ["Expert", "Video"]
