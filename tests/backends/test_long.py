@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from videoexpert.backends.expert import Expert, Video
 from videoexpert.backends.long import LongVideo, window_of
 from videoexpert.engine import PrefixStore
 from videoexpert.engine.merge import CurveMerger, Merger
+from videoexpert.engine.spool import Spool
 from videoexpert.errors import InputError
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 
@@ -93,6 +96,17 @@ def test_memory_is_that_of_a_few_windows_and_answers_do_not_change(expert, video
         expert.engine.store = kept
     assert [m.start for m in again] == pytest.approx([m.start for m in before], abs=1e-3)
     assert not any(isinstance(value, torch.Tensor) for w in video.windows for value in vars(w).values())
+
+
+def test_the_file_of_the_tokens_goes_with_the_last_window(expert):
+    tokens = expert.open_blank(8.0).tokens
+    spool = Spool()
+    window, file = spool.add(tokens), spool._file
+    del spool
+    assert torch.equal(window.tokens.temporal, tokens.temporal)
+    del window
+    gc.collect()
+    assert file.closed
 
 
 def test_a_short_video_or_windows_off_is_one_video(expert, file, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ class Spool:
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  # stays open as long as a window needs it
         self._end = 0
+        weakref.finalize(self, self._file.close)
 
     def add(self, tokens: VisualTokens) -> Spooled:
         """Writes the tokens of a window; they are read again whenever its prefix is opened."""
