@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import videoexpert
+
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "videoexpert"
 STAGES = ("video", "vision", "language", "grounding")
 # Rooms from the ground up. A room imports itself and rooms of lower rows; BESIDE lists the few steps within a row.
@@ -31,7 +33,37 @@ LAYERS = (
     ("apps", "testing"),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
-MAX_LINES = 450
+MAX_LINES, MAX_FUNCTION = 400, 60
+LONGER = {"model.py": 412}  # still to be cut; the numbers only get smaller
+PUBLIC = (
+    "Answer",
+    "Backend",
+    "Captions",
+    "CheckpointError",
+    "DataError",
+    "DependencyError",
+    "Evidence",
+    "Expert",
+    "Frames",
+    "Highlights",
+    "InputError",
+    "Library",
+    "Moment",
+    "Moments",
+    "OpenVideo",
+    "ServerError",
+    "TrainingError",
+    "UnsupportedError",
+    "Video",
+    "VideoError",
+    "VideoExpertConfig",
+    "VideoExpertError",
+    "VideoExpertModel",
+    "VisualTokens",
+    "WriteError",
+    "__version__",
+    "load",
+)
 HEAVY = {"torch", "transformers", "numpy", "matplotlib", "av", "scipy"}
 
 
@@ -111,11 +143,74 @@ def test_the_reading_of_imports(tmp_path, monkeypatch):
     assert is_allowed("apps", "video.probe")
 
 
+def file_of(name: str) -> Path:
+    """The file of a dotted name under videoexpert; "__init__" is the package's own."""
+    place = SOURCE if name == "__init__" else SOURCE.joinpath(*name.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def circles(imports: dict[Path, set[Path]]) -> list[set[Path]]:
+    """Files that reach one another; what imports nothing that is left is taken off until only circles stay."""
+    left = {file: set(targets) - {file} for file, targets in imports.items()}
+    while ends := {file for file, targets in left.items() if not targets & set(left)}:
+        left = {file: targets for file, targets in left.items() if file not in ends}
+    return [{file, *(targets & set(left))} for file, targets in left.items()]
+
+
+def test_no_circle_of_files():
+    """Imports inside functions and those for types alone count too: neither may hide a circle."""
+    imports = {file: {file_of(name) for name in our_imports(file)} for file in SOURCE.rglob("*.py")}
+    assert sum(map(len, imports.values())) > 300
+    assert circles(imports) == []
+
+
+def test_circles_are_found():
+    a, b, c, d = (Path(name) for name in "abcd")
+    assert circles({a: {b}, b: {c}, c: set(), d: {a}}) == []
+    assert {a, b} in circles({a: {b}, b: {a}, c: {a}, d: set()})
+
+
 def test_files_stay_short():
     files = sorted(SOURCE.rglob("*.py"))
     counts = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in files}
-    assert len(counts) > 40
-    assert {str(f.relative_to(SOURCE)): n for f, n in counts.items() if n > MAX_LINES} == {}
+    assert len(counts) > 100
+    long = {str(f.relative_to(SOURCE)): n for f, n in counts.items() if n > MAX_LINES}
+    assert {name: n for name, n in long.items() if n > LONGER.get(name, MAX_LINES)} == {}
+
+
+def long_functions(code: str) -> dict[str, int]:
+    """Functions of more than MAX_FUNCTION lines. Of a command, whose options each say what they do, the body counts."""
+    found = {}
+    for node in ast.walk(ast.parse(code)):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        arguments = (*node.args.args, *node.args.kwonlyargs)
+        options = any("typer." in ast.unparse(a.annotation) for a in arguments if a.annotation)
+        named = any("options." in ast.unparse(a.annotation) for a in arguments if a.annotation)
+        first = node.body[0].lineno if options or named else node.lineno
+        length = (node.end_lineno or first) - first + 1
+        if length > MAX_FUNCTION:
+            found[node.name] = length
+    return found
+
+
+def test_functions_stay_short():
+    files = sorted(SOURCE.rglob("*.py"))
+    found = {file: long_functions(file.read_text(encoding="utf-8")) for file in files}
+    assert {str(file.relative_to(SOURCE)): names for file, names in found.items() if names} == {}
+
+
+def test_the_length_of_functions():
+    body = "    x = 1\n" * 59
+    assert long_functions(f"def f():\n{body}") == {}
+    assert long_functions(f"def f():\n{body}{body[:10]}") == {"f": 61}
+    assert long_functions(f"def f(\n    a: typer.Option(),\n):\n{body}") == {}
+
+
+def test_public_names():
+    assert sorted(videoexpert.__all__) == sorted(PUBLIC)
+    for name in PUBLIC:
+        assert getattr(videoexpert, name) is not None
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import io
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +114,24 @@ def test_progress_only_on_a_terminal_and_only_when_it_lasts(monkeypatch, capsys,
         waiting.advance(2)
     assert ("counting sheep" in screen.getvalue()) == shown
     assert capsys.readouterr().out == "answer\n"
+
+
+def test_progress_whose_end_is_told_later(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(output, "PATIENCE_S", 0.0)
+    with Waiting("counting sheep", counted=True) as waiting:
+        waiting.reach(2, 4)
+        time.sleep(0.3)
+    assert "2/4" in screen.getvalue()
+
+
+def test_there_is_one_bar():
+    """Any other would be drawn at once, and not after two seconds."""
+    source = Path(output.__file__).parents[1]
+    drawn = [f for f in source.rglob("*.py") if "rich.progress" in f.read_text(encoding="utf-8")]
+    assert drawn == [Path(output.__file__)]
 
 
 def test_damage_is_told_in_one_line(capsys):

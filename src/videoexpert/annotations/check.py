@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import PathLike
@@ -114,13 +114,13 @@ def check(
     videos: str | PathLike[str] | None = None,
     *,
     split: str | None = None,
-    progress: Callable[[Iterable[str], int], Iterable[str]] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     **extra: Any,
 ) -> CheckReport:
     """Read annotations, compare, and look at every video that they name.
 
     videos    folder with the videos, in any subfolders and with any extension; None: not looked at
-    progress  wraps the iteration over the videos, given their number
+    progress  is called with the videos looked at so far, and how many there are
     split, extra  as in ``readers.read``
 
     Raises DataError or InputError where the annotations cannot be read at all.
@@ -142,7 +142,7 @@ def check(
 def _look_at_videos(
     dataset: Dataset,
     folder: VideoFolder,
-    progress: Callable[[Iterable[str], int], Iterable[str]] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> VideoState:
     """Decode each video once and compare its length with the last second that an annotation needs."""
     from ..video.probe import probe
@@ -163,8 +163,9 @@ def _look_at_videos(
     state = VideoState()
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         results = pool.map(measure, needed)
-        names = progress(needed, len(needed)) if progress else needed
-        for _, (video, duration_s, reason) in zip(names, results, strict=True):
+        for done, (video, duration_s, reason) in enumerate(results, 1):
+            if progress:
+                progress(done, len(needed))
             if duration_s is not None and duration_s + TOLERANCE_S < needed[video]:
                 state.too_short.append((video, f"{duration_s:.1f} s of {needed[video]:.1f} s"))
             elif duration_s is not None:

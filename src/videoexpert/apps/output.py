@@ -202,10 +202,10 @@ def plain_warnings() -> Iterator[None]:
 class Waiting:
     """A bar on stderr: only on a terminal, and only once the work has lasted two seconds.
 
-    ``total`` steps, or None where their number is unknown.
+    ``total`` steps, or None where their number is unknown; ``counted`` where ``reach`` will tell it.
     """
 
-    def __init__(self, what: str, total: int | None = None) -> None:
+    def __init__(self, what: str, total: int | None = None, *, counted: bool = False) -> None:
         self._bar: Progress | None = None
         self._timer: Timer | None = None
         if not sys.stderr.isatty():
@@ -214,7 +214,7 @@ class Waiting:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = [TextColumn("{task.description}"), BarColumn()]
-        if total is not None:
+        if total is not None or counted:
             columns += [MofNCompleteColumn(), TimeRemainingColumn()]
         # stdout is not the bar's: it may be a pipe
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
@@ -238,6 +238,11 @@ class Waiting:
         """That many steps are done."""
         if self._bar is not None:
             self._bar.advance(self._task, steps)
+
+    def reach(self, done: int, total: int) -> None:
+        """``done`` of ``total`` steps are done."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,15 +25,28 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ..errors import InputError
 
-if TYPE_CHECKING:
-    from .passes import SharedPass
-
 _NAME = "videoexpert_"  # before the name of the implementation that ``attend`` stands in for
-_PASS: ContextVar[SharedPass | None] = ContextVar("videoexpert_pass", default=None)
+
+
+class Pass(Protocol):
+    """What attention asks of the pass that is under way; ``passes.SharedPass`` answers."""
+
+    @property
+    def own(self) -> Any: ...
+    def places(self, width: int) -> Tensor: ...
+    def prefix(self, layer: int) -> tuple[Tensor, Tensor]: ...
+    def biases(
+        self, width: int, reach: int, heads: int, groups: int, window: int | None, like: Tensor, fuse: bool
+    ) -> tuple[Tensor | None, Tensor | None]: ...
+    def grouped(self, rows: Tensor, heads: int) -> Tensor: ...
+    def ungrouped(self, grouped: Tensor, groups: int, width: int) -> Tensor: ...
+
+
+_PASS: ContextVar[Pass | None] = ContextVar("videoexpert_pass", default=None)
 
 
 @contextmanager
-def attending(current: SharedPass) -> Iterator[None]:
+def attending(current: Pass) -> Iterator[None]:
     """Attention inside the block is that of ``current``, in this thread (or task) alone."""
     token = _PASS.set(current)
     try:

@@ -272,12 +272,7 @@ def train_base(
     # One read-out for both kinds of state: what is asked and what happens are then said in the same directions,
     # and their sum, which is all the head sees, is largest where they agree.
     readout = ReadOut(model)
-    own = set(model.trained_names())
-    for name, parameter in model.named_parameters():
-        lora = name.endswith((".lora_A", ".lora_B"))
-        base = name.startswith("language.") and name not in own
-        part = name in own and (recipe.train_experts or not (recipe.train_language and lora))
-        parameter.requires_grad_(part or (base and recipe.train_language))
+    choose_trained(model, recipe)
     optimisers = build_optimiser(nn.ModuleList([model, readout]), recipe.learning_rate)
     step = 0
     if state_file.exists():
@@ -302,18 +297,7 @@ def train_base(
         for optimiser in optimisers:
             optimiser.step()
             optimiser.zero_grad()
-        parts = {
-            "text": out.text_loss,
-            "ind": out.indicator_loss,
-            "l1": out.l1_loss,
-            "giou": out.giou_loss,
-            "align": out.alignment_loss,
-            "now": dense_loss,
-            "asked": asked_loss,
-        }
-        for name, value in parts.items():
-            if value is None:  # no <LOC> in a content stage
-                continue
+        for name, value in {**logged(out), "now": dense_loss, "asked": asked_loss}.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach()) / every
         if (at + 1) % every == 0 or at == recipe.steps - 1:
             text = " ".join(f"{k} {v:.4f}" for k, v in sums.items())
@@ -325,6 +309,28 @@ def train_base(
             )
             _save(state_file, model, readout, optimisers, at + 1)
     return model.eval()
+
+
+def choose_trained(model: VideoExpertModel, recipe: BaseRecipe) -> None:
+    """What moves in a stage: the paper's parts, the language model, or both; see the recipe's switches."""
+    own = set(model.trained_names())
+    for name, parameter in model.named_parameters():
+        lora = name.endswith((".lora_A", ".lora_B"))
+        base = name.startswith("language.") and name not in own
+        part = name in own and (recipe.train_experts or not (recipe.train_language and lora))
+        parameter.requires_grad_(part or (base and recipe.train_language))
+
+
+def logged(out: Any) -> dict[str, Tensor]:
+    """The model's losses by their names in the log; without a ``<LOC>`` (a content stage) some are not there."""
+    parts = {
+        "text": out.text_loss,
+        "ind": out.indicator_loss,
+        "l1": out.l1_loss,
+        "giou": out.giou_loss,
+        "align": out.alignment_loss,
+    }
+    return {name: value for name, value in parts.items() if value is not None}
 
 
 def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any], step: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ...annotations.readers import BENCHMARKS
+from ..output import Waiting
 
 
 class Format(str, Enum):
@@ -45,7 +45,8 @@ def check(
 
     extra = {"lengths_csv": lengths, "questions": questions}
     given = {name: value for name, value in extra.items() if value is not None}
-    report = run(benchmark, annotations, videos, split=split, progress=_progress, **given)
+    with Waiting("decoding videos", counted=True) as waiting:
+        report = run(benchmark, annotations, videos, split=split, progress=waiting.reach, **given)
     if format is Format.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -98,7 +99,6 @@ def synth(
     """
     from ...synthetic.world import SHIPPED_LEVEL
     from ...synthetic.write import WorldRecipe, write_world
-    from ..output import Waiting
 
     level = SHIPPED_LEVEL if level is None else level
     recipe = WorldRecipe(videos, seed, level, size, test_share, wording)
@@ -149,7 +149,6 @@ def encode(
     """
     from ...features.encode import clips_of, encode_to_store, load_encoder
     from ...runtime import rank_of_process
-    from ..output import Waiting
 
     rank, world_size = rank_of_process()
     clips = clips_of(videos, annotations, benchmark, split)
@@ -189,16 +188,6 @@ def _fields(texts: list[str]) -> dict[str, Any]:
             raise InputError(f"--set was given {text!r}, expected FIELD=VALUE such as groups=8.")
         found[name] = yaml.safe_load(value)
     return found
-
-
-def _progress(videos: Iterable[str], count: int) -> Iterable[str]:
-    """A bar with the time left on stderr, silent when that is no terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(
-        videos, "decoding videos", total=count, console=Console(stderr=True), disable=not sys.stderr.isatty()
-    )
 
 
 def register(app: typer.Typer) -> None:

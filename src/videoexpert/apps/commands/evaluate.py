@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...annotations.readers import ANSWERED
 from .. import options
 from ..inputs import model_options
+from ..output import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ...evaluation.systems import System
 
 
@@ -92,9 +89,9 @@ def evaluate(
         control,
         batch_size,
     )
-    with progress_bar(benchmark) as progress:
+    with Waiting(f"answering {benchmark}", counted=True) as waiting:
         outcome = run(
-            benchmark, system, annotations, videos, out, split=split, limit=limit, progress=progress
+            benchmark, system, annotations, videos, out, split=split, limit=limit, progress=waiting.reach
         )
     if rank_of_process()[0]:
         return  # of several processes the first one speaks
@@ -188,18 +185,3 @@ def _system(
 
         return Shuffled(backend, VideoFolder(videos).paths)
     return BackendSystem(backend)
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar with the time left, on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns: list[Any] = [TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True)) as shown:
-        task = shown.add_task(title, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -124,12 +124,12 @@ def _answer(
     """Prediction files by condition, videos that failed, and the model."""
     from ...evaluation.bias.probe import answer
     from ...session import load
-    from .evaluate import progress_bar
+    from ..output import Waiting
 
     backend = load(model, device=device, **chosen)
-    with progress_bar(benchmark) as progress:
+    with Waiting(f"answering {benchmark}", counted=True) as waiting:
         found = answer(
-            benchmark, backend, annotations, videos, out, split=split, limit=limit, progress=progress
+            benchmark, backend, annotations, videos, out, split=split, limit=limit, progress=waiting.reach
         )
     return (*found, backend)
 
