@@ -25,6 +25,24 @@ RATES = [
     Rate(Fraction(60)),
 ]
 HOURS = 36_000.0
+AWKWARD = [
+    'say "hi" & <b>go</b> --> now',
+    "00:00:01,000 --> 00:00:02,000",
+    "a\n\n2\n00:00:05,000 --> 00:00:07,000\nb",
+    "שלום --> עולם \u202e gnirts \u202c",
+    "🐕‍🦺🏳️‍🌈 e\u0301",
+    "]]> <![CDATA[ &#x0; &amp;",
+    "a=b;#c\\\r\n[CHAPTER]\nSTART=9",
+    "\x00\x1b[31m\ud800\ufffe\x85\u2028end",
+    " |C:ResolveColorRed |M:x |D:1",
+    "* FROM CLIP NAME: other.mov\n003  AX V C",
+    "NOTE\nWEBVTT",
+    '=HYPERLINK("http://a.b")',
+    "{\\an8}{\\p1}",
+    " spaces \t tab ",
+    "12",
+    "-",
+]
 
 
 def media(rate: Rate, duration: float = HOURS, timecode: str | None = None, sound: bool = True) -> MediaInfo:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exported import RATES, media, told
+from exported import AWKWARD, RATES, media, told
 from videoexpert.annotations.importers import import_data
 from videoexpert.annotations.schema import read_samples
 from videoexpert.export import Answers, Clock, export
@@ -38,6 +38,19 @@ def test_subtitles(importer, found, tmp_path):
     read = [(a, b, t) for (a, b), t in zip(sample.windows, sample.captions, strict=True)]
     assert (sample.video, read) == ("clip", found)
     assert export(captions(read), name) == text
+
+
+@pytest.mark.parametrize("title", AWKWARD)
+@pytest.mark.parametrize("importer", SUFFIXES)
+def test_awkward_titles(importer, title, tmp_path):
+    name = SUFFIXES[importer]
+    file, out = tmp_path / f"clip.{name}", tmp_path / "out.jsonl"
+    file.write_text(
+        export(captions([(1.0, 2.0, title), (3.0, 4.0, "b")]), name), encoding="utf-8", newline=""
+    )
+    import_data(importer, file, out)
+    (sample,) = read_samples(out)
+    assert (sample.windows, sample.captions) == (((1.0, 2.0), (3.0, 4.0)), (one_line(title), "b"))
 
 
 @pytest.mark.parametrize("rate", RATES, ids=lambda rate: rate.name)

@@ -13,28 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exported import told
+from exported import AWKWARD, told
 from videoexpert.export import FORMATS, export
 from videoexpert.export.text import clean, one_line
 
-AWKWARD = [
-    'say "hi" & <b>go</b> --> now',
-    "00:00:01,000 --> 00:00:02,000",
-    "a\n\n2\n00:00:05,000 --> 00:00:07,000\nb",
-    "שלום --> עולם \u202e gnirts \u202c",
-    "🐕‍🦺🏳️‍🌈 e\u0301",
-    "]]> <![CDATA[ &#x0; &amp;",
-    "a=b;#c\\\r\n[CHAPTER]\nSTART=9",
-    "\x00\x1b[31m\ud800\ufffe\x85\u2028end",
-    " |C:ResolveColorRed |M:x |D:1",
-    "* FROM CLIP NAME: other.mov\n003  AX V C",
-    "NOTE\nWEBVTT",
-    '=HYPERLINK("http://a.b")',
-    "{\\an8}{\\p1}",
-    " spaces \t tab ",
-    "12",
-    "-",
-]
 titles = st.text(min_size=1).filter(one_line) | st.sampled_from(AWKWARD)
 two_titles = st.tuples(titles, titles)
 SPANS = [(0.0, 1.0), (2.0, 3.0), (4.0, 5.0)]

@@ -12,7 +12,12 @@ from .text import timestamp
 def write(item: Answers) -> str:
     """A cue a moment, by time."""
     blocks = [
-        f"{timestamp(start, '.')} --> {timestamp(end, '.')}\n{html.escape(title, quote=False)}\n"
+        f"{timestamp(start, '.')} --> {timestamp(end, '.')}\n{_text(title)}\n"
         for start, end, title in cues(item)
     ]
     return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _text(title: str) -> str:
+    """Marks of style from SRT, which many readers strip, are no marks here."""
+    return html.escape(title, quote=False).replace("{\\", "&#123;\\")

@@ -13,10 +13,9 @@ from ..types import Hole
 from .colour import TRANSFERS
 from .container import Source, open_video
 from .decode import Sampling, choose
+from .media import EVEN_S
 from .pictures import Measured, measure
 from .timeline import Timeline, read_packets
-
-_EVEN_S = 0.004  # gaps between pictures that differ by less are a rounded constant frame rate
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def _info(source: Source, measured: Measured) -> VideoInfo:
         frame_count=len(times),
         header_frames=stream.frames,
         average_fps=len(times) / whole.seen_s,
-        variable_frame_rate=len(gaps) > 0 and float(gaps.max() - gaps.min()) > _EVEN_S,
+        variable_frame_rate=len(gaps) > 0 and float(gaps.max() - gaps.min()) > EVEN_S,
         start_offset_s=float(int(timeline.ticks[0]) * timeline.time_base),
         holes=whole.holes,
         has_audio=bool(container.streams.audio),
@@ -140,7 +139,7 @@ def _header_problems(source: Source, frames: int, duration_s: float, declared_s:
         found.append(f"the header promises {stream.frames} pictures, {frames} can be used")
     if declared_s is None:
         found.append("the header states no duration: measured")
-    elif declared_s < duration_s - _EVEN_S and not source.container.streams.audio:
+    elif declared_s < duration_s - EVEN_S and not source.container.streams.audio:
         found.append(f"the header states {declared_s:.3f} s, the pictures last {duration_s:.3f} s")
     ratio = stream.sample_aspect_ratio
     if ratio and ratio != source.sample_aspect_ratio:
