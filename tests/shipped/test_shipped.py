@@ -21,7 +21,7 @@ from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import InputError, TrainingError
 from videoexpert.language.prompter import Prompter
 from videoexpert.model import VideoExpertModel
-from videoexpert.recipes import ShippedRecipe, TowerRecipe, load_recipe
+from videoexpert.recipes import ShippedRecipe, TextRecipe, TowerRecipe, load_recipe
 from videoexpert.shipped.base import (
     CONTENT,
     STATE_DIMS,
@@ -37,13 +37,13 @@ from videoexpert.shipped.base import (
 )
 from videoexpert.shipped.optimiser import Muon, cosine_factor, orthogonalise
 from videoexpert.shipped.pipeline import make_config, train_shipped
-from videoexpert.shipped.text import END, best_videos, sentence, truth
+from videoexpert.shipped.text import END, best_videos, recall, sentence, truth
 from videoexpert.shipped.towers import LEFT_OUT, check_probes, frame_labels
 from videoexpert.synthetic.actions import ACTION_INDEX, ACTIONS
 from videoexpert.synthetic.language import Seen
 from videoexpert.synthetic.samples import content_samples, samples_of
 from videoexpert.synthetic.things import COLOUR_INDEX, COLOURS, GLYPH_INDEX, GLYPHS, Event, SceneObject
-from videoexpert.synthetic.world import Script, sample_script
+from videoexpert.synthetic.world import SHIPPED_LEVEL, Script, sample_script
 from videoexpert.types import VisualTokens
 from videoexpert.video import bin_centres
 
@@ -123,6 +123,14 @@ def test_a_text_is_right_of_every_frame_that_shows_all_it_says():
         text, wanted = sentence(frames[0], random.Random(seed))
         assert truth([wanted], frames)[0, 0] == 1
         assert "circle" in text
+
+
+def test_the_package_finds_the_video_whose_frame_is_described():
+    """Among a hundred videos; ten of them by chance."""
+    tokenizer, clip = AutoTokenizer.from_pretrained(SHIPPED_CLIP), CLIPModel.from_pretrained(SHIPPED_CLIP)
+    found = recall(clip.eval(), tokenizer, TextRecipe(levels=(SHIPPED_LEVEL,), frames=2, probe=100))
+    assert found["recall@10"] > 0.9
+    assert found["precision@10 of names"] > 0.7
 
 
 def test_a_video_is_as_good_as_its_best_frame():
