@@ -34,6 +34,7 @@ from .tokenizer import train_tokenizer
 from .towers import train_tower
 
 Log = Callable[[str], None]
+READ_BY = ("R1@0.5", "R1@0.7", "mIoU")  # whose sum decides how moments are read
 
 
 def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
@@ -166,7 +167,7 @@ def calibrate(model: VideoExpertModel, prompter: Prompter, held: VideoSource, lo
     if model.head is None:
         return
     scores = quick_scores(model, prompter, held, videos=len(held))
-    config.moment_from = "offsets" if scores["offsets/mIoU"] >= scores["run/mIoU"] else "run"
+    config.moment_from = max(("offsets", "run"), key=lambda way: sum(scores[f"{way}/{m}"] for m in READ_BY))
     peaks: list[Tensor] = []
     right, present = [], []
     for index in range(len(held)):
