@@ -18,6 +18,7 @@ from videoexpert.assets import SHIPPED_MODEL, SHIPPED_QUERIES, SHIPPED_VIDEO
 from videoexpert.evaluation.runner import evaluate
 from videoexpert.evaluation.systems import BackendSystem
 from videoexpert.synthetic.write import WorldRecipe, write_world
+from videoexpert.windows import iou
 
 BENCHMARKS = {
     "charades-sta": ("charades-sta", "test"),
@@ -45,16 +46,16 @@ def test_the_package_stays_small():
     assert sum(f.stat().st_size for f in files) < 20e6
 
 
-def test_the_demo_finds_its_moments(expert):
-    """Most of the shipped queries are found; a broken stage gives chance, about one in eight."""
-    asked = [q for q in json.loads(SHIPPED_QUERIES.read_text())["queries"] if q["windows"]]
-    found = expert.open(SHIPPED_VIDEO).ground([q["query"] for q in asked])
-    overlaps = []
-    for moments, query in zip(found, asked, strict=True):
-        best, (start, end) = moments[0], query["windows"][0]
-        both = max(0.0, min(best.end, end) - max(best.start, start))
-        overlaps.append(both / (best.end - best.start + end - start - both))
-    assert sum(o >= 0.5 for o in overlaps) >= 0.7 * len(overlaps)
+def test_the_demo_is_right_in_all_its_queries(expert):
+    """Every event is found and said to be there, and what does not happen is said to be absent."""
+    asked = json.loads(SHIPPED_QUERIES.read_text())["queries"]
+    assert {bool(q["windows"]) for q in asked} == {True, False}
+    for moments, query in zip(
+        expert.open(SHIPPED_VIDEO).ground([q["query"] for q in asked]), asked, strict=True
+    ):
+        assert moments.absent == (not query["windows"]), query
+        if query["windows"]:
+            assert iou((moments[0].start, moments[0].end), tuple(query["windows"][0])) >= 0.5, query
 
 
 def test_demo_command_draws_a_picture_and_tells_the_times(tmp_path, capsys):
