@@ -6,7 +6,7 @@ One pass over the file makes the windows' visual tokens, which wait on disk; eve
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import torch
 
@@ -18,9 +18,6 @@ from ..grounding.decoding import saliency
 from ..types import Answer, Evidence, Highlights, Moment, Moments, VisualTokens
 from .blank import evidence_of
 from .sourced import sourced
-
-if TYPE_CHECKING:
-    from .expert import Expert
 
 AUTO, OFF = "auto", "off"
 Window = float | str  # seconds, "auto" or "off"
@@ -53,16 +50,19 @@ def window_of(
 
 @sourced
 class LongVideo:
-    """An open video in windows. Answers as of a Video; times are seconds on the clock of the whole video."""
+    """An open video in windows. Answers as of a Video; times are seconds on the clock of the whole video.
 
-    def __init__(self, expert: Expert, windows: Sequence[Opened], path: str = "") -> None:
+    ``expert``: an Expert, whose module imports this one.
+    """
+
+    def __init__(self, expert: Any, windows: Sequence[Opened], path: str = "") -> None:
         self.expert, self.windows, self.path = expert, list(windows), path
         self.timings: dict[str, float] = {}
         self.start = self.windows[0].clip.start_s
         self.duration = self.windows[-1].clip.end_s - self.start
 
     @classmethod
-    def of(cls, expert: Expert, tokens: Iterable[VisualTokens], path: str = "") -> LongVideo:
+    def of(cls, expert: Any, tokens: Iterable[VisualTokens], path: str = "") -> LongVideo:
         """The windows whose tokens come in one after the other; they wait on disk."""
         spool = Spool()
         return cls(expert, [spool.add(window) for window in tokens], path)
