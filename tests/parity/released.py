@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaConfig
@@ -20,6 +21,7 @@ from videoexpert.testing import VISION
 from videoexpert.vision.compressor import compress
 
 VIDEO = -200
+DETECTION = ("indicator_weight", "l1_weight", "giou_weight")  # what the detection loss is made of
 LLAMA_FIELDS = (
     "hidden_size",
     "num_hidden_layers",
@@ -47,6 +49,7 @@ def released_model(reference: Path, **fields: Any) -> tuple[VideoExpertModel, tu
     language = LlamaConfig(
         vocab_size=sizes["vocab_size"] - 1, **{name: sizes[name] for name in LLAMA_FIELDS if name in sizes}
     )
+    preset = VideoExpertConfig.from_preset("released").to_dict()
     config = VideoExpertConfig.from_preset(
         "released",
         vision_config={**VISION, "projection_dim": weights["model.mm_projector.weight"].shape[1]},
@@ -57,6 +60,7 @@ def released_model(reference: Path, **fields: Any) -> tuple[VideoExpertModel, tu
         lora_alpha=RELEASED_SCALE * sizes["expert_rank"],
         head_width=len(weights["model.text_hidden_fcs_det.0.2.bias"]),
         text_weight=sizes["ce_loss_weight"],
+        **{name: sizes["det_loss_weight"] * preset[name] for name in DETECTION},
         **fields,
     )
     model = VideoExpertModel(config).eval()
@@ -113,6 +117,20 @@ def forward_inputs(row: TokenSequence, temporal: Tensor, spatial: Tensor) -> dic
         "temporal": temporal,
         "spatial": spatial,
     }
+
+
+def visual_count(stored: dict[str, Tensor]) -> int:
+    """How many visual tokens a stored case put in place of the video token of each row."""
+    return stored["expanded.labels"].shape[1] - stored["labels"].shape[1] + 1
+
+
+def prompt_names(files: list[Path]) -> list[str]:
+    """Names of the prompts in files such as ``full_model/inference.safetensors``."""
+    keys: list[str] = []
+    for file in files:
+        with safe_open(file, "pt") as opened:
+            keys += opened.keys()
+    return sorted(key.removesuffix(".input_ids") for key in keys if key.endswith(".input_ids"))
 
 
 def near(ours: Tensor, theirs: Tensor, tolerance: float, what: str = "") -> None:
