@@ -39,6 +39,7 @@ def test_moments_are_bars_on_the_part_that_was_looked_at():
     assert bars(page) == [(0.25 * WIDE, 0.25 * WIDE), (0.75 * WIDE, 0.25 * WIDE)]
     assert words(page) == "“a dog” presence 0.9310.0 s30.0 s15.0 s to 20.0 s · 0.9025.0 s to 30.0 s · 0.50"
     assert not list(page.iter("polyline"))
+    assert page.find("svg").get("viewBox").endswith(" 12")  # without a curve, no room for one
     curve = Moments("a dog", DOG.items, curve=(0.0, 1.0), source=FILM)
     (line,) = parsed(curve).iter("polyline")
     assert [point.split(",")[0] for point in line.get("points").split()] == ["250.0", "750.0"]

@@ -108,7 +108,8 @@ def _drawing(found: Found, start: float, end: float) -> str:
             f"{x(t):.1f},{TALL - 14 - v * (TALL - 16):.1f}" for t, v in _curve(found, start, end)
         )
         shapes.append(f'<polyline points="{points}" fill="none" stroke="{CURVE}" stroke-width="2"/>')
-    tall = TALL if shapes and not isinstance(found, Captions | Answer) else 12
+    has_curve = isinstance(found, Highlights) or (isinstance(found, Moments) and bool(found.curve))
+    tall = TALL if has_curve else 12
     style = f"width:100%;height:{tall}px;display:block;margin-top:6px"
     box = f"0 {TALL - tall} {WIDE} {tall}"
     drawn = (
