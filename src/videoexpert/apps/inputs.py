@@ -107,3 +107,16 @@ def check_picture(plot: Path | None) -> None:
 def picture_name(plot: Path, number: int | None) -> Path:
     """``plot`` itself, or for the ``number``-th of several videos ``name-<number>.png``."""
     return plot if number is None else plot.with_name(f"{plot.stem}-{number}{plot.suffix}")
+
+
+def as_window(text: str) -> float | str:
+    """``--window`` as seconds, or "auto" or "off". Raises InputError for anything else."""
+    if text in ("auto", "off"):
+        return text
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise InputError(f"--window is {text!r}, expected auto, off or a number of seconds above 0.")
+    return seconds

@@ -34,6 +34,18 @@ ModelOption = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Frames = Annotated[int | None, typer.Option(min=1, help="Frames to look at (default: the model's).")]
+Window = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|SECONDS|off",
+        help="Look at long videos in windows of so many seconds; auto: of the model's training length, for videos "
+        "over twice that (docs/long-videos.md).",
+    ),
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(help="Seconds that a window shares with the one before (default: a quarter of it)."),
+]
 Start = Annotated[float | None, typer.Option(help="Look from this second on.")]
 End = Annotated[float | None, typer.Option(help="Look until this second.")]
 TopK = Annotated[int, typer.Option(min=1, help="Most moments a query.")]

@@ -244,6 +244,11 @@ class Waiting:
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total)
 
+    def say(self, what: str) -> None:
+        """What the bar says beside it."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=what)
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """The bar is off the screen while something else is printed."""

@@ -44,6 +44,7 @@ class Answers:
     start          second at which the part that was looked at begins; None where it was the whole video
     evidence       of each query, where it was asked for
     media, clock   only for formats that count frames
+    looked_at      windows of a long video and frames in all; None where one window took all of it
     """
 
     video: str
@@ -54,6 +55,7 @@ class Answers:
     evidence: tuple[Evidence, ...] = ()
     media: MediaInfo | None = field(default=None, repr=False)
     clock: Clock | None = None
+    looked_at: dict[str, float] | None = None
 
     @property
     def task(self) -> str:

@@ -25,7 +25,12 @@ def document(item: Answers | Failed) -> dict[str, Any]:
         return {"video": item.video, "error": item.error}
     head = {"video": item.video, "duration": round(item.duration, 3), "model": item.model}
     part = {} if item.start is None else {"start": round(item.start, 3)}
-    return {**head, **part, **_answer(item.found, item.evidence)}
+    looked = {} if item.looked_at is None else {"looked_at": _rounded(item.looked_at)}
+    return {**head, **part, **looked, **_answer(item.found, item.evidence)}
+
+
+def _rounded(numbers: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in numbers.items()}
 
 
 def plain(found: Moments | Highlights | Captions | Answer) -> dict[str, Any]:
@@ -139,7 +144,12 @@ def _read_one(value: Any, where: str) -> Answers | Failed:
         found,
         start,
         evidence,
+        looked_at=_read_looked_at(value["looked_at"], where) if "looked_at" in value else None,
     )
+
+
+def _read_looked_at(value: Any, where: str) -> dict[str, float]:
+    return {str(name): number(part, str(name), where) for name, part in _object(value, where).items()}
 
 
 def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidence, ...]]:

@@ -45,6 +45,34 @@ def test_part_of_a_video_and_number_of_frames(call, model, video, expert):
     assert found.curve != expert.open(video, start=2, end=6).ground("it falls").curve
 
 
+def test_windows_of_a_long_video(call, model, video, expert):
+    asked = ("ground", video, "it falls", "--model", model, "--format", "json")
+    document = call(*asked, "--window", 4, "--overlap", 1).json
+    assert list(document) == ["video", "duration", "model", "looked_at", "queries"]
+    assert document["looked_at"] == {
+        "windows": 3,
+        "window": 4.0,
+        "overlap": 1.0,
+        "frames": 3 * expert.config.num_frames,
+    }
+    found = expert.open_long(video, window=4.0, overlap=1.0).ground("it falls")
+    assert document["queries"][0]["moments"] == rounded(found)
+    for one_window in (
+        ("--window", "off"),
+        ("--window", "auto"),
+        (),
+    ):  # this model does not know its training length
+        assert "looked_at" not in call(*asked, *one_window).json
+    for wrong in ("0", "-3", "nan", "often"):
+        done = call(*asked, "--window", wrong)
+        assert (done.code, done.out) == (2, "")
+        assert f"--window is '{wrong}', expected auto, off or a number of seconds above 0" in done.err
+    assert (
+        "overlap is 9, expected from 0 to below the window of 4 s"
+        in call(*asked, "--window", 4, "--overlap", 9).err
+    )
+
+
 def test_ground_table(call, model, model_that_finds_nothing, video):
     done = call("ground", video, "it falls", "--model", model)
     assert (done.code, done.err) == (0, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,15 @@ from ...export import Answers, Failed
 from ...types import Captions
 from .. import options, output
 from ..exporting import Exporter, Target, target
-from ..inputs import Inputs, check_clip, check_picture, model_options, picture_name, split_arguments
+from ..inputs import (
+    Inputs,
+    as_window,
+    check_clip,
+    check_picture,
+    model_options,
+    picture_name,
+    split_arguments,
+)
 from ..output import Waiting
 
 if TYPE_CHECKING:
@@ -40,6 +48,8 @@ class Request:
     model_option: list[str] | None
     device: str
     frames: int | None
+    window: str
+    overlap: float | None
     start: float | None
     end: float | None
     target: Target
@@ -47,16 +57,20 @@ class Request:
 
     def __post_init__(self) -> None:
         model_options(self.model_option)
+        as_window(self.window)
         check_clip(self.start, self.end)
         check_picture(self.plot)
 
 
 def ground(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY...", help=_QUERIES)],
+    *,
     model: options.Model = None,
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
+    window: options.Window = "auto",
+    overlap: options.Overlap = None,
     start: options.Start = None,
     end: options.End = None,
     format: options.HowToPrint = None,
@@ -77,15 +91,21 @@ def ground(
         return tuple(video.ground(queries, top_k)), _evidence(video, queries) if evidence else ()
 
     where = target(format, out, rate, start_timecode, inputs)
-    _run(Request(inputs, model, model_option, device, frames, start, end, where, plot), question)
+    _run(
+        Request(inputs, model, model_option, device, frames, window, overlap, start, end, where, plot),
+        question,
+    )
 
 
 def highlight(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY", help=_QUERY)],
+    *,
     model: options.Model = None,
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
+    window: options.Window = "auto",
+    overlap: options.Overlap = None,
     start: options.Start = None,
     end: options.End = None,
     format: options.HowToPrint = None,
@@ -99,17 +119,20 @@ def highlight(
     inputs = split_arguments(arguments, "query")
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, model_option, device, frames, start, end, where, plot),
+        Request(inputs, model, model_option, device, frames, window, overlap, start, end, where, plot),
         lambda video: (video.highlights(inputs.texts[0], top_k), ()),
     )
 
 
 def caption(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO...", help=_VIDEOS)],
+    *,
     model: options.Model = None,
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
+    window: options.Window = "auto",
+    overlap: options.Overlap = None,
     start: options.Start = None,
     end: options.End = None,
     format: options.HowToPrint = None,
@@ -122,13 +145,14 @@ def caption(
     inputs = split_arguments(arguments)
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, model_option, device, frames, start, end, where, plot),
+        Request(inputs, model, model_option, device, frames, window, overlap, start, end, where, plot),
         lambda video: (_captions(video), ()),
     )
 
 
 def ask(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUESTION", help=_QUESTION)],
+    *,
     choice: Annotated[
         list[str] | None, typer.Option(help="An answer to choose from; give it at least twice.")
     ] = None,
@@ -136,6 +160,8 @@ def ask(
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
+    window: options.Window = "auto",
+    overlap: options.Overlap = None,
     start: options.Start = None,
     end: options.End = None,
     format: options.HowToPrint = None,
@@ -154,7 +180,7 @@ def ask(
         )
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, model_option, device, frames, start, end, where, plot),
+        Request(inputs, model, model_option, device, frames, window, overlap, start, end, where, plot),
         lambda video: (video.ask(inputs.texts[0], choices or None), ()),
     )
 
@@ -186,7 +212,7 @@ def _run(request: Request, question: Question) -> None:
         expert: Backend = load(request.model, device=request.device, **chosen)
         for number, path in enumerate(videos, 1):
             try:
-                item = _answers(request, expert, path, question)
+                item = _answers(request, expert, path, question, waiting)
                 with waiting.paused():
                     if request.plot is not None:
                         _draw(item, picture_name(request.plot, number if several else None))
@@ -207,11 +233,30 @@ def _run(request: Request, question: Question) -> None:
         raise typer.Exit(1)
 
 
-def _answers(request: Request, expert: Backend, path: str, question: Question) -> Answers:
-    video = expert.open(path, start=request.start, end=request.end, num_frames=request.frames)
+def _answers(request: Request, expert: Backend, path: str, question: Question, waiting: Waiting) -> Answers:
+    video = _open(request, expert, path, waiting)
     found, evidence = question(video)
     start = None if request.start is None and request.end is None else video.start
-    return Answers(video.path, video.duration, expert.name, found, start, evidence)
+    looked_at = getattr(video, "looked_at", None)
+    return Answers(video.path, video.duration, expert.name, found, start, evidence, looked_at=looked_at)
+
+
+def _open(request: Request, expert: Backend, path: str, waiting: Waiting) -> OpenVideo:
+    """The video, in windows where it is long and the model is one that looks at windows."""
+    part: dict[str, Any] = {"start": request.start, "end": request.end, "num_frames": request.frames}
+    in_windows = getattr(expert, "open_long", None)
+    if in_windows is None:
+        if request.overlap is not None or request.window not in ("auto", "off"):
+            raise InputError(f"{expert.name} looks at no windows; leave out --window and --overlap.")
+        return expert.open(path, **part)
+
+    def progress(done: float, total: float) -> None:
+        waiting.say(f"looked at {done / 60:.1f} of {total / 60:.1f} min")
+
+    video: OpenVideo = in_windows(
+        path, **part, window=as_window(request.window), overlap=request.overlap, progress=progress
+    )
+    return video
 
 
 def _draw(item: Answers, picture: Path) -> None:
