@@ -1,6 +1,6 @@
 # make demo   everything needed, then moments found in the shipped video, with a picture
 # make page   everything needed, then the page with the shipped video open
-# make test   everything needed, then the tests (make test-slow: those that take longer)
+# make test   everything needed, then the tests (make test-slow: those that take longer; make fuzz: damaged inputs)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Threads that wait without spinning: torch's otherwise take the core of whoever else has work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo page test test-slow lint bench clean
+.PHONY: install demo page test test-slow fuzz lint bench clean
 
 install: $(VENV)/.dev
 
@@ -24,6 +24,14 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
+
+# Thousands of damaged inputs, from another seed with FUZZ_FIRST=20000; what is found is kept in found/.
+FUZZ_CASES ?= 10000
+FUZZ_FIRST ?= 0
+fuzz: $(VENV)/.dev
+	cd tests && for target in videos; do \
+	  ../$(BIN)/python -m fuzz.harness $$target --cases $(FUZZ_CASES) --first $(FUZZ_FIRST) --keep ../found/$$target || exit 1; \
+	done
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
