@@ -20,36 +20,13 @@ from videoexpert.video import VideoWarning, glance, probe, read_frames, stream_f
 
 name = "videos"
 
-_ATOMS = near(
-    (
-        b"moov",
-        b"mvhd",
-        b"trak",
-        b"tkhd",
-        b"mdhd",
-        b"elst",
-        b"stsd",
-        b"stts",
-        b"ctts",
-        b"stsc",
-        b"stsz",
-        b"stco",
-        b"stss",
-    )
-    + (b"avcC", b"moof", b"tfhd", b"tfdt", b"trun", b"pasp", b"colr")
+_ATOM_NAMES = (
+    "moov mvhd trak tkhd mdhd elst stsd stts ctts stsc stsz stco stss avcC moof tfhd tfdt trun pasp colr"
 )
-# TimestampScale, Duration, Cluster and its time, SimpleBlock, BlockGroup, Tracks, sizes, Cues
+_ATOMS = near([atom.encode() for atom in _ATOM_NAMES.split()])
+# TimestampScale, Duration, Cluster and its time, SimpleBlock, BlockGroup, Tracks, sizes
 _EBML = near(
-    (
-        b"\x2a\xd7\xb1",
-        b"\x44\x89",
-        b"\x1f\x43\xb6\x75",
-        b"\xe7",
-        b"\xa3",
-        b"\xa0",
-        b"\x16\x54\xae\x6b",
-        b"\xb0",
-    )
+    [bytes.fromhex(one) for one in ["2ad7b1", "4489", "1f43b675", "e7", "a3", "a0", "1654ae6b", "b0"]]
 )
 _CHUNKS = near((b"RIFF", b"avih", b"strh", b"strf", b"idx1", b"00dc", b"movi"))
 _PACKETS = near((b"G\x41", b"G\x01", b"\0\0\1\xe0"), before=2, behind=30)
