@@ -1,4 +1,4 @@
-"""Stage 1: a video file -> Frames (DESIGN.md section 2.1)."""
+"""Stage 1: a video file -> Frames."""
 
 from .decode import read_frames
 from .media import media_info

@@ -99,7 +99,7 @@ def read_frames(
     resize: Resize | None = None,
     sampling: Sampling = "centre",
 ) -> Frames:
-    """Reads N upright frames of a video or of its clip ``[start_s, end_s)`` (DESIGN.md section 2.1).
+    """Reads N upright frames of a video or of its clip ``[start_s, end_s)``.
 
     Times are seconds on the players' clock, from the container's timestamps: 0 is where the file begins, sound
     included (docs/clocks.md). The whole video runs from there to the end of the last picture; sound may outlast

@@ -11,9 +11,7 @@ import numpy as np
 
 
 def bin_centres(num_frames: int, start_s: float, duration_s: float) -> np.ndarray:
-    """(N,) seconds: centres of the N equal bins of ``[start_s, start_s + duration_s)`` (DESIGN.md section
-    2.1).
-    """
+    """(N,) seconds: centres of the N equal bins of ``[start_s, start_s + duration_s)``."""
     return start_s + (np.arange(num_frames) + 0.5) / num_frames * duration_s
 
 
