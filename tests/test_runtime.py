@@ -57,3 +57,33 @@ def test_each_process_of_a_machine_takes_a_gpu_of_its_own(monkeypatch):
     assert pick_device("auto") == torch.device("cuda", 1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto") == torch.device("cpu")
+
+
+def test_reading_ahead_keeps_order_errors_and_bounds():
+    import threading
+
+    from videoexpert.runtime import read_ahead
+
+    made = []
+
+    def items():
+        for number in range(100):
+            made.append(number)
+            yield number
+
+    assert list(read_ahead(items(), 3)) == list(range(100))
+    made.clear()
+    stream = read_ahead(items(), 3)
+    assert [next(stream) for _ in range(2)] == [0, 1]
+    stream.close()  # the thread stops too
+    assert len(made) <= 7
+    assert not any(t.name == "read-ahead" for t in threading.enumerate())
+
+    def broken():
+        yield 1
+        raise OSError("disk")
+
+    stream = read_ahead(broken(), 2)
+    assert next(stream) == 1
+    with pytest.raises(OSError, match="disk"):
+        next(stream)

@@ -31,6 +31,7 @@ from .language.sequence import IGNORED, Segment, TokenSequence, block_causal_mas
 from .language.vocabulary import install_loc
 from .types import Frames, Moments, Stretch, TokenRole, VisualTokens
 from .vision.encoder import VisionEncoder
+from .vision.familiarity import Familiarity
 from .vision.tokens import visual_tokens
 
 
@@ -63,6 +64,7 @@ class VideoExpertModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     config: VideoExpertConfig
+    familiarity: Familiarity | None = None  # what it was trained on; no parameters of the model
     language: Any  # a causal language model of transformers, whose own types are wide
     vision: VisionEncoder
     _no_split_modules: list[str] = []  # noqa: RUF012  # transformers reads it as a class attribute
@@ -83,10 +85,7 @@ class VideoExpertModel(PreTrainedModel):
             )
         self.vision = vision or VisionEncoder.from_config(config.vision_config)
         if language is None:
-            fields = dict(config.language_config)
-            language = AutoModelForCausalLM.from_config(
-                AutoConfig.for_model(fields.pop("model_type"), **fields)
-            )
+            language = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config.language_config))
         self.vision.requires_grad_(False)
         self.language = language
         width = int(self.language.get_input_embeddings().weight.shape[1])

@@ -5,14 +5,18 @@ from __future__ import annotations
 import multiprocessing
 import os
 import platform
-from collections.abc import Mapping
+import queue
+import threading
+from collections.abc import Iterator, Mapping
 from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 
 def clean_start(module: str) -> BaseContext:
@@ -90,3 +94,59 @@ def rank_of_process(environment: Mapping[str, str] = os.environ) -> tuple[int, i
     if not (rank.isdigit() and world.isdigit() and int(rank) < int(world)):
         raise InputError(f"RANK is {rank!r} and WORLD_SIZE {world!r}, expected 0 <= RANK < WORLD_SIZE.")
     return int(rank), int(world)
+
+
+def read_ahead(items: Iterator[T], waiting: int) -> Iterator[T]:
+    """The items, made by a thread while the caller works on earlier ones; at most ``waiting`` of them wait.
+
+    What the thread raises is raised here, in its place. A caller that stops early stops the thread.
+    """
+    worker = _Ahead(items, max(1, waiting))
+    try:
+        yield from worker.made()
+    finally:
+        worker.stop()
+
+
+class _Ahead(Generic[T]):
+    """A thread that makes items until it is stopped."""
+
+    def __init__(self, items: Iterator[T], waiting: int) -> None:
+        self._items, self._stopped = items, threading.Event()
+        self._queue: queue.Queue[tuple[bool, Any]] = queue.Queue(waiting)
+        self._thread = threading.Thread(target=self._work, name="read-ahead", daemon=True)
+        self._thread.start()
+
+    def made(self) -> Iterator[T]:
+        while True:
+            more, item = self._queue.get()
+            if more:
+                yield item
+            elif item is None:
+                return
+            else:
+                raise item
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        last: BaseException | None = None
+        try:
+            for item in self._items:
+                if not self._put((True, item)):
+                    return
+        except BaseException as error:  # whatever it is, it belongs to the caller
+            last = error
+        self._put((False, last))
+
+    def _put(self, entry: tuple[bool, Any]) -> bool:
+        """False once the caller has stopped."""
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False

@@ -181,6 +181,7 @@ class Moment:
         return f"Moment(start={self.start:.2f}, end={self.end:.2f}, score={self.score:.2f}{text})"
 
 
+FAMILIAR = 0.5  # familiarity from which on a model counts a video among those that it knows
 RUNNER_UP = 0.1  # a moment whose score is under this share of the best one's is no second opinion, but noise
 
 
@@ -251,6 +252,8 @@ class Moments(Shown, Sequence[Moment]):
     told        how the text was read, of a chat model
     curve_times (N,) seconds that the frames stand for; empty where they are spread evenly over the clip
     source      the video, where it is known; for showing the moments
+    familiar    False where the model was never shown videos like this one: it cannot tell whether the event is
+                there, and ``absent`` is never True
     """
 
     query: str
@@ -261,6 +264,13 @@ class Moments(Shown, Sequence[Moment]):
     told: Told | None = field(default=None, repr=False)
     curve_times: tuple[float, ...] = field(default=(), repr=False)
     source: Source | None = field(default=None, repr=False, compare=False)
+    familiar: bool = True
+
+    def __post_init__(self) -> None:
+        if self.absent and not self.familiar:
+            raise ValueError(
+                "a model cannot tell that an event is absent from a video unlike all it has seen"
+            )
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing here
         return self.items[index]
@@ -273,7 +283,7 @@ class Moments(Shown, Sequence[Moment]):
 class Highlights(Shown):
     """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments.
 
-    ``presence``, ``absent``, ``told`` and ``source`` as in Moments.
+    ``presence``, ``absent``, ``told``, ``source`` and ``familiar`` as in Moments.
     """
 
     query: str
@@ -285,6 +295,7 @@ class Highlights(Shown):
     absent: bool = False
     told: Told | None = field(default=None, repr=False)
     source: Source | None = field(default=None, repr=False, compare=False)
+    familiar: bool = True
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.scores):

@@ -16,7 +16,6 @@ from transformers import AutoTokenizer, CLIPModel
 
 import videoexpert
 from videoexpert.assets import SHIPPED_CLIP, SHIPPED_MODEL
-from videoexpert.backends.contrastive import Contrastive
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import InputError, TrainingError
 from videoexpert.language.prompter import Prompter
@@ -46,6 +45,7 @@ from videoexpert.synthetic.things import COLOUR_INDEX, COLOURS, GLYPH_INDEX, GLY
 from videoexpert.synthetic.world import SHIPPED_LEVEL, Script, sample_script
 from videoexpert.types import VisualTokens
 from videoexpert.video import bin_centres
+from videoexpert.vision.image_text import load_tower
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "shipped.yaml"
 QUICK = RECIPE.with_name("shipped_quick.yaml")
@@ -101,7 +101,7 @@ def test_stages_give_a_model_folder_that_answers(trained, tmp_path):
 
 
 def test_the_clip_folder_reads_texts_with_the_ids_of_its_training(trained):
-    baseline = Contrastive(trained / "clip", num_frames=4)
+    baseline = load_tower(trained / "clip")
     words = AutoTokenizer.from_pretrained(trained / "tokenizer").get_vocab()
     assert baseline.tokenizer.get_vocab() == {**words, END: len(words)}
 

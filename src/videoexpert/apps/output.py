@@ -62,6 +62,14 @@ def show_moments(moments: Sequence[Moment], end: float, told: Told | None = None
     table(("", "start", "end", "score")[:shown], [row[:shown] for row in rows])
 
 
+def ignorance(moments: Sequence[Moment], end: float) -> str:
+    """What is said of a query on a video unlike all that the model was trained on."""
+    said = "the model cannot tell: it was never shown videos like this one"
+    if not moments:
+        return said
+    return f"{said}; its guess is {clock(moments[0].start, end)} to {clock(moments[0].end, end)}"
+
+
 def absence(presence: float, moments: Sequence[Moment], end: float) -> str:
     """What is said instead of moments when the event is not there."""
     said = f"not in this video (presence {presence:.2f})"
@@ -111,7 +119,9 @@ def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evid
     """Each query with its moments, or the word that it is absent; below it what ``evidence`` says, if given."""
     for number, moments in enumerate(found):
         say(f'"{moments.query}"')
-        if moments.absent:
+        if not moments.familiar:
+            say(f"   {ignorance(moments, end)}")
+        elif moments.absent:
             say(f"   {absence(moments.presence, moments, end)}")
         elif unread(moments.told, moments):
             say(f"   {unread(moments.told, moments)}")
@@ -124,6 +134,9 @@ def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evid
 def show_highlights(found: Highlights, end: float) -> None:
     """The best moments, and as many of the best clips."""
     say(f'"{found.query}"')
+    if not found.familiar:
+        say(f"   {ignorance(found.moments, end)}")
+        return
     if found.absent:
         say(f"   {absence(found.presence, found.moments, end)}")
         return
@@ -182,19 +195,23 @@ def complain(text: str) -> None:
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Damage in a video is told in one line on stderr; other libraries' warnings stay as they are."""
+    """What videos and models warn of is told in one line on stderr; other libraries' warnings stay as they are."""
+    from ..errors import ModelWarning
     from ..session import VideoWarning
+
+    ours = (VideoWarning, ModelWarning)
 
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-            if issubclass(category, VideoWarning):
+            if issubclass(category, ours):
                 complain(f"Warning: {message}")
             else:
                 usual(message, category, *rest)
 
-        warnings.simplefilter("always", VideoWarning)
+        for kind in ours:
+            warnings.simplefilter("always", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 

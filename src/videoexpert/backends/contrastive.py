@@ -1,47 +1,88 @@
-"""Frames against sentences: a CLIP model, which was not trained to localise, as a backend.
+"""CLIP and SigLIP as a backend: frames against sentences, moments by training-free algorithms (docs/real-videos.md).
 
-A query's curve is its cosine with each frame, stretched to [0, 1] within the video; moments are its runs.
+A query's curve is its cosine with each frame, mean over phrasings, less what generic sentences get there. Windows come
+from ``--method``. All scores are in units of that background, so that they compare across queries and videos; they
+are not calibrated until `videoexpert calibrate` has seen labelled data.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-from transformers import AutoTokenizer, CLIPModel
 
 from ..assets import SHIPPED_CLIP
 from ..errors import InputError, UnsupportedError
-from ..grounding.decoding import decode_moments, saliency
-from ..grounding.targets import frame_centres
-from ..types import Answer, Highlights, Moment, Moments, Stretch
-from ..video.decode import read_frames
-from ..vision.encoder import VisionEncoder
-from .base import TASKS
+from ..grounding.decoding import saliency
+from ..runtime import read_ahead
+from ..types import Answer, Highlights, Moment, Moments
+from ..video.stream import glance, stream_frames
+from ..vision.image_text import ImageTextTower, load_tower
 from .sourced import sourced
+from .training_free.methods import METHODS, SMOOTH
+from .training_free.sentences import BACKGROUND, PHRASINGS, phrasings
+from .training_free.signal import Floats, moving_average
+from .training_free.tracks import Track, track
 
-NUM_FRAMES = 100
-ANYTHING = "something happens"  # what stands for a description, which it cannot write
+SHIPPED = "shipped CLIP"
+RATE = 2.0  # frames a second
+METHOD = (
+    "watershed"  # the best of three on planted events and on the shipped tower (benchmarks/training_free.py)
+)
+BATCH = {"cpu": 16, "cuda": 128}
+AHEAD = 4  # batches of decoded frames that wait
+SCORE_AT, PRESENT_AT = 2.0, 2.5  # standard deviations of the background at which a score is one half
+FLOOR = 1e-3  # least standard deviation of cosines: below it a video does not tell sentences apart
 
 
 class Contrastive:
-    """A CLIP folder or hub id; ``open`` gives videos to ask about."""
+    """An image-text tower; ``open`` gives videos to ask about. A Backend (base.py).
 
-    can = TASKS
+    rate         frames a second that are looked at
+    method       "tag", "tfvtg" or "watershed"
+    batch_size   frames that go through the tower at once
+    """
 
-    def __init__(self, clip: str | Path, num_frames: int = NUM_FRAMES) -> None:
-        self.name, self.path, self.num_frames = "clip", str(clip), num_frames
-        self.vision = VisionEncoder.from_pretrained(clip).float()
-        self.model = CLIPModel.from_pretrained(str(clip)).float().eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(str(clip))
+    can = frozenset({"ground", "highlight", "ask"})
+    calibrated = False
+
+    def __init__(
+        self,
+        tower: ImageTextTower,
+        *,
+        rate: float = RATE,
+        method: str = METHOD,
+        batch_size: int = BATCH["cpu"],
+    ) -> None:
+        if not (math.isfinite(rate) and rate > 0):
+            raise InputError(f"rate is {rate}, expected a positive number of frames a second.")
+        if method not in METHODS:
+            raise InputError(f"method is {method!r}, expected one of {', '.join(METHODS)}.")
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}, expected at least 1.")
+        self.tower, self.rate, self.method, self.batch_size = tower, rate, method, batch_size
+        self.name = tower.name
 
     def describe(self) -> dict[str, Any]:
-        return {"baseline": self.name, "clip": self.path, "frames": self.num_frames}
+        """Tower, preprocessing, frames, prompts and algorithm: all that decides what is answered."""
+        return {
+            "model": self.name,
+            "kind": "contrastive",
+            "weights": self.tower.revision,
+            "preprocessing": self.tower.preprocessing.to_dict(),
+            "rate": self.rate,
+            "method": self.method,
+            "prompts": list(PHRASINGS),
+            "background": len(BACKGROUND),
+            "calibrated": self.calibrated,
+        }
 
     def open(
         self,
@@ -51,87 +92,175 @@ class Contrastive:
         end: float | None = None,
         num_frames: int | None = None,
     ) -> ContrastiveVideo:
-        """Decode and encode a video, or its part from ``start`` to ``end`` (seconds), once."""
-        count = self.num_frames if num_frames is None else num_frames
-        frames = read_frames(path, count, start_s=start, end_s=end, resize=self.vision.preprocessor.resize)
-        image = F.normalize(self.vision.encode(frames.pixels).cls, dim=-1)
-        return ContrastiveVideo(self, image, frames.stretch, os.fspath(path))
+        """Decode and encode a video, or its part from ``start`` to ``end`` (seconds), once.
 
-    @torch.no_grad()
-    def texts(self, texts: Sequence[str]) -> Tensor:
-        """(len(texts), C) directions of the texts."""
-        ended = [text + (self.tokenizer.eos_token or "") for text in texts]
-        batch = self.tokenizer(ended, return_tensors="pt", padding=True, truncation=True)
-        read = self.model.text_model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
-        return F.normalize(self.model.text_projection(read.pooler_output), dim=-1)
+        ``num_frames`` stands in place of the rate. Frames stream through the tower: what stays in memory is their
+        embeddings. Raises VideoError for a file that gives no frames, InputError for a part outside the video.
+        """
+        if num_frames is not None and num_frames < 1:
+            raise InputError(f"the number of frames is {num_frames}, expected at least 1.")
+        began = time.perf_counter()
+        stretch = glance(path, start_s=start, end_s=end).stretch
+        count = max(1, round(self.rate * stretch.seen_s)) if num_frames is None else num_frames
+        rate = count / stretch.seen_s  # bins of equal length that fill the video
+        decoded = stream_frames(path, rate, start_s=start, end_s=end, resize=self.tower.resize)
+        ahead = read_ahead(decoded, AHEAD * self.batch_size)
+        video = self.open_track(track(ahead, self.tower, rate, stretch, self.batch_size), os.fspath(path))
+        video.timings = {"decode and encode": time.perf_counter() - began}
+        return video
+
+    def open_track(self, frames: Track, path: str = "") -> ContrastiveVideo:
+        """A video whose frames are encoded."""
+        return ContrastiveVideo(self, frames, path)
+
+    def directions(self, sentences: Sequence[str]) -> Floats:
+        """(Q, C) mean over the phrasings of each sentence. Raises InputError for an empty one."""
+        for sentence in sentences:
+            if not sentence.strip():
+                raise InputError("the query is empty, expected a sentence that describes what to find.")
+        worded = [phrasings(sentence, self._lower) for sentence in sentences]
+        rows = self.tower.encode_texts([text for texts in worded for text in texts])
+        return np.asarray(rows.double().numpy().reshape(len(sentences), len(PHRASINGS), -1).mean(1))
+
+    @property
+    def _lower(self) -> bool:
+        """SigLIP 2 was trained on small letters alone, and its published tokenizer does not make them."""
+        return bool(getattr(self.tower, "is_siglip", False))
+
+    @cached_property
+    def background(self) -> Floats:
+        """(G, C) directions of the generic sentences."""
+        return self.directions(BACKGROUND)
 
 
 @sourced
 class ContrastiveVideo:
-    """An open video: the direction of each of its frames, (N, C)."""
+    """An open video: the embeddings of its frames."""
 
-    def __init__(self, backend: Contrastive, image: Tensor, clip: Stretch, path: str) -> None:
-        self.backend, self.image, self.clip, self.path = backend, image, clip, path
-        self.duration, self.start = clip.duration_s, clip.start_s
-
-    def similarities(self, texts: Sequence[str]) -> Tensor:
-        """(len(texts), N) cosine of each text with each frame."""
-        return self.backend.texts(texts) @ self.image.T
+    def __init__(self, backend: Contrastive, frames: Track, path: str) -> None:
+        self.backend, self.frames, self.path = backend, frames, path
+        self.duration, self.start = frames.stretch.duration_s, frames.stretch.start_s
+        self.timings: dict[str, float] = {}
+        self._features = frames.features.astype(np.float32)
 
     @overload
     def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
     @overload
     def ground(self, queries: Sequence[str], top_k: int | None = ...) -> list[Moments]: ...
     def ground(self, queries: str | Sequence[str], top_k: int | None = 5) -> Moments | list[Moments]:
-        """Ranked moments of a sentence, or of each of many."""
+        """Ranked moments of a sentence, or of each of many. Raises InputError for an empty query."""
         asked = [queries] if isinstance(queries, str) else list(queries)
-        if any(not query.strip() for query in asked):
-            raise InputError("the query is empty, expected a sentence that describes what to find.")
-        curves = self.similarities(asked) if asked else ()
+        if not asked:
+            return []
+        curves = self.curves(self.backend.directions(asked))
         found = [self._moments(query, curve, top_k) for query, curve in zip(asked, curves, strict=True)]
         return found[0] if isinstance(queries, str) else found
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
         """Saliency of each clip of ``clip_s`` seconds, and the best moments."""
         found = self.ground(query, top_k)
-        curve = torch.tensor(found.curve)
-        times, scores = saliency(curve, self.duration, clip_s, self.start, self.clip.holes)
+        times, scores = saliency(
+            torch.tensor(found.curve), self.duration, clip_s, self.start, self.frames.stretch.holes
+        )
         return Highlights(query, times, scores, found.items, clip_s, found.presence, found.absent)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
-        """One moment that says nothing: a floor for describing."""
-        best = self.ground(ANYTHING, 1)[0]
-        return [Moment(best.start, best.end, best.score, text=ANYTHING)]
+        """Raises UnsupportedError: such a model writes nothing."""
+        raise UnsupportedError(
+            f"{self.backend.name} compares pictures with sentences and writes none; caption with a chat model, such as "
+            "--model Qwen/Qwen3-VL-2B-Instruct, or with a VideoExpert."
+        )
 
     def ask(self, question: str, choices: Sequence[str] | None = None, max_new_tokens: int = 128) -> Answer:
-        """The choice that comes closest to some frame. Raises UnsupportedError without choices."""
-        if not choices:
+        """The choice whose words some frame shows best: weak, as the question itself is not understood.
+
+        Raises UnsupportedError without choices, InputError for fewer than two or an empty one.
+        """
+        if not question.strip():
+            raise InputError("the question is empty, expected a sentence.")
+        if choices is None:
             raise UnsupportedError(
-                "a contrastive model writes no answers; give choices, or use another model."
+                f"{self.backend.name} compares pictures with sentences and writes none; give --choice at least twice, "
+                "or ask a chat model, such as --model Qwen/Qwen3-VL-2B-Instruct."
             )
-        best = self.similarities(list(choices)).amax(dim=1)
-        moments = self.ground(question, 10).items
-        return Answer(question, choices[int(best.argmax())], int(best.argmax()), moments)
+        if len(choices) < 2 or not all(c.strip() for c in choices):
+            raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
+        curves = self.curves(self.backend.directions(choices))
+        peaks = moving_average(curves.T, SMOOTH).max(0)
+        logits = torch.from_numpy(peaks * self.backend.tower.logit_scale)
+        best = int(peaks.argmax())
+        moments = self._moments(choices[best], curves[best], 3).items
+        return Answer(question, choices[best], best, moments, tuple(logits.softmax(-1).tolist()))
 
-    def _moments(self, query: str, curve: Tensor, top_k: int | None) -> Moments:
-        spread = float(curve.max() - curve.min())
-        prob = (curve - curve.min()) / (spread if spread > 0 else 1.0)
-        found = decode_moments(
-            prob,
-            torch.zeros(len(prob), 2),
-            frame_centres(len(prob)),
-            self.clip.seen_s,
-            moment_from="run",
-            top_k=top_k,
+    def curves(self, directions: Floats) -> Floats:
+        """(Q, C) -> (Q, K) cosines with each kept frame, less the background's mean there."""
+        return np.asarray(
+            (self._features @ directions.T.astype(np.float32)).T.astype(np.float64) - self._mean
         )
-        times = self.clip.centres(len(prob)) if self.clip.holes else ()
-        items = tuple(self.clip.moment(moment) for moment in found)
-        return Moments(query, items, curve=tuple(prob.tolist()), curve_times=times)
+
+    @cached_property
+    def _generic(self) -> Floats:
+        """(G, K) cosines of the generic sentences."""
+        return np.asarray(
+            (self._features @ self.backend.background.T.astype(np.float32)).T.astype(np.float64)
+        )
+
+    @cached_property
+    def _mean(self) -> Floats:
+        return np.asarray(self._generic.mean(0))
+
+    @cached_property
+    def _scale(self) -> tuple[float, float, float]:
+        """Of the generic sentences: spread of their cosines, mean and spread of their peaks."""
+        rest = self._generic - self._mean
+        peaks = moving_average(rest.T, SMOOTH).max(0)
+        return max(float(rest.std()), FLOOR), float(peaks.mean()), max(float(peaks.std()), FLOOR)
+
+    def _moments(self, query: str, curve: Floats, top_k: int | None) -> Moments:
+        spread, peak_mean, peak_spread = self._scale
+        smooth = moving_average(curve, SMOOTH)
+        shown = _half_at((smooth - peak_mean) / peak_spread, PRESENT_AT)
+        method = METHODS[self.backend.method]
+        found = method(self._features, curve, self.frames.stretch.seen_s)
+        scores = _half_at(found.contrast / spread, SCORE_AT)
+        order = np.argsort(-scores, kind="stable")[:top_k]
+        items = [
+            Moment(*self.frames.seconds(*map(int, found.windows[i])), score=float(scores[i])) for i in order
+        ]
+        presence = float(shown.max())
+        curve_of_bins = tuple(self.frames.spread(shown).tolist())
+        return Moments(
+            query,
+            tuple(items),
+            presence,
+            presence < 0.5,
+            curve_of_bins,
+            curve_times=self.frames.curve_times,
+        )
 
 
-def load(name: str, *, device: torch.device, dtype: torch.dtype | None = None) -> Contrastive:
-    """The backend of a CLIP folder or hub id; "" is the CLIP of the package."""
-    return Contrastive(name or SHIPPED_CLIP)
+def _half_at(deviations: Floats, half: float) -> Floats:
+    """Standard deviations to (0, 1): one half at ``half``."""
+    return np.asarray(1.0 / (1.0 + np.exp(np.clip(half - deviations, -60, 60))))
 
 
-__all__ = ["Contrastive", "ContrastiveVideo", "load"]
+def load(
+    name: str | Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype | None = None,
+    rate: float = RATE,
+    method: str = METHOD,
+    batch_size: int | None = None,
+) -> Contrastive:
+    """The backend of a folder or hub id; "" is the CLIP of the package. Options are those of Contrastive.
+
+    Raises CheckpointError as ``load_tower``, InputError for a wrong option.
+    """
+    tower = load_tower(name or SHIPPED_CLIP, device=device, dtype=dtype)
+    tower.name = str(name) or SHIPPED
+    size = batch_size or BATCH.get(torch.device(device).type, BATCH["cuda"])
+    return Contrastive(tower, rate=rate, method=method, batch_size=size)
+
+
+__all__ = ["METHOD", "RATE", "Contrastive", "ContrastiveVideo", "load"]

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, overload
+from weakref import WeakKeyDictionary
 
 import torch
 
 from ..engine import Engine, Opened
-from ..errors import InputError
+from ..errors import InputError, ModelWarning
 from ..grounding.decoding import saliency
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
-from ..types import Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
+from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from ..video.decode import read_frames
 from ..video.stream import glance, read_windows
 from .answers import Answers, Question
@@ -48,9 +50,16 @@ class Expert:
         self.prompter = Prompter(self.config, tokenizer)
         self.engine = Engine(model, self.prompter.prefix_ids, self._stem(), digest=digest)
         self.answers = self._answers()
+        self._familiarity: WeakKeyDictionary[Opened, float] = WeakKeyDictionary()
         self._grey: dict[int, VisualTokens] = {}  # tokens of a blank video, by its number of frames
         if not getattr(model.language, "is_quantized", False):
             model.fold()
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores and presence were fitted on labelled data."""
+        config = self.config
+        return (config.score_temperature, config.score_bias) != (1.0, 0.0)
 
     def _answers(self) -> Answers:
         """How this kind of model answers."""
@@ -70,7 +79,8 @@ class Expert:
     ) -> Video:
         """Decode and encode a video, or its part from ``start`` to ``end`` (seconds), once.
 
-        Raises VideoError for a file that gives no frames, InputError for a part outside the video.
+        Raises VideoError for a file that gives no frames, InputError for a part outside the video. Warns with a
+        ModelWarning of a video unlike those that the model was trained on.
         """
         began = time.perf_counter()
         config = self.config
@@ -88,6 +98,8 @@ class Expert:
         decoded = time.perf_counter()
         video = self.open_frames(frames, path=os.fspath(path))
         video.timings = {"decode": decoded - began, **video.timings}
+        if not video.familiar:
+            warnings.warn(unfamiliar(os.fspath(path), self.name), ModelWarning, stacklevel=2)
         return video
 
     def open_long(
@@ -130,7 +142,10 @@ class Expert:
                 if progress is not None:
                     progress(part.stretch.end_s - first, last - first)
 
-        return LongVideo.of(self, tokens(), os.fspath(path))
+        video = LongVideo.of(self, tokens(), os.fspath(path))
+        if not video.familiar:
+            warnings.warn(unfamiliar(os.fspath(path), self.name), ModelWarning, stacklevel=2)
+        return video
 
     def open_frames(self, frames: Frames, path: str = "") -> Video:
         """A video whose frames are at hand."""
@@ -180,7 +195,25 @@ class Expert:
         """``ground_many`` of what the engine knows of videos, or of windows of one."""
         if not all(query.strip() for own in queries for query in own):
             raise InputError("the query is empty, expected a sentence that describes what to find.")
-        return self.answers.ground(videos, queries, top_k)
+        found = self.answers.ground(videos, queries, top_k)
+        return [
+            own if self.knows(video) else [replace(m, absent=False, familiar=False) for m in own]
+            for own, video in zip(found, videos, strict=True)
+        ]
+
+    def familiarity(self, video: Opened) -> float | None:
+        """Whether the model was trained on videos like this one, in [0, 1]; None for one that does not know."""
+        known = self.model.familiarity
+        if known is None:
+            return None
+        if video not in self._familiarity:
+            self._familiarity[video] = known(video.tokens)
+        return self._familiarity[video]
+
+    def knows(self, video: Opened) -> bool:
+        """False where ``familiarity`` says that the model was never shown such videos."""
+        found = self.familiarity(video)
+        return found is None or found >= FAMILIAR
 
     @staticmethod
     def question(text: str, choices: Sequence[str] | None) -> Question:
@@ -239,6 +272,16 @@ class Video:
         """Second at which the part that was opened begins."""
         return self.tokens.start_s
 
+    @cached_property
+    def familiarity(self) -> float | None:
+        """Whether the model was trained on videos like this one, in [0, 1]; None for one that does not know."""
+        return self.expert.familiarity(self.opened)
+
+    @property
+    def familiar(self) -> bool:
+        """False where ``familiarity`` says that the model was never shown such videos."""
+        return self.expert.knows(self.opened)
+
     @overload
     def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
     @overload
@@ -260,7 +303,16 @@ class Video:
         times, scores = saliency(
             torch.tensor(moments.curve), self.duration, clip_s, self.start, self.tokens.holes
         )
-        return Highlights(query, times, scores, moments.items, clip_s, moments.presence, moments.absent)
+        return Highlights(
+            query,
+            times,
+            scores,
+            moments.items,
+            clip_s,
+            moments.presence,
+            moments.absent,
+            familiar=moments.familiar,
+        )
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Sentences, each with its moment, in the order in which the model gives them."""
@@ -295,6 +347,14 @@ class Video:
         pairs = zip(self.ground(asked, 1), self.blank().ground(asked, 1), strict=True)
         found = [evidence_of(seen, guessed) for seen, guessed in pairs]
         return found[0] if isinstance(queries, str) else found
+
+
+def unfamiliar(path: str, model: str) -> str:
+    """What is said of a video unlike those that a model was trained on."""
+    return (
+        f"{path} is unlike the videos that the model {model!r} was trained on, so its answers mean little; use a model "
+        "that knows such videos (--model; `videoexpert models` lists some)."
+    )
 
 
 def per_video(videos: Sequence[Any], queries: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:

@@ -6,6 +6,8 @@ One pass over the file makes the windows' visual tokens, which wait on disk; eve
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from statistics import median
 from typing import Any, overload
 
 import torch
@@ -15,7 +17,7 @@ from ..engine.merge import CurveMerger, Merger
 from ..engine.spool import Spool
 from ..errors import InputError
 from ..grounding.decoding import saliency
-from ..types import Answer, Evidence, Highlights, Moment, Moments, VisualTokens
+from ..types import FAMILIAR, Answer, Evidence, Highlights, Moment, Moments, VisualTokens
 from .blank import evidence_of
 from .sourced import sourced
 
@@ -67,6 +69,17 @@ class LongVideo:
         spool = Spool()
         return cls(expert, [spool.add(window) for window in tokens], path)
 
+    @cached_property
+    def familiarity(self) -> float | None:
+        """As of a Video: the median over the windows, so that an odd window does not speak for a film."""
+        found = [f for f in map(self.expert.familiarity, self.windows) if f is not None]
+        return float(median(found)) if found else None
+
+    @property
+    def familiar(self) -> bool:
+        """False where ``familiarity`` says that the model was never shown such videos."""
+        return self.familiarity is None or self.familiarity >= FAMILIAR
+
     @property
     def looked_at(self) -> dict[str, Any]:
         """What was looked at, for a result: windows, and frames in each."""
@@ -108,7 +121,14 @@ class LongVideo:
                 best[q] = max(best[q], moments.presence)
                 absent[q] &= moments.absent
         return [
-            Moments(query, ranked(items, top_k), presence, gone, axis.curve())
+            Moments(
+                query,
+                ranked(items, top_k),
+                presence,
+                gone and self.familiar,
+                axis.curve(),
+                familiar=self.familiar,
+            )
             for query, items, presence, gone, axis in zip(queries, final, best, absent, axes, strict=True)
         ]
 
@@ -132,7 +152,16 @@ class LongVideo:
             raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
         (moments,) = self._ground([query], top_k)
         times, scores = saliency(torch.tensor(moments.curve), self.duration, clip_s, self.start)
-        return Highlights(query, times, scores, moments.items, clip_s, moments.presence, moments.absent)
+        return Highlights(
+            query,
+            times,
+            scores,
+            moments.items,
+            clip_s,
+            moments.presence,
+            moments.absent,
+            familiar=moments.familiar,
+        )
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Sentences of all windows in the order of time; one that two windows tell of one event comes once."""

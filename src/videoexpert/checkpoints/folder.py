@@ -4,6 +4,7 @@
     model.safetensors    all weights ("full"), or only what was trained ("adapter")
     tokenizer files      with <LOC> added
     preprocessor_config.json   size, mean and standard deviation of the pictures
+    familiarity.safetensors    what the tokens of its training videos look like; older folders lack it
 
 An adapter-only folder names its base models (``vision_name``, ``language_name``): a folder beside it, a
 path, or a hub id.
@@ -33,6 +34,8 @@ from ..language.time_text import TIME_TOKENS
 from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
 from ..vision.encoder import VisionEncoder
+from ..vision.familiarity import FILE as FAMILIARITY
+from ..vision.familiarity import Familiarity
 from ..vision.preprocess import Preprocessor
 
 WEIGHTS = "model.safetensors"
@@ -138,6 +141,8 @@ def save(
         save_file(_untied(tensors), part / WEIGHTS, metadata={"format": "pt"})
         tokenizer.save_pretrained(part)
         (part / PREPROCESSOR).write_text(json.dumps(model.vision.preprocessor.to_dict(), indent=2) + "\n")
+        if model.familiarity is not None:
+            (part / FAMILIARITY).write_bytes(model.familiarity.to_bytes())
     return out
 
 
@@ -164,6 +169,8 @@ def load(
     _read_weights(model, path / WEIGHTS, expected)
     if (path / PREPROCESSOR).exists():
         model.vision.preprocessor = Preprocessor.from_file(path / PREPROCESSOR)
+    if (path / FAMILIARITY).exists():
+        model.familiarity = Familiarity.from_bytes((path / FAMILIARITY).read_bytes(), path / FAMILIARITY)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError) as error:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..types import Answer, Captions, Evidence, Highlights, MediaInfo, Moment, Moments, worth_showing
+from ..types import (
+    FAMILIAR,
+    Answer,
+    Captions,
+    Evidence,
+    Highlights,
+    MediaInfo,
+    Moment,
+    Moments,
+    worth_showing,
+)
 from .timecode import Rate
 
 Found = tuple[Moments, ...] | Highlights | Captions | Answer
@@ -45,6 +55,8 @@ class Answers:
     evidence       of each query, where it was asked for
     media, clock   only for formats that count frames
     looked_at      windows of a long video and frames in all; None where one window took all of it
+    familiarity    whether the model was trained on videos like this one, in [0, 1]; None: it does not know
+    calibrated     whether scores and presence were fitted on labelled data; None: not said
     """
 
     video: str
@@ -56,6 +68,13 @@ class Answers:
     media: MediaInfo | None = field(default=None, repr=False)
     clock: Clock | None = None
     looked_at: dict[str, float] | None = None
+    familiarity: float | None = None
+    calibrated: bool | None = None
+
+    @property
+    def familiar(self) -> bool | None:
+        """False: the model was never shown such videos and its answers mean little; None: it does not know."""
+        return None if self.familiarity is None else self.familiarity >= FAMILIAR
 
     @property
     def task(self) -> str:

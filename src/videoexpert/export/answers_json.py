@@ -23,7 +23,11 @@ def document(item: Answers | Failed) -> dict[str, Any]:
     """The object of one video."""
     if isinstance(item, Failed):
         return {"video": item.video, "error": item.error}
-    head = {"video": item.video, "duration": round(item.duration, 3), "model": item.model}
+    head: dict[str, Any] = {"video": item.video, "duration": round(item.duration, 3), "model": item.model}
+    if item.familiarity is not None:
+        head |= {"familiar": item.familiar, "familiarity": round(item.familiarity, 4)}
+    if item.calibrated is not None:
+        head |= {"calibrated": item.calibrated}
     part = {} if item.start is None else {"start": round(item.start, 3)}
     looked = {} if item.looked_at is None else {"looked_at": _rounded(item.looked_at)}
     return {**head, **part, **looked, **_answer(item.found, item.evidence)}
@@ -137,6 +141,8 @@ def _read_one(value: Any, where: str) -> Answers | Failed:
         return Failed(video, text_field(value, "error", where))
     start = number(value["start"], "start", where) if "start" in value else None
     found, evidence = _read_found(value, where)
+    known = number(value["familiarity"], "familiarity", where) if "familiarity" in value else None
+    calibrated = value.get("calibrated")
     return Answers(
         video,
         number(value.get("duration"), "duration", where),
@@ -145,6 +151,8 @@ def _read_one(value: Any, where: str) -> Answers | Failed:
         start,
         evidence,
         looked_at=_read_looked_at(value["looked_at"], where) if "looked_at" in value else None,
+        familiarity=known,
+        calibrated=calibrated if isinstance(calibrated, bool) else None,
     )
 
 
@@ -155,7 +163,8 @@ def _read_looked_at(value: Any, where: str) -> dict[str, float]:
 def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidence, ...]]:
     if "queries" in value:
         queries = [_object(query, where) for query in list_field(value, "queries", where)]
-        found = tuple(_read_query(query, where) for query in queries)
+        known = value.get("familiar") is not False
+        found = tuple(replace(_read_query(query, where), familiar=known) for query in queries)
         told = [(q, m) for q, m in zip(queries, found, strict=True) if "evidence" in q]
         return found, tuple(_read_evidence(q["evidence"], m, where) for q, m in told)
     if "captions" in value:
@@ -172,6 +181,7 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
             return replace(
                 Highlights(query.query, times, scores, query.items, clip, query.presence, query.absent),
                 told=query.told,
+                familiar=value.get("familiar") is not False,
             ), ()
         except ValueError as error:
             raise DataError(f"{where}: {error}.") from error

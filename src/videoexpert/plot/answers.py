@@ -23,6 +23,8 @@ from .panels import (
     lanes,
 )
 
+UNFAMILIAR = "This model was never shown videos like this one: its answers are guesses."
+
 
 def plot_answers(item: Answers, out: str | os.PathLike[str]) -> Path:
     """What one command answered about a video; a PNG at ``out``. Raises VideoError for one that gives no frames."""
@@ -30,9 +32,10 @@ def plot_answers(item: Answers, out: str | os.PathLike[str]) -> Path:
     if isinstance(found, Highlights):
         return plot_highlights(item.video, found, item.duration, start, out)
     if isinstance(found, Captions):
-        return plot_captions(item.video, found, item.duration, start, out)
+        return plot_captions(item.video, found, item.duration, start, out, item.familiar is not False)
     if isinstance(found, Answer):
-        found = (Moments(f"{found.question}   {found.text}", found.moments),)
+        known = item.familiar is not False
+        found = (Moments(f"{found.question}   {found.text}", found.moments, familiar=known),)
     return plot_grounding(item.video, found, item.duration, start, out)
 
 
@@ -55,13 +58,14 @@ def plot_grounding(
             panels += [header(f"“{found.query}”"), indicator_curve(found, start, duration)]
         else:
             panels.append(header(found.query))
-        panels += found_lanes(found.items, start, duration, found.absent)
+        panels += found_lanes(found.items, start, duration, found.absent or not found.familiar)
         if truth is not None and truth[number]:
             windows = [Moment(a, b) for a, b in truth[number]]
             panels += lanes(windows, start, duration, label="true", colour=GREEN)
         panels.append(gap())
     note = "curve: probability that a frame is inside the moment" if any(m.curve for m in moments) else ""
-    return compose(video_path, panels, start, duration, Path(out), note)
+    badge = "" if all(m.familiar for m in moments) else UNFAMILIAR
+    return compose(video_path, panels, start, duration, Path(out), note, badge=badge)
 
 
 def plot_highlights(
@@ -76,11 +80,12 @@ def plot_highlights(
     panels: list[Panel] = [
         header(f"“{highlights.query}”"),
         clip_bars(highlights.times, highlights.scores, start + duration, height=CURVE * 1.4, absent=absent),
-        *found_lanes(highlights.moments, start, duration, highlights.absent),
+        *found_lanes(highlights.moments, start, duration, highlights.absent or not highlights.familiar),
         gap(),
     ]
     note = f"bars: saliency of each clip of {highlights.clip_s:g} s"
-    return compose(video_path, panels, start, duration, Path(out), note)
+    badge = "" if highlights.familiar else UNFAMILIAR
+    return compose(video_path, panels, start, duration, Path(out), note, badge=badge)
 
 
 def plot_captions(
@@ -89,12 +94,14 @@ def plot_captions(
     duration: float,
     start: float,
     out: str | os.PathLike[str],
+    familiar: bool = True,
 ) -> Path:
     """Film strip, and each sentence over the bar of its moment; a PNG at ``out``."""
     panels: list[Panel] = []
     for caption in captions:
-        panels += [header(caption.text or ""), *found_lanes([caption], start, duration, False, label="")]
+        bar = found_lanes([caption], start, duration, not familiar, label="")
+        panels += [header(caption.text or ""), *bar]
         panels.append(gap(GAP / 2))
     if not captions:
         panels += [header("no event described"), *lanes([], start, duration)]
-    return compose(video_path, panels, start, duration, Path(out))
+    return compose(video_path, panels, start, duration, Path(out), badge="" if familiar else UNFAMILIAR)

@@ -45,8 +45,9 @@ def compose(
     out: Path,
     note: str = "",
     left: float = LEFT,
+    badge: str = "",
 ) -> Path:
-    """Panels from top to bottom under the film strip; ``note`` says what a curve means.
+    """Panels from top to bottom under the film strip; ``note`` says what a curve means, ``badge`` warns.
 
     ``left`` inches are kept for the labels of lanes. Raises VideoError for a video that gives no frames.
     """
@@ -54,11 +55,12 @@ def compose(
     from matplotlib.figure import Figure
 
     panels = [_strip(video_path, start, duration, WIDTH - left - RIGHT), gap(), *panels]
-    height = TOP + sum(panel[0] for panel in panels) + BOTTOM
+    top = TOP + (LINE * 1.6 if badge else 0.0)
+    height = top + sum(panel[0] for panel in panels) + BOTTOM
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
     FigureCanvasAgg(figure)
     inner = (WIDTH - left - RIGHT) / WIDTH
-    below = height - TOP
+    below = height - top
     timed: list[Axes] = []
     for tall, draw in panels:
         below -= tall
@@ -79,6 +81,11 @@ def compose(
     above = 1 - 0.3 / height
     figure.text(left / WIDTH, above, name, fontsize=11, weight="bold", color=INK, parse_math=False)
     figure.text(1 - RIGHT / WIDTH, above, note, fontsize=8, color=INK, ha="right")
+    if badge:
+        box = {"facecolor": "#FFF3D6", "edgecolor": ORANGE, "boxstyle": "round,pad=0.4"}
+        figure.text(
+            left / WIDTH + 0.006, 1 - (TOP + LINE * 0.8) / height, badge, fontsize=9, color=INK, bbox=box
+        )
     with files.whole_file(out) as part:
         figure.savefig(part, dpi=DPI, format="png")
     return out
@@ -162,7 +169,7 @@ def indicator_curve(found: Moments, start: float, duration: float) -> Panel:
     """Indicator probability over time, the best moment shaded."""
     values = np.asarray(found.curve)
     times = np.asarray(found.curve_times or Stretch(start, duration).centres(len(values)))
-    colour = GREY if found.absent else BLUE
+    colour = GREY if found.absent or not found.familiar else BLUE
 
     def draw(axes: Axes) -> None:
         axes.set_gid("timed")
@@ -170,7 +177,7 @@ def indicator_curve(found: Moments, start: float, duration: float) -> Panel:
         axes.plot(times, values, color=colour, linewidth=1.6)
         if found.absent:
             _say_absent(axes, found.presence)
-        elif found.items:
+        elif found.items and found.familiar:
             axes.axvspan(found.items[0].start, found.items[0].end, color=ORANGE, alpha=0.22, linewidth=0)
         elif found.told is not None:
             _say(axes, "the answer names no moment that could be read")

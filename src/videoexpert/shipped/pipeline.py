@@ -23,11 +23,13 @@ from ..model import VideoExpertModel
 from ..recipes import ShippedRecipe, claim
 from ..synthetic.language import ABSENT_QUERIES
 from ..synthetic.samples import false_queries, true_queries
+from ..training.familiarity import VIDEOS
 from ..types import Stretch, VisualTokens
 from ..video.sampling import bin_centres
 from ..vision.encoder import VisionEncoder
 from ..windows import iou
 from .base import STATE_DIMS, StateSource, VideoSource, quick_scores, train_base
+from .familiar import learn_world
 from .rendered import RenderedSource, RenderRecipe, build
 from .text import train_text
 from .tokenizer import train_tokenizer
@@ -74,6 +76,16 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
     log("stage 5 of 6: experts, adapter and head on the frozen language model")
     train_base(model, prompter, source, recipe.experts, out / "experts.pt", log=log, check=check)
     calibrate(model, prompter, held, log)
+    model.familiarity = learn_world(
+        tower,
+        vision,
+        config,
+        out / "familiar",
+        seed=recipe.seed,
+        size=recipe.render_size,
+        videos=min(VIDEOS, 2 * recipe.calibration_videos),
+        log=log,
+    )
     checkpoint.save(model.half(), tokenizer, out / "model")
     log(f"saved {out / 'model'}")
 

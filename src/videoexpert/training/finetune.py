@@ -19,8 +19,11 @@ from ..annotations.schema import read_samples, write_samples
 from ..checkpoints import folder as checkpoint
 from ..errors import DataError
 from ..features.encode import TokenEncoder, clips_of, encode_to_store
+from ..features.store import FeatureStore
 from ..recipes import Recipe, from_mapping
 from ..runtime import pick_device
+from ..types import FAMILIAR
+from ..vision.familiarity import Familiarity
 from .run import DATA, begin, train
 
 HELD_SHARE = 0.1  # of the videos; they decide which checkpoint is kept
@@ -64,12 +67,25 @@ def finetune(
         log(f"left out: {reason}")
     if not summary.encoded + summary.kept:
         raise DataError(f"none of the {len(clips)} videos can be read; check --videos.")
+    _warn_of_unlike(loaded.familiarity, FeatureStore.open(out / DATA / "features"), log)
     del loaded
     write_samples(training, out / DATA / "train.jsonl")
     if held:
         write_samples(held, out / DATA / "valid.jsonl")
     log(f"{len(training)} samples train; {len(held)} of other videos decide which checkpoint is kept")
     return train(recipe, out, log=log)
+
+
+def _warn_of_unlike(known: Familiarity | None, store: FeatureStore, log: Callable[[str], None]) -> None:
+    """Fine-tuning teaches words and times; it leaves the vision tower as it is."""
+    if known is None:
+        return
+    unlike = sum(known(store[key]) < FAMILIAR for key in store)
+    if unlike:
+        log(
+            f"{unlike} of {len(store)} videos are unlike those that this model was trained on: it may not see what is "
+            "in them, and fine-tuning does not teach it to; start from a model whose vision tower knows such videos"
+        )
 
 
 def split(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -19,7 +19,9 @@ from ..features.store import FeatureStore
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from ..recipes import RECIPE, Recipe, SourceRecipe, claim
-from .mixture import MicroBatches, Pick, Source, TokenSource, open_source, plan, read_samples
+from ..vision.familiarity import Familiarity
+from . import familiarity
+from .mixture import MicroBatches, Pick, Source, TokenSource, open_source, plan, read_samples, token_key
 from .sharded import make_shardable
 from .trainer import (
     VideoExpertTrainer,
@@ -69,7 +71,7 @@ def train(
     if steps:
         log(f"goes on after step {steps[-1]}")
     trainer.train(resume_from_checkpoint=str(out / f"checkpoint-{steps[-1]}") if steps else None)
-    return finish(trainer, out)
+    return finish(trainer, out, log)
 
 
 def make_trainer(
@@ -183,16 +185,36 @@ def validation_of(
     return MicroBatches(sources, planned, prompter, packed=recipe.training.packed, seed=0, fixed_wording=True)
 
 
-def finish(trainer: VideoExpertTrainer, out: Path) -> Path:
-    """Write ``out/model``, the best or the last, and the log."""
+def finish(trainer: VideoExpertTrainer, out: Path, log: Callable[[str], None] = print) -> Path:
+    """Write ``out/model``, the best or the last, what it has seen, and the log."""
     model, config = trainer.bare, trainer.bare.config
     adapter_only = bool(config.vision_name and config.language_name)
     tensors = trainer.tensors(trainer.trained if adapter_only else None)
     if trainer.args.should_save:
+        model.familiarity = _familiarity(trainer, log)
         checkpoint.save(model, trainer.tokenizer, out / MODEL, adapter_only=adapter_only, tensors=tensors)
         files.write_json(out / LOG, trainer.state.log_history)
     trainer.accelerator.wait_for_everyone()
     return out / MODEL
+
+
+def _familiarity(trainer: VideoExpertTrainer, log: Callable[[str], None]) -> Familiarity | None:
+    """What the model knows after this training, from the tokens that it was trained on."""
+    model, batches = trainer.bare, trainer.train_dataset
+    assert isinstance(batches, MicroBatches)
+    tokens = {token_key(s): source.tokens for source in batches.sources for s in source.samples}
+    keys = familiarity.sample(sorted(tokens), batches.seed)
+    # spread over processes, the tower's weights are not at hand outside a training step
+    compare = trainer.accelerator.num_processes == 1 and familiarity.affordable(model.vision)
+    return familiarity.learn(
+        model.vision,
+        model.config,
+        [tokens[key][key] for key in keys],
+        model.familiarity,
+        reference=familiarity.REFERENCE if compare else 0,
+        seed=batches.seed,
+        log=log,
+    )
 
 
 def described(source: Source) -> str:

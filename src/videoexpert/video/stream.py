@@ -41,17 +41,16 @@ from .sampling import shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
 T = TypeVar("T")
-Shown = tuple[
-    int, int, torch.Tensor, int
-]  # wanted pictures [low, high) are this one, shown from this tick on
+# wanted pictures [low, high) are this one, shown from this tick on
+Shown = tuple[int, int, torch.Tensor, int]
 
 
 @dataclass(frozen=True)
 class Glance:
     """What a file's packets say without decoding: quick even for a film of hours, exact but for damaged files.
 
-    stretch       the whole video on the players' clock, with the holes that show nothing
-    frame_count   pictures that the packets promise
+    stretch       the video, or the part asked for, on the players' clock, with the holes that show nothing
+    frame_count   pictures that the packets promise to begin there
     problems      one phrase for each way in which the file's own clock is not sound
     """
 
@@ -61,7 +60,7 @@ class Glance:
 
     @property
     def duration_s(self) -> float:
-        """From the players' zero to the end of the last picture."""
+        """Of the whole video, from the players' zero to the end of the last picture, or of the part."""
         return self.stretch.duration_s
 
     @property
@@ -69,16 +68,20 @@ class Glance:
         return self.frame_count / self.stretch.seen_s
 
 
-def glance(path: str | os.PathLike[str]) -> Glance:
-    """Length and number of pictures from one read of the packets; decodes nothing.
+def glance(
+    path: str | os.PathLike[str], *, start_s: float | None = None, end_s: float | None = None
+) -> Glance:
+    """Length and number of pictures of a video or of its part, from one read of the packets; decodes nothing.
 
     Raises:
-        VideoError: not one readable local video file.
+        VideoError: not one readable local video file. InputError: a part outside the video.
     """
     with open_video(path) as source:
         timeline = timeline_of(source, read_packets(source))
-    whole = timeline.part(Fraction(0), timeline.duration_s)
-    return Glance(whole, len(timeline.ticks), timeline.problems)
+    part = timeline.part(*timeline.clip(start_s, end_s, os.fspath(path)))
+    times = timeline.seconds(timeline.ticks)
+    count = int(((times >= part.start_s) & (times < part.end_s)).sum())
+    return Glance(part, count, timeline.problems)
 
 
 def window_clips(

@@ -23,7 +23,7 @@ def test_ground_json(call, model, video, expert):
     done = call("ground", video, "it falls", "a dog", "--model", model, "--format", "json", "--top-k", 2)
     assert (done.code, done.err) == (0, "")
     document = done.json
-    assert list(document) == ["video", "duration", "model", "queries"]
+    assert list(document) == ["video", "duration", "model", "calibrated", "queries"]
     assert (document["video"], document["duration"], document["model"]) == (str(video), 8.0, str(model))
     for query, part in zip(["it falls", "a dog"], document["queries"], strict=True):
         found = expert.open(video).ground(["it falls", "a dog"], 2)[query == "a dog"]
@@ -131,7 +131,7 @@ def test_a_folder_of_one_gives_a_list(call, model, video):
     done = call("caption", video.parent, "--model", model, "--format", "json")
     assert done.code == 0
     (document,) = done.json
-    assert list(document) == ["video", "duration", "model", "captions"]
+    assert list(document) == ["video", "duration", "model", "calibrated", "captions"]
 
 
 def test_highlight_json(call, model, video, tmp_path):

@@ -237,8 +237,17 @@ def _answers(request: Request, expert: Backend, path: str, question: Question, w
     video = _open(request, expert, path, waiting)
     found, evidence = question(video)
     start = None if request.start is None and request.end is None else video.start
-    looked_at = getattr(video, "looked_at", None)
-    return Answers(video.path, video.duration, expert.name, found, start, evidence, looked_at=looked_at)
+    return Answers(
+        video.path,
+        video.duration,
+        expert.name,
+        found,
+        start,
+        evidence,
+        looked_at=getattr(video, "looked_at", None),
+        familiarity=getattr(video, "familiarity", None),
+        calibrated=getattr(expert, "calibrated", None),
+    )
 
 
 def _open(request: Request, expert: Backend, path: str, waiting: Waiting) -> OpenVideo:
