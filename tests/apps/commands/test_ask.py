@@ -48,7 +48,7 @@ def test_part_of_a_video_and_number_of_frames(call, model, video, expert):
 def test_windows_of_a_long_video(call, model, video, expert):
     asked = ("ground", video, "it falls", "--model", model, "--format", "json")
     document = call(*asked, "--window", 4, "--overlap", 1).json
-    assert list(document) == ["video", "duration", "model", "looked_at", "queries"]
+    assert list(document) == ["video", "duration", "model", "calibrated", "looked_at", "queries"]
     assert document["looked_at"] == {
         "windows": 3,
         "window": 4.0,
