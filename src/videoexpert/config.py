@@ -155,9 +155,8 @@ class VideoExpertConfig(PreTrainedConfig):
         """C, the width of T- and S-tokens."""
         if self.vision_config is None:
             raise InputError("the config has no vision_config, expected the vision encoder's own config.")
-        if str(self.vision_config.get("model_type", "")).startswith("siglip"):
-            return int(self.vision_config["hidden_size"])
-        return int(self.vision_config["projection_dim"])
+        # towers that project nothing have no projection_dim
+        return int(self.vision_config.get("projection_dim") or self.vision_config["hidden_size"])
 
     @property
     def num_spatial_tokens(self) -> int:

@@ -18,7 +18,7 @@ from videoexpert.config import VideoExpertConfig
 from videoexpert.language.sequence import IGNORED, Segment, TokenSequence
 from videoexpert.model import VideoExpertModel
 from videoexpert.testing import VISION
-from videoexpert.vision.compressor import compress
+from videoexpert.vision.compressor import CompressorConfig, compress
 
 VIDEO = -200
 DETECTION = ("indicator_weight", "l1_weight", "giou_weight")  # what the detection loss is made of
@@ -82,16 +82,7 @@ def video_tokens(reference: Path, config: VideoExpertConfig) -> tuple[Tensor, Te
     if config.spatial_tokens == "none":
         return cls, cls[:, :0]
     spatial = [
-        compress(
-            *(own_cls, own_patches, None),
-            groups=config.groups,
-            tokens_per_group=config.tokens_per_group,
-            key_tokens=config.key_tokens,
-            gop=config.gop,
-            key_score=config.key_score,
-            static_reference=config.static_reference,
-            gop_similarity=config.gop_similarity,
-        )
+        compress(own_cls, own_patches, None, CompressorConfig.of(config))
         for own_cls, own_patches in zip(cls, patches, strict=True)
     ]
     return cls, torch.stack(spatial)

@@ -7,6 +7,7 @@ of the released code; they are no part of the model and not implemented.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,21 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from videoexpert.config import VideoExpertConfig
-from videoexpert.vision.compressor import _compress, _Compressed
+from videoexpert.vision.compressor import CompressorConfig, _compress, _Compressed
 
 CONFIG = VideoExpertConfig.from_preset("released")
-OPTIONS = {
-    name: getattr(CONFIG, name)
-    for name in (
-        "groups",
-        "tokens_per_group",
-        "key_tokens",
-        "gop",
-        "key_score",
-        "static_reference",
-        "gop_similarity",
-    )
-}
+OPTIONS = CompressorConfig.of(CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +50,11 @@ def check_decisions(result: _Compressed, expected: dict[str, torch.Tensor]) -> N
 def test_class_pool_decisions_are_equal_and_tokens_close(folder: Path) -> None:
     cls, patches = read_input(folder)
     expected = load_file(folder / "compress_class_pool.safetensors")
-    result = _compress(cls, patches, None, **OPTIONS)
+    result = _compress(cls, patches, None, OPTIONS)
     check_decisions(result, expected)
     torch.testing.assert_close(result.tokens.flatten(1, 2), expected["s_tokens"], rtol=0, atol=1e-5)
     # The case would show a wrong class token or a wrong reference frame: neither choice leaves it unchanged.
-    other = _compress(cls, patches, None, **{**OPTIONS, "static_reference": "previous"})
+    other = _compress(cls, patches, None, replace(OPTIONS, static_reference="previous"))
     assert not torch.equal(other.kept, result.kept)
 
 
@@ -74,14 +64,14 @@ def test_frames_outside_the_groups_have_no_influence(folder: Path) -> None:
     unread[load_file(folder / "input.safetensors")["frames"]] = False
     patches[:, unread] = 7.0
     expected = load_file(folder / "compress_class_pool.safetensors")
-    check_decisions(_compress(cls, patches, None, **OPTIONS), expected)
+    check_decisions(_compress(cls, patches, None, OPTIONS), expected)
 
 
 def test_each_video_of_the_batch_is_compressed_alone(folder: Path) -> None:
     cls, patches = read_input(folder)
     expected = load_file(folder / "compress_class_pool.safetensors")
     for video in (1, 0):
-        alone = _compress(cls[video : video + 1], patches[video : video + 1], None, **OPTIONS)
+        alone = _compress(cls[video : video + 1], patches[video : video + 1], None, OPTIONS)
         check_decisions(alone, {name: value[video : video + 1] for name, value in expected.items()})
 
 
@@ -97,7 +87,7 @@ def test_tiled_case(folder: Path) -> None:
     with safe_open(folder / "tiled_case.safetensors", "pt") as file:
         sha256 = file.metadata()["sha256_input_float32"]
     assert hashlib.sha256(features.numpy().tobytes()).hexdigest() == sha256
-    result = _compress(cls, patches, None, **OPTIONS)
+    result = _compress(cls, patches, None, OPTIONS)
     assert torch.equal(result.centres[0], stored["center_idx"].long())
     distinct = len(of_patch.unique())
     assert distinct < CONFIG.tokens_per_group

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videoexpert.errors import InputError
-from videoexpert.vision.compressor import _compress, _similarity_groups, _spread, compress, random_tokens
+from videoexpert.vision import compressor
+from videoexpert.vision.compressor import CompressorConfig, _similarity_groups, _spread, random_tokens
 
 PAPER: dict[str, Any] = {
     "gop": "similarity",
@@ -25,6 +26,20 @@ RELEASED: dict[str, Any] = {
     "static_reference": "idr",
     "gop_similarity": 0.7,
 }
+
+
+def compress(
+    cls: torch.Tensor, patches: torch.Tensor, attention: torch.Tensor | None, **options: Any
+) -> torch.Tensor:
+    return compressor.compress(cls, patches, attention, CompressorConfig(**options))
+
+
+def _compress(
+    cls: torch.Tensor, patches: torch.Tensor, attention: torch.Tensor | None, **options: Any
+) -> Any:
+    return compressor._compress(cls, patches, attention, CompressorConfig(**options))
+
+
 PRESETS = pytest.mark.parametrize("preset", [PAPER, RELEASED], ids=["paper", "released"])
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from transformers import (
     CLIPConfig,
     CLIPModel,
+    CLIPVisionConfig,
     SiglipConfig,
     SiglipModel,
     SiglipVisionConfig,
@@ -23,8 +24,10 @@ from transformers import (
 )
 
 from videoexpert.errors import CheckpointError, InputError
+from videoexpert.testing import VISION
 from videoexpert.vision.encoder import VisionEncoder
 from videoexpert.vision.preprocess import Preprocessor
+from videoexpert.vision.towers import TOWERS, ClipTower, tower_config, tower_of
 
 TOWER = {
     "hidden_size": 32,
@@ -313,3 +316,21 @@ def test_wrong_calls_are_named(clip: CLIPModel) -> None:
         encoder.encode(torch.zeros(1, 3, 30, 30))
     with pytest.raises(InputError, match=r"got torch\.int64"):
         encoder.encode(pixels().long())
+
+
+def test_a_family_of_towers_is_a_class_and_its_entry(monkeypatch):
+    """Reading, width, preprocessing and features all come from the class: nothing else knows the families."""
+
+    class Other(ClipTower):
+        name = "other"
+
+        def config(self, fields):
+            return CLIPVisionConfig.from_dict({k: v for k, v in fields.items() if k != "model_type"})
+
+    monkeypatch.setitem(TOWERS, "other", Other())
+    assert isinstance(tower_of("other_vision_model"), Other)
+    assert tower_config({**VISION, "model_type": "other"}).hidden_size == VISION["hidden_size"]
+    with pytest.raises(
+        InputError, match="model_type 'bert', expected one of clip, clip_vision_model, siglip"
+    ):
+        tower_of("bert")

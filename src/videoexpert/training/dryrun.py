@@ -18,7 +18,7 @@ from ..language.vocabulary import add_loc_token
 from ..model import VideoExpertModel
 from ..recipes import Recipe, SourceRecipe
 from ..types import VisualTokens
-from ..vision.encoder import tower_config
+from ..vision.towers import tower_config
 from .mixture import Source, example, plan, read_samples, unusable
 from .run import make_schedule
 from .trainer import set_trained

@@ -7,16 +7,54 @@ products with one-hot matrices over slots, patches and centres. Letters: see typ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 
-from ..config import CHOICES
+from ..config import CHOICES, VideoExpertConfig
 from ..errors import InputError
 
 _FIXED_FRAMES = 3  # frames of a group in the released code
+
+
+@dataclass(frozen=True)
+class CompressorConfig:
+    """The fields of VideoExpertConfig that decide the S-tokens, by the same names.
+
+    Raises InputError for a value outside an option's range.
+    """
+
+    groups: int
+    tokens_per_group: int
+    key_tokens: int
+    gop: str = "similarity"
+    key_score: str = "attention"
+    static_reference: str = "previous"
+    gop_similarity: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.groups < 1 or self.tokens_per_group < 1:
+            raise InputError(
+                f"groups is {self.groups} and tokens_per_group {self.tokens_per_group}, expected at least 1 of each."
+            )
+        if not 0 <= self.key_tokens <= self.tokens_per_group:
+            raise InputError(
+                f"key_tokens is {self.key_tokens}, expected 0 to tokens_per_group ({self.tokens_per_group})."
+            )
+        if not -1 <= self.gop_similarity <= 1:
+            raise InputError(f"gop_similarity is {self.gop_similarity}, expected a cosine from -1 to 1.")
+        for name in ("gop", "key_score", "static_reference"):
+            if getattr(self, name) not in CHOICES[name]:
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}, expected one of {', '.join(CHOICES[name])}."
+                )
+
+    @classmethod
+    def of(cls, config: VideoExpertConfig) -> CompressorConfig:
+        """Those fields of a model's config."""
+        return cls(**{field.name: getattr(config, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -77,21 +115,13 @@ class _Compressed:
 def compress(
     cls: torch.Tensor,
     patches: torch.Tensor,
-    cls_attention: torch.Tensor | None = None,
-    *,
-    groups: int,
-    tokens_per_group: int,
-    key_tokens: int,
-    gop: str = "similarity",
-    key_score: str = "attention",
-    static_reference: str = "previous",
-    gop_similarity: float = 0.7,
+    cls_attention: torch.Tensor | None,
+    config: CompressorConfig,
 ) -> torch.Tensor:
     """S-tokens (M, C), or (B, M, C) of a batch; M = groups * tokens_per_group whatever N and P are.
 
     cls (N, C), patches (N, P, C) and cls_attention (N, P) come from ``VisionEncoder.encode``; all may
-    lead with B. The options are the fields of VideoExpertConfig of the same names. Similarities and means
-    are computed in float32 at least; the result has the dtype of ``patches``.
+    lead with B. Similarities and means are computed in float32 at least; the result has the dtype of ``patches``.
 
     ``gop="similarity"`` (paper): a frame belongs to the IDR frame nearest in time (the earlier of two),
     and joins its group if its class token and those of all frames in between have a cosine above
@@ -103,24 +133,13 @@ def compress(
     With fewer frames than groups IDR frames repeat, and so do their S-tokens. With fewer patches than
     ``tokens_per_group`` centres repeat; like any centre without members, a repeat returns its own IDR token.
 
-    Raises InputError for inputs that do not fit each other and for values outside an option's range.
+    Raises InputError for inputs that do not fit each other.
     """
     single = cls.ndim == 2
     if single:
         cls, patches = cls[None], patches[None]
         cls_attention = None if cls_attention is None else cls_attention[None]
-    result = _compress(
-        cls,
-        patches,
-        cls_attention,
-        groups=groups,
-        tokens_per_group=tokens_per_group,
-        key_tokens=key_tokens,
-        gop=gop,
-        key_score=key_score,
-        static_reference=static_reference,
-        gop_similarity=gop_similarity,
-    )
+    result = _compress(cls, patches, cls_attention, config)
     tokens = result.tokens.flatten(1, 2)
     return tokens[0] if single else tokens
 
@@ -149,32 +168,22 @@ def _compress(
     cls: torch.Tensor,
     patches: torch.Tensor,
     cls_attention: torch.Tensor | None,
-    *,
-    groups: int,
-    tokens_per_group: int,
-    key_tokens: int,
-    gop: str,
-    key_score: str,
-    static_reference: str,
-    gop_similarity: float,
+    config: CompressorConfig,
 ) -> _Compressed:
     """``compress`` for a batch, with the decisions."""
-    _check_options(groups, tokens_per_group, key_tokens, gop_similarity)
-    _check_choices(gop=gop, key_score=key_score, static_reference=static_reference)
-    _check_tensors(cls, patches, cls_attention, key_score)
+    similar = config.gop == "similarity"
+    _check_tensors(cls, patches, cls_attention, config.key_score)
     # Under autocast matmul would run in half precision, where decisions tie.
     with torch.autocast(patches.device.type, enabled=False):
-        idr, copies = _spread(cls.shape[1], groups, cls.device).unique(return_inverse=True)
-        plan = (
-            _similarity_groups(cls, idr, gop_similarity) if gop == "similarity" else _fixed_groups(cls, idr)
-        )
-        score = _key_score(cls, patches, cls_attention if key_score == "attention" else None, plan)
-        centres = _choose_centres(score, tokens_per_group, key_tokens)
+        idr, copies = _spread(cls.shape[1], config.groups, cls.device).unique(return_inverse=True)
+        plan = _similarity_groups(cls, idr, config.gop_similarity) if similar else _fixed_groups(cls, idr)
+        score = _key_score(cls, patches, cls_attention if config.key_score == "attention" else None, plan)
+        centres = _choose_centres(score, config.tokens_per_group, config.key_tokens)
         idr_tokens = patches[:, plan.idr_frame]  # (B, U, P, C)
         centre_tokens = idr_tokens.gather(2, centres[..., None].expand(-1, -1, -1, patches.shape[-1]))
-        slots = patches if gop == "similarity" else patches[:, plan.frame]  # (B, T, P, C)
+        slots = patches if similar else patches[:, plan.frame]  # (B, T, P, C)
         labels = _nearest_centre(slots, centre_tokens, plan)
-        static = labels == labels[:, plan.reference_slot(static_reference)]
+        static = labels == labels[:, plan.reference_slot(config.static_reference)]
         kept = (plan.is_idr[:, None] | ~static) & plan.inside[..., None]
         tokens, members = _merge(slots, centre_tokens, labels, kept, plan)
     return _Compressed(tokens[:, copies], plan, centres[:, copies], labels, kept, members[:, copies])
@@ -270,23 +279,6 @@ def _merge(
     means = sums / members.clamp(min=1)[..., None]
     tokens = torch.where(members[..., None] > 0, means, centre_tokens.to(precise))
     return tokens.to(slots.dtype), members.long()
-
-
-def _check_options(groups: int, tokens_per_group: int, key_tokens: int, gop_similarity: float) -> None:
-    if groups < 1 or tokens_per_group < 1:
-        raise InputError(
-            f"groups is {groups} and tokens_per_group {tokens_per_group}, expected at least 1 of each."
-        )
-    if not 0 <= key_tokens <= tokens_per_group:
-        raise InputError(f"key_tokens is {key_tokens}, expected 0 to tokens_per_group ({tokens_per_group}).")
-    if not -1 <= gop_similarity <= 1:
-        raise InputError(f"gop_similarity is {gop_similarity}, expected a cosine from -1 to 1.")
-
-
-def _check_choices(**choices: str) -> None:
-    for name, value in choices.items():
-        if value not in CHOICES[name]:
-            raise InputError(f"{name} is {value!r}, expected one of {', '.join(CHOICES[name])}.")
 
 
 def _check_tensors(

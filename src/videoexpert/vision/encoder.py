@@ -12,22 +12,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import (
-    AutoConfig,
-    CLIPVisionConfig,
-    CLIPVisionModelWithProjection,
-    PreTrainedConfig,
-    PreTrainedModel,
-    SiglipVisionConfig,
-    SiglipVisionModel,
-)
+from transformers import AutoConfig
 from transformers.utils.hub import cached_file
 
 from ..errors import CheckpointError, InputError
 from .preprocess import Preprocessor
-
-_SIGLIP_MEAN_STD = (0.5, 0.5, 0.5)
-_MODEL_TYPES = ("clip", "clip_vision_model", "siglip", "siglip_vision_model")
+from .towers import tower_config, tower_of
 
 
 @dataclass(frozen=True)
@@ -47,14 +37,7 @@ class PatchFeatures:
 class VisionEncoder(nn.Module):
     """A CLIP or SigLIP vision tower of transformers: frozen, always in eval mode, no text tower.
 
-    CLIP: class and patch tokens after the post layer norm and the visual projection (C = 768 for ViT-L/14).
-    transformers projects the class token only; the patch tokens go the same way, into the same space.
-
-    SigLIP has no class token. The output of its attention-pooling head stands for it, and the weights
-    with which the head's probe attends to the patches (mean over heads) for ``cls_attention``. Patch
-    tokens are those after the post layer norm, which is what the head reads; SigLIP projects nothing, so
-    C is the hidden size. The pooled token is not in the space of the patch tokens: prefer ``key_score:
-    attention`` over ``cosine`` with it.
+    What class token, patch tokens and class attention are in each family is told in towers.py.
     """
 
     def __init__(self, model: Any, preprocessor: Preprocessor | None = None) -> None:
@@ -66,7 +49,8 @@ class VisionEncoder(nn.Module):
             raise InputError(
                 "vision_use_head is off, expected a SigLIP tower with its attention-pooling head."
             )
-        self.preprocessor = preprocessor or _default_preprocessor(config.model_type, image_size)
+        self.tower = tower_of(config.model_type)
+        self.preprocessor = preprocessor or self.tower.preprocessor(image_size)
         if self.preprocessor.image_size != image_size:
             raise InputError(
                 f"the preprocessor gives {self.preprocessor.image_size} pixels a side, expected the "
@@ -84,7 +68,7 @@ class VisionEncoder(nn.Module):
         fields = dict(config)
         preprocessing = fields.pop("preprocessing", None)
         vision_config = tower_config(fields)
-        model = _model_class(vision_config)(vision_config)
+        model = tower_of(vision_config.model_type).model_class(vision_config)
         return cls(model, Preprocessor(**preprocessing) if preprocessing else None)
 
     @classmethod
@@ -98,7 +82,7 @@ class VisionEncoder(nn.Module):
         try:
             config = AutoConfig.from_pretrained(path_or_id)
             vision_config = tower_config(config.to_dict())
-            kind: Any = _model_class(vision_config)
+            kind: Any = tower_of(vision_config.model_type).model_class
             with _without_load_report():
                 model, report = kind.from_pretrained(
                     path_or_id, config=vision_config, output_loading_info=True
@@ -121,8 +105,7 @@ class VisionEncoder(nn.Module):
     @property
     def out_width(self) -> int:
         """C, the width of class and patch tokens."""
-        config = self.model.config
-        return config.projection_dim if self._is_clip else config.hidden_size
+        return self.tower.width(self.model.config)
 
     @property
     def image_size(self) -> int:
@@ -166,7 +149,7 @@ class VisionEncoder(nn.Module):
                     batch = self.preprocessor.normalise(self._resized(batch))
                 # Written into ordinary tensors: inference tensors could not be saved for the adapter's
                 # backward.
-                cls[part], tokens[part], attention[part] = self._forward(batch)
+                cls[part], tokens[part], attention[part] = self.tower.features(self.model, batch)
         return PatchFeatures(cls, tokens, attention)
 
     def _resized(self, batch: torch.Tensor) -> torch.Tensor:
@@ -186,74 +169,6 @@ class VisionEncoder(nn.Module):
                 f"pixels must be uint8 or normalised floats of {size}x{size}, got {pixels.dtype} of "
                 f"{pixels.shape[2]}x{pixels.shape[3]}; pass the uint8 frames."
             )
-
-    @property
-    def _is_clip(self) -> bool:
-        return self.model.config.model_type == "clip_vision_model"
-
-    def _forward(self, normalised: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Class tokens, patch tokens and class-token attention of a batch of normalised pictures."""
-        # Some transformers releases keep SigLIP's tower one level deeper.
-        tower = getattr(self.model, "vision_model", self.model)
-        hidden = tower.embeddings(normalised)
-        if self._is_clip:
-            hidden = tower.pre_layrnorm(hidden)
-        *layers, last = tower.encoder.layers
-        for layer in layers:
-            hidden = layer(hidden, attention_mask=None)
-        if not self._is_clip:
-            hidden = tower.post_layernorm(last(hidden, attention_mask=None))
-            pooled, attention = _siglip_pool(tower.head, hidden)
-            return pooled, hidden, attention
-        attention = _class_attention(last, hidden)
-        hidden = tower.post_layernorm(last(hidden, attention_mask=None))
-        hidden = self.model.visual_projection(hidden)
-        return hidden[:, 0], hidden[:, 1:], attention
-
-
-def _class_attention(layer: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
-    """(N, P): the class token's row of the layer's attention, from its query and the keys; mean over heads.
-
-    The layer itself runs with fused attention, which returns no weights.
-    """
-    attend: Any = layer.self_attn
-    normed = layer.layer_norm1(hidden)  # type: ignore[operator]
-    heads = (attend.num_heads, attend.head_dim)
-    # float32: in half precision many of these small numbers tie, and their order picks the key tokens.
-    query = attend.q_proj(normed[:, 0]).unflatten(-1, heads).float()  # (N, heads, d)
-    keys = attend.k_proj(normed).unflatten(-1, heads).float()  # (N, 1+P, heads, d)
-    weights = torch.einsum("nhd,nkhd->nhk", query, keys) * attend.scale
-    return weights.softmax(-1).mean(1)[:, 1:]
-
-
-def _siglip_pool(head: Any, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, C) what SigLIP's pooling head returns and (N, P) how its probe attends, which the head drops."""
-    probe = head.probe.expand(len(hidden), -1, -1)
-    pooled, weights = head.attention(probe, hidden, hidden, need_weights=True, average_attn_weights=True)
-    pooled = pooled + head.mlp(head.layernorm(pooled))
-    return pooled[:, 0], weights[:, 0]
-
-
-def tower_config(fields: Mapping[str, Any]) -> PreTrainedConfig:
-    """The vision tower's config of a clip, siglip, or vision-only config."""
-    kind = fields.get("model_type")
-    if kind not in _MODEL_TYPES:
-        raise InputError(
-            f"the vision config has model_type {kind!r}, expected one of {', '.join(_MODEL_TYPES)}."
-        )
-    vision = dict(fields.get("vision_config") or {}) if kind in ("clip", "siglip") else dict(fields)
-    if kind == "clip":
-        # CLIPModel's projection is as wide as the outer entry says; the inner one may hold another number.
-        vision["projection_dim"] = fields.get("projection_dim", 512)
-    config = (CLIPVisionConfig if kind.startswith("clip") else SiglipVisionConfig).from_dict(vision)
-    for name in ("image_size", "patch_size"):  # the config classes allow pairs, their models do not
-        if not isinstance(getattr(config, name), int):
-            raise InputError(f"{name} is {getattr(config, name)}, expected one number: the side of a square.")
-    return config
-
-
-def _model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
-    return CLIPVisionModelWithProjection if isinstance(config, CLIPVisionConfig) else SiglipVisionModel
 
 
 @contextmanager
@@ -287,12 +202,6 @@ def _check_keys(path_or_id: str | Path, report: Mapping[str, Any]) -> None:
                 f"{path_or_id} {what} weights ({len(keys)}, {keys[0]} first), expected exactly those of a "
                 "CLIPModel, CLIPVisionModelWithProjection or SigLIP model; save it again."
             )
-
-
-def _default_preprocessor(model_type: str, image_size: int) -> Preprocessor:
-    if model_type == "clip_vision_model":
-        return Preprocessor(image_size)
-    return Preprocessor(image_size, mean=_SIGLIP_MEAN_STD, std=_SIGLIP_MEAN_STD, crop=False)
 
 
 def _stored_preprocessor(path_or_id: str | Path) -> Preprocessor | None:

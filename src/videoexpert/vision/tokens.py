@@ -8,7 +8,7 @@ import torch
 
 from ..config import VideoExpertConfig
 from ..types import Frames, VisualTokens
-from .compressor import compress, random_tokens
+from .compressor import CompressorConfig, compress, random_tokens
 from .encoder import VisionEncoder
 
 
@@ -26,18 +26,8 @@ def visual_tokens(
     elif config.spatial_tokens == "random":
         spatial = random_tokens(patches, config.num_spatial_tokens)
     else:
-        spatial = compress(
-            cls,
-            patches,
-            features.cls_attention.unflatten(0, (count, -1)),
-            groups=config.groups,
-            tokens_per_group=config.tokens_per_group,
-            key_tokens=config.key_tokens,
-            gop=config.gop,
-            key_score=config.key_score,
-            static_reference=config.static_reference,
-            gop_similarity=config.gop_similarity,
-        )
+        attention = features.cls_attention.unflatten(0, (count, -1))
+        spatial = compress(cls, patches, attention, CompressorConfig.of(config))
     return [
         VisualTokens(t, s, video.duration_s, video.start_s, video.holes)
         for t, s, video in zip(cls, spatial, videos, strict=True)
