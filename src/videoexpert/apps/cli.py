@@ -9,6 +9,7 @@ import typer
 
 from ..errors import VideoExpertError
 from .commands import ablate, ask, clip, data, export, library, mcp, panels, probe, score, serve, tools, train
+from .startup import leave, quiet_threads
 
 # click's class of all wrong calls, found through typer: newer typer carries a click of its own
 ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -28,6 +29,7 @@ for module in (ask, clip, export, mcp, data, train, ablate, score, probe, panels
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns 0 done, 1 the job failed, 2 the call was wrong."""
+    quiet_threads()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     if debug:
@@ -54,5 +56,10 @@ def main(argv: list[str] | None = None) -> int:
     return int(result) if isinstance(result, int) else 0
 
 
+def entry() -> int:
+    """The command as a program."""
+    return leave(main())
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(entry())

@@ -24,6 +24,7 @@ from ..inputs import (
     split_arguments,
 )
 from ..output import Waiting
+from ..startup import lighten
 
 if TYPE_CHECKING:
     from ...backends.base import Backend, OpenVideo
@@ -203,6 +204,7 @@ def _run(request: Request, question: Question) -> None:
 
     Raises the error itself where it is the only video; exits with 1 after several of which some failed.
     """
+    lighten(request.model)
     from ...session import load
 
     videos, several = request.inputs.videos, request.inputs.several
