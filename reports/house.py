@@ -23,7 +23,7 @@ LAYERS = (
     ("errors", "assets"),
     ("limits", "display"),
     ("types", "windows", "files", "hub", "runtime", "http_client"),
-    ("config",),
+    ("config", "settings"),
     ("video", "vision", "language", "grounding", "export"),
     ("annotations", "notebook"),
     ("model", "scoring", "recipes", "synthetic"),

@@ -23,3 +23,10 @@ def shared() -> Path:
     if folder is None:
         pytest.skip("shared reference data not found: set VIDEOEXPERT_SHARED or place it beside the checkout")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_user(monkeypatch, tmp_path_factory):
+    """What whoever runs the tests has chosen as default model is theirs."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "config"))
+    monkeypatch.delenv("VIDEOEXPERT_MODEL", raising=False)

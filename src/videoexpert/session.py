@@ -13,14 +13,15 @@ from typing import Any, overload
 
 import torch
 
-from . import hub
+from . import hub, settings
 from .backends.base import Backend
+from .backends.catalogue import kind_of, refusal
 from .backends.expert import Expert, Video
 from .backends.options import checked
 from .backends.text_times import TextTimesExpert
 from .checkpoints import folder as checkpoint
 from .config import VideoExpertConfig
-from .errors import InputError
+from .errors import CheckpointError, InputError
 from .runtime import pick_device
 from .video.pictures import VideoWarning
 
@@ -48,7 +49,9 @@ def load(
     dtype: torch.dtype | str | None = None,
     **options: Any,
 ) -> Backend:
-    """A model ready for use: the one shipped in the package, a folder, a hub id, an address, or ``KIND:NAME``.
+    """A model ready for use: a folder, a hub id, an address, ``KIND:NAME``, or ``shipped``, the one in the package.
+
+    Without a name it is $VIDEOEXPERT_MODEL, what `videoexpert models use` chose, or the shipped one.
 
     device    "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps"
     dtype     of the weights, "bfloat16" or torch.bfloat16
@@ -57,6 +60,8 @@ def load(
     An address is ``http://HOST:PORT/v1#NAME`` of a server that speaks OpenAI's protocol. Raises CheckpointError for a
     folder that holds no model, InputError for an unknown device or option.
     """
+    model = settings.default_model() if model is None else model
+    model = None if str(model) == settings.SHIPPED and not Path(str(model)).is_dir() else model
     if str(model).startswith(("http://", "https://")):
         from .backends.chat.load import load_endpoint
 
@@ -85,11 +90,19 @@ def _kind_of(model: str | Path | None) -> tuple[str | None, str | Path]:
     kind, colon, rest = str(model).partition(":")
     if colon and kind in KINDS:
         return kind, rest
-    if Path(model).is_dir() and not (Path(model) / hub.CONFIG).is_file():
-        return None, model
-    from .backends.chat.local import is_chat_model
+    config = hub.read_config(model)
+    found = kind_of(config)
+    if found is None:
+        raise CheckpointError(refusal(str(model), config))
+    return (None if found == "videoexpert" else found), model
 
-    return ("chat" if is_chat_model(hub.read_config(model)) else None), model
+
+def check_name(model: str) -> None:
+    """Raises CheckpointError for a name that ``load`` would refuse, as far as a config tells; weights are not read."""
+    if model != settings.SHIPPED and not model.startswith(("http://", "https://")):
+        kind, name = _kind_of(model)
+        if kind is not None and name:
+            hub.read_config(name)
 
 
 def as_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
@@ -118,4 +131,4 @@ def shipped_config() -> VideoExpertConfig:
     return checkpoint.read_config(checkpoint.shipped())
 
 
-__all__ = ["KINDS", "Expert", "Video", "VideoWarning", "load", "load_expert", "shipped_config"]
+__all__ = ["KINDS", "Expert", "Video", "VideoWarning", "check_name", "load", "load_expert", "shipped_config"]

@@ -8,7 +8,22 @@ from typing import Any
 import typer
 
 from ..errors import VideoExpertError
-from .commands import ablate, ask, clip, data, export, library, mcp, panels, probe, score, serve, tools, train
+from .commands import (
+    ablate,
+    ask,
+    clip,
+    data,
+    export,
+    library,
+    mcp,
+    models,
+    panels,
+    probe,
+    score,
+    serve,
+    tools,
+    train,
+)
 from .startup import leave, quiet_threads
 
 # click's class of all wrong calls, found through typer: newer typer carries a click of its own
@@ -23,7 +38,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (ask, clip, export, mcp, data, train, ablate, score, probe, panels, serve, library, tools):
+for module in (
+    ask,
+    models,
+    clip,
+    export,
+    mcp,
+    data,
+    train,
+    ablate,
+    score,
+    probe,
+    panels,
+    serve,
+    library,
+    tools,
+):
     module.register(app)
 
 

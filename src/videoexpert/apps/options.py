@@ -21,7 +21,7 @@ def _known_format(name: str | None) -> str | None:
 Model = Annotated[
     str | None,
     typer.Option(
-        help="Model folder, hub id, or http://HOST:PORT/v1#NAME of a server (default: the model in the package)."
+        help="Model folder, hub id, or http://HOST:PORT/v1#NAME of a server (default: that of `models use`)."
     ),
 ]
 ModelOption = Annotated[

@@ -1,0 +1,47 @@
+"""What a user has chosen for good: the default model. Kept in one small file of the user's configuration folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from . import files
+from .errors import DataError
+
+MODEL_VARIABLE = "VIDEOEXPERT_MODEL"
+SHIPPED = "shipped"  # the model in the package, by name
+
+
+def config_folder() -> Path:
+    """``$XDG_CONFIG_HOME/videoexpert``, by default ``~/.config/videoexpert``; it may not exist."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "videoexpert"
+
+
+def settings_file() -> Path:
+    """Where the default model is written down."""
+    return config_folder() / "settings.json"
+
+
+def default_model() -> str | None:
+    """$VIDEOEXPERT_MODEL, else what `videoexpert models use` chose; None: the model in the package.
+
+    Raises DataError for a settings file that cannot be read.
+    """
+    name = os.environ.get(MODEL_VARIABLE, "").strip()
+    if not name and settings_file().is_file():
+        stored = files.load_json(settings_file())
+        chosen = stored.get("model", "") if isinstance(stored, dict) else None
+        if not isinstance(chosen, str):
+            raise DataError(
+                f"{settings_file()} does not name a model; run `videoexpert models use NAME` again."
+            )
+        name = chosen.strip()
+    return None if name in ("", SHIPPED) else name
+
+
+def use_model(name: str) -> Path:
+    """Make a model the default from now on; ``shipped`` is the one in the package. Returns the file written."""
+    file = settings_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(file, {"model": name})
+    return file
