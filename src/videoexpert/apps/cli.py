@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from .. import __version__
 from ..errors import VideoExpertError
 from .commands import (
     ablate,
@@ -26,6 +27,8 @@ from .commands import (
 )
 from .startup import leave, quiet_threads
 
+# what shells give for a program that Ctrl-C ended
+STOPPED = 130
 # click's class of all wrong calls, found through typer: newer typer carries a click of its own
 ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
@@ -34,7 +37,6 @@ app = typer.Typer(
     help="A video language model that says when as well as what.",
     epilog="--debug, with any command, shows the traceback of an error.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -56,9 +58,56 @@ for module in (
 ):
     module.register(app)
 
+# In the order in which a newcomer needs them.
+PANELS = {
+    "Begin": ("demo", "doctor", "models"),
+    "Ask about a video": ("ground", "highlight", "caption", "ask", "clip", "export"),
+    "Many videos, other programs": ("index", "search", "library", "serve", "mcp"),
+    "Measure": ("score", "eval", "calibrate", "probe", "panels"),
+    "Make models": ("synth", "data", "encode", "train", "finetune", "convert", "ablate"),
+}
+
+
+def _arrange(commands: list[Any]) -> list[Any]:
+    """Commands, or groups of them, in the order of PANELS, each told its panel; what no panel names comes last."""
+    names = [(name, panel) for panel, names in PANELS.items() for name in names]
+    order = {name: (place, panel) for place, (name, panel) in enumerate(names)}
+    for command in commands:
+        if name_of(command) in order:
+            command.rich_help_panel = order[name_of(command)][1]
+    return sorted(commands, key=lambda command: order.get(name_of(command), (len(order), ""))[0])
+
+
+def name_of(command: Any) -> str:
+    """What a registered command, or group, is called by."""
+    group = getattr(command, "typer_instance", None)
+    for given in (command.name, group.info.name if group else None):
+        if isinstance(given, str):
+            return given
+    return str(command.callback.__name__)
+
+
+app.registered_commands = _arrange(app.registered_commands)
+app.registered_groups = _arrange(app.registered_groups)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"videoexpert {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """A video language model that says when as well as what."""
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command. Returns 0 done, 1 the job failed, 2 the call was wrong."""
+    """Run one command. Returns 0 done, 1 the job failed, 2 the call was wrong, 130 stopped by Ctrl-C."""
     quiet_threads()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
@@ -71,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except (typer.Abort, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
-        return 1
+        return STOPPED
     except VideoExpertError as error:
         if debug:
             raise

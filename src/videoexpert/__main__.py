@@ -1,0 +1,8 @@
+"""``python -m videoexpert`` is ``videoexpert``."""
+
+from __future__ import annotations
+
+from .apps.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

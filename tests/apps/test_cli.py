@@ -1,0 +1,34 @@
+"""The command itself: help in a newcomer's order, the version, what Ctrl-C gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import videoexpert
+from videoexpert.apps import cli
+
+
+def test_every_command_stands_in_one_panel_and_every_panel_is_of_commands():
+    known = [cli.name_of(command) for command in (*cli.app.registered_commands, *cli.app.registered_groups)]
+    named = [name for names in cli.PANELS.values() for name in names]
+    assert len(set(named)) == len(named)
+    assert set(known) <= set(named)
+    assert {"ground", "demo", "library"} <= set(known)
+
+
+def test_the_version_both_ways():
+    for start in (["-m", "videoexpert"], ["-m", "videoexpert.apps.cli"]):
+        done = subprocess.run(
+            [sys.executable, *start, "--version"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == f"videoexpert {videoexpert.__version__}\n"
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", stopped)
+    assert cli.main(["demo"]) == 130
+    assert capsys.readouterr().err == "Stopped.\n"
