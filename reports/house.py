@@ -35,6 +35,7 @@ LAYERS = (
     ("evaluation", "library", "shipped"),
     ("plot", "ablation"),
     ("apps", "testing"),
+    ("__main__",),
 )
 LEVEL = {room: level for level, row in enumerate(LAYERS) for room in row}
 
