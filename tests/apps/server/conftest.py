@@ -43,14 +43,10 @@ class KnownVideo:
         return [Moment(0.5, 1.0, 0.9, text="it <b>moves</b>")]
 
     def ask(self, question: str, choices: Any = None, max_new_tokens: int = 128) -> Answer:
-        return Answer(
-            question,
-            choices[0] if choices else "yes",
-            0 if choices else None,
-            (Moment(0, 1),),
-            (0.7, 0.3),
-            choices=tuple(choices or ()),
-        )
+        given, proof = tuple(choices or ()), (Moment(0, 1),)
+        if not given:
+            return Answer(question, "yes", None, proof)
+        return Answer(question, given[0], 0, proof, (0.7, 0.3), choices=given)
 
 
 def known(query: str) -> Moments:
