@@ -32,7 +32,7 @@ from authors import (
 )
 from videoexpert.apps.cli import main
 from videoexpert.checkpoints import folder as checkpoint
-from videoexpert.checkpoints.released.convert import Report, convert
+from videoexpert.checkpoints.released.convert import Conversion, convert
 from videoexpert.checkpoints.released.keys import key_map
 from videoexpert.config import CHOICES
 from videoexpert.errors import CheckpointError, InputError
@@ -62,7 +62,7 @@ def change(file: Path, edit: Callable[[dict[str, Tensor]], Any]) -> None:
     torch.save(tensors, file)
 
 
-def run(authors: Path, bases: Path, out: Path, **options: Any) -> Report:
+def run(authors: Path, bases: Path, out: Path, **options: Any) -> Conversion:
     return convert(authors, out, language=bases / "language", vision=bases / "vision", **options)
 
 

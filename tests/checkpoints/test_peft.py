@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from videoexpert.checkpoints.peft import CONFIG, WEIGHTS, export_peft, import_peft
-from videoexpert.errors import CheckpointError, InputError
+from videoexpert.checkpoints.peft import CONFIG, WEIGHTS, export_peft
+from videoexpert.errors import InputError
 from videoexpert.language.experts import expert_layers, token_roles
 from videoexpert.model import VideoExpertModel
 from videoexpert.testing import LOC, tiny_model
@@ -76,22 +76,15 @@ def test_merged_into_the_base_by_peft(tmp_path: Path, ranks: dict, expert: str, 
 
 
 @pytest.mark.parametrize("expert", ["spatial", "temporal"])
-def test_round_trip_is_exact_and_leaves_the_other_expert(tmp_path: Path, expert: str) -> None:
-    source, other = tiny_model(), tiny_model(seed=7)
-    before = {name: p.clone() for name, p in other.named_parameters()}
-    import_peft(other, export_peft(source, tmp_path / "lora", expert), expert)
-    after, wanted = dict(other.named_parameters()), dict(source.named_parameters())
-    first = source.config.temporal_rank
-    for name, parameter in after.items():
-        if name.endswith(("lora_A", "lora_B")):
-            parts = [t if name.endswith("lora_A") else t.T for t in (parameter, wanted[name], before[name])]
-            ours, theirs, old = ((p[:first], p[first:]) for p in parts)
-            given, kept = (0, 1) if expert == "temporal" else (1, 0)
-            assert torch.equal(ours[given], theirs[given]), name
-            assert not torch.equal(ours[given], old[given]), name
-            assert torch.equal(ours[kept], old[kept]), name
-        else:
-            assert torch.equal(parameter, before[name]), name
+def test_the_folder_holds_that_expert_and_nothing_of_the_other(tmp_path: Path, expert: str) -> None:
+    model = tiny_model()
+    stored = load_file(export_peft(model, tmp_path / "lora", expert) / WEIGHTS)
+    first = model.config.temporal_rank
+    rows = slice(0, first) if expert == "temporal" else slice(first, None)
+    for name, layer in expert_layers(model.language):
+        assert torch.equal(stored.pop(f"base_model.model.{name}.lora_A.weight"), layer.lora_A[rows])
+        assert torch.equal(stored.pop(f"base_model.model.{name}.lora_B.weight"), layer.lora_B[:, rows])
+    assert not stored
 
 
 def test_alpha_is_the_scale_times_the_own_rank(tmp_path: Path) -> None:
@@ -106,20 +99,6 @@ def test_alpha_is_the_scale_times_the_own_rank(tmp_path: Path) -> None:
     assert json.loads((uneven / CONFIG).read_text())["lora_alpha"] == pytest.approx(6 * 6 / 7)
 
 
-def test_another_scale_is_put_into_b(tmp_path: Path) -> None:
-    """A LoRA with twice the alpha computes twice as much; ours has one scale, so B takes the factor."""
-    model = tiny_model()
-    folder = export_peft(model, tmp_path / "lora")
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"lora_alpha": 2 * config["lora_alpha"]}))
-    doubled = tiny_model()
-    import_peft(doubled, folder)
-    first = model.config.temporal_rank
-    for (_, a), (_, b) in zip(expert_layers(model.language), expert_layers(doubled.language), strict=True):
-        assert torch.equal(b.lora_B[:, first:], 2 * a.lora_B[:, first:])
-        assert torch.equal(b.lora_A, a.lora_A)
-
-
 def test_refusals(tmp_path: Path) -> None:
     model = tiny_model()
     with pytest.raises(InputError, match=r"'both', expected one of temporal, spatial"):
@@ -130,22 +109,6 @@ def test_refusals(tmp_path: Path) -> None:
     folder = export_peft(model, tmp_path / "lora", "spatial")
     with pytest.raises(InputError, match="exists already"):
         export_peft(model, folder)
-    with pytest.raises(CheckpointError, match=r"has shape \(2, 32\), expected \(3, 32\)"):
-        import_peft(model, folder, "temporal")
-    with pytest.raises(InputError, match="unfold"):
-        import_peft(tiny_model().fold(), folder)
-    tensors = load_file(folder / WEIGHTS)
-    dropped = tensors.pop(next(iter(tensors)))
-    save_file({**tensors, "stray": dropped.clone()}, folder / WEIGHTS)
-    with pytest.raises(CheckpointError, match=r"1 weights missing .*, 1 unexpected \(stray\)"):
-        import_peft(model, folder)
-    config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"use_dora": True}))
-    with pytest.raises(CheckpointError, match="a LoRA with use_dora"):
-        import_peft(model, folder)
-    (folder / WEIGHTS).unlink()
-    with pytest.raises(CheckpointError, match=r"has no adapter_model\.safetensors"):
-        import_peft(model, folder)
 
 
 def test_loc_is_not_in_the_text() -> None:

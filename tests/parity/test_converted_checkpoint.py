@@ -16,7 +16,7 @@ from authors import PROJECTOR, write_vision
 from parity.released import near, prompt_names, split_row, video_tokens, visual_count
 from shared_data import stored as stored_files
 from videoexpert.checkpoints import folder as checkpoint
-from videoexpert.checkpoints.released.convert import Report, convert
+from videoexpert.checkpoints.released.convert import Conversion, convert
 from videoexpert.grounding.decoding import decode_moments
 from videoexpert.types import VisualTokens
 
@@ -26,7 +26,7 @@ NO_DATA = [pytest.param("", marks=pytest.mark.skip(reason="shared reference data
 
 
 @pytest.fixture(scope="module")
-def converted(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+def converted(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Conversion]:
     """The shared fake checkpoint, converted onto its base model and a small CLIP of the right width."""
     layout = shared / "reference/checkpoint_layout"
     projector = torch.load(layout / PROJECTOR, weights_only=True)["model.mm_projector.weight"]
@@ -36,7 +36,7 @@ def converted(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder / "out", report
 
 
-def test_reference_checkpoint_is_accounted_for(converted: tuple[Path, Report], shared: Path) -> None:
+def test_reference_checkpoint_is_accounted_for(converted: tuple[Path, Conversion], shared: Path) -> None:
     folder, report = converted
     layout = json.loads((shared / "reference/checkpoint_layout/layout.json").read_text())["tiny"]
     listed = {
@@ -56,7 +56,7 @@ def test_reference_checkpoint_is_accounted_for(converted: tuple[Path, Report], s
 @torch.no_grad()
 @pytest.mark.parametrize("case", CASES or NO_DATA, ids=lambda case: getattr(case, "stem", ""))
 def test_converted_folder_gives_the_golden_outputs(
-    converted: tuple[Path, Report], shared: Path, case: Path
+    converted: tuple[Path, Conversion], shared: Path, case: Path
 ) -> None:
     reference = shared / "reference"
     expert = videoexpert.load(converted[0], device="cpu")
@@ -106,7 +106,7 @@ def check_moments(moments: Any, prob: Tensor, coord: Tensor, duration: float) ->
 @torch.no_grad()
 @pytest.mark.parametrize("name", PROMPTS or NO_DATA)
 def test_converted_folder_answers_as_the_reference(
-    converted: tuple[Path, Report], shared: Path, name: str
+    converted: tuple[Path, Conversion], shared: Path, name: str
 ) -> None:
     """With the true token roles, as tests/parity/test_full_model.py explains."""
     reference = shared / "reference"

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ...annotations.readers import BENCHMARKS
-from ..output import Waiting
-
-
-class Format(str, Enum):
-    table = "table"
-    json = "json"
-
+from ..output import Format, Waiting
 
 data = typer.Typer(
     name="data", help="Check annotation files and videos; import own data.", no_args_is_help=True

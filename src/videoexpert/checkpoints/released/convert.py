@@ -50,7 +50,7 @@ BASE_FIELDS = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class ConvertedKey:
     """A key that was read, and the parameters of ours that it filled."""
 
     theirs: str
@@ -62,10 +62,10 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Report:
+class Conversion:
     """What became of every key. ``left_out``: key -> reason; ``notes``: what the files do not tell."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ConvertedKey, ...]
     left_out: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
@@ -117,7 +117,7 @@ def convert(
     stage1: str | Path | None = None,
     stage2: str | Path | None = None,
     fusion: str | None = None,
-) -> Report:
+) -> Conversion:
     """Write the authors' checkpoint as an adapter-only folder of ours with ``preset: released``.
 
     authors         folder with ``stage1/mm_projector.bin`` and ``stage2_output/``; ``stage1`` and ``stage2``
@@ -151,7 +151,7 @@ def convert(
     model.load_state_dict(state, strict=False, assign=True)
     checkpoint.save(model, tokenizer, target, adapter_only=True)
     entries = [
-        Entry(
+        ConvertedKey(
             entry.theirs,
             files[entry.theirs],
             entry.part,
@@ -161,7 +161,7 @@ def convert(
         )
         for entry in mapped
     ]
-    return Report(tuple(entries), left_out, tuple(notes))
+    return Conversion(tuple(entries), left_out, tuple(notes))
 
 
 def _read_stages(stages: Stages) -> tuple[dict[str, Tensor], dict[str, str], dict[str, str]]:
