@@ -21,7 +21,7 @@ PAGE = ROOT / "ARCHITECTURE.md"
 BEGIN, END = "<!-- map: python reports/house.py --write -->", "<!-- end of map -->"
 LAYERS = (
     ("errors", "assets"),
-    ("limits", "display"),
+    ("limits", "escapes", "display"),
     ("types", "windows", "files", "hub", "runtime", "http_client"),
     ("config", "settings"),
     ("video", "vision", "language", "grounding", "export"),

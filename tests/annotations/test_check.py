@@ -16,8 +16,9 @@ from videoexpert.annotations.readers import BENCHMARKS
 from videoexpert.annotations.videos import VideoFolder, is_video
 from videoexpert.apps.cli import main
 from videoexpert.apps.inputs import split_arguments
-from videoexpert.errors import DataError
+from videoexpert.errors import DataError, InputError, VideoError
 from videoexpert.features.encode import clips_of
+from videoexpert.video.decode import read_frames
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -193,14 +194,31 @@ def test_the_examples_of_the_own_data_page_are_valid(tmp_path: Path) -> None:
 
 def test_which_files_of_a_folder_are_videos(tmp_path: Path) -> None:
     """One rule for lookup, `encode`, `--control shuffled` and folders on the command line."""
-    binary, text = b"\x1aE\xdf\xa3\x00\x01" * 900, "Ünïcode text, ".encode() * 900
-    inside = {"a.mp4": b"", "b.webm": text, "c.unknown": binary, "d": binary, "e.xyz": b""}
+    matroska, text, picture = (
+        b"\x1aE\xdf\xa3\x00\x01" * 900,
+        "Ünïcode text, ".encode() * 900,
+        b"\xff\xd8\xff\xe0xx",
+    )
+    stream = (b"\x47" + bytes(187)) * 20
+    inside = {
+        "a.mp4": b"", "b.webm": text, "c.unknown": matroska, "d": matroska, "e.new": b"\x00\x00\x00\x20ftypisom",
+        "f.ts": stream, "g.tod": stream,
+    }  # fmt: skip
     beside = {
-        ".DS_Store": binary,
-        "Thumbs.db": binary,
-        "notes.docx": binary,
+        ".DS_Store": matroska,
+        "._a.mp4": matroska,
+        "Thumbs.db": matroska,
+        "notes.docx": matroska,
         "README": text,
         "odd.name": text,
+        "empty.xyz": b"",
+        "index.ts": b"export const a = 1;\n" * 300,
+        "a.THM": picture,
+        "h.jfif": picture,
+        "a.description": text,
+        "a.LRV": b"\x00\x00\x00\x20ftypisom",
+        "p.HEIC": b"\x00\x00\x00\x20ftypheic",
+        "noise": bytes(range(256)) * 20,
     }
     for name, data in {**inside, **beside}.items():
         (tmp_path / name).write_bytes(data)
@@ -210,3 +228,89 @@ def test_which_files_of_a_folder_are_videos(tmp_path: Path) -> None:
     assert [file.name for file in sorted(tmp_path.iterdir()) if is_video(file)] == sorted(inside)
     assert split_arguments([str(tmp_path)]).videos == tuple(str(tmp_path / name) for name in sorted(inside))
     assert {clip.path.name for clip in clips_of(tmp_path) if clip.path} == set(inside)
+
+
+def test_a_side_file_never_hides_the_video(tmp_path: Path) -> None:
+    """What cameras and downloaders leave beside a video, and a file of unknown ending that begins like one."""
+    beside = ["abc.THM", "abc.LRV", "abc.description", "abc.en.vtt", "abc.info.json", "abc.jpg", "abc.aaa"]
+    for name in beside:
+        (tmp_path / name).write_bytes(b"\x00\x00\x00\x20ftypisom")
+    (tmp_path / "abc.mp4").touch()
+    folder = VideoFolder(tmp_path)
+    assert folder.find("abc") == folder.find("abc.webm") == tmp_path / "abc.mp4"
+
+
+@pytest.mark.parametrize(
+    ("folder", "video"), [("ytdlp", "abc123"), ("gopro", "GX010001"), ("gopro", "GX010001.mp4")]
+)
+def test_side_files_from_the_field(shared: Path, folder: str, video: str) -> None:
+    place = shared / "field" / "reports" / "sidecar_same_stem" / folder
+    (clip,) = clips_of(place)
+    assert clip.path == VideoFolder(place).find(video)
+    assert clip.path.suffix.lower() == ".mp4"
+
+
+OUTSIDE = ["../outside.mp4", "a/../../outside.mp4", "..\\outside.mp4", "C:\\x.mp4", "C:/x.mp4"]
+
+
+@pytest.mark.parametrize("video", [*OUTSIDE, "ABSOLUTE"])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, video: str) -> None:
+    inner = tmp_path / "videos"
+    inner.mkdir()
+    (tmp_path / "outside.mp4").touch()
+    name = str(tmp_path / "outside.mp4") if video == "ABSOLUTE" else video
+    folder = VideoFolder(inner)
+    assert folder.find(name) is None
+    with pytest.raises(VideoError, match="leaves the folder of the videos"):
+        folder.require(name)
+
+
+@pytest.mark.parametrize("video", ["v" * 300, "a/" * 2000 + "b", "nul\0.mp4", "half\ud800.mp4"])
+def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path, video: str) -> None:
+    folder = VideoFolder(tmp_path)
+    assert folder.find(video) is None
+    with pytest.raises(VideoError, match="no file for "):
+        folder.require(video)
+
+
+def test_hostile_ids_fail_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ids that leave the folder, are too long or drive a terminal: each one failed video, the good one is done."""
+    make_video(tmp_path / "videos" / "good.mp4", 2)
+    (tmp_path / "outside.mp4").write_bytes((tmp_path / "videos" / "good.mp4").read_bytes())
+    ids = ["good", "../outside.mp4", str(tmp_path / "outside.mp4"), "v" * 300, "evil\x1b]0;title\x07\x1b[31m"]
+    rows = [
+        {"qid": i, "query": f"\x1b[2J {i}é", "duration": 2, "vid": id, "relevant_windows": [[0, 2]]}
+        for i, id in enumerate([*ids, "half \ud800"])
+    ]
+    file = tmp_path / "highlight_val_release.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    report = check("qvhighlights", file, tmp_path / "videos")
+    assert report.videos is not None
+    assert report.videos.good == 1
+    assert report.videos.missing == ids[3:]
+    assert report.videos.unreadable == [(id, "leaves the folder of the videos") for id in ids[1:3]]
+    assert report.dirty["not_unicode"] == ["5"]
+    for form in ("table", "json"):
+        arguments = ["data", "check", "qvhighlights", "--annotations", str(file), "--format", form]
+        assert main([*arguments, "--videos", str(tmp_path / "videos")]) == 1
+        printed = capsys.readouterr().out
+        printed.encode()
+        assert "\x1b" not in printed
+        assert "\x07" not in printed
+
+
+def test_one_tolerance_for_the_end_of_a_video(tmp_path: Path) -> None:
+    """What `data check` calls good is encoded: an end up to a second late is cut, a later one is too short."""
+    make_video(tmp_path / "v" / "a.mp4", 4)
+    file = tmp_path / "own.jsonl"
+    for end, good in ((4.0, True), (4.9, True), (5.2, False)):
+        file.write_text(json.dumps({"video": "a.mp4", "clip": [1, end], "query": "x", "moments": [[0, 1]]}))
+        state = check("jsonl", file, tmp_path / "v").videos
+        assert state is not None
+        assert bool(state.good) == good
+        (clip,) = clips_of(tmp_path / "v", file, "jsonl")
+        if good:
+            assert read_frames(clip.path, 2, start_s=clip.start_s, end_s=clip.end_s).duration_s <= 3
+        else:
+            with pytest.raises(InputError, match="within its 4"):
+                read_frames(clip.path, 2, start_s=clip.start_s, end_s=clip.end_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoexpert.annotations.importers import FORMATS, import_data, parse_timestamp
+from videoexpert.annotations.importers import FORMATS, import_data
 from videoexpert.annotations.schema import read_samples
+from videoexpert.annotations.subtitles import parse_timestamp
 from videoexpert.errors import DataError, InputError
 
 VTT = """\ufeffWEBVTT - lesson
@@ -63,10 +65,163 @@ def test_srt_cues_become_captions(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_subtitles_gives_a_record_a_video(tmp_path: Path) -> None:
-    for name in ("b.vtt", "a.vtt"):
-        (tmp_path / name).write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nhi\n")
-    import_data("webvtt", tmp_path, tmp_path / "out.jsonl")
-    assert [sample.video for sample in read_samples(tmp_path / "out.jsonl")] == ["a", "b"]
+    cue = "WEBVTT\n\n00:00.000 --> 00:01.000\nhi\n"
+    names = ("b.vtt", "a.VTT", "talks/c.en.vtt", "talks/deep/d.vtt.gz", "talks/b.vtt", "notes.txt")
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        data = cue.encode()
+        (tmp_path / "in" / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    import_data("webvtt", tmp_path / "in", tmp_path / "out.jsonl")
+    videos = [sample.video for sample in read_samples(tmp_path / "out.jsonl")]
+    assert videos == ["a", "b", "talks/b", "talks/c", "talks/deep/d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "video"),
+    [
+        ("clip.en.vtt", "clip"),
+        ("clip.pt-BR.vtt", "clip"),
+        ("clip.en-orig.vtt", "clip"),
+        ("clip.zh-Hans-en.vtt", "clip"),
+        ("clip.es-419.vtt", "clip"),
+        ("clip.eng.forced.vtt", "clip"),
+        ("clip.fil.VTT", "clip"),
+        ("cam.top.vtt", "cam.top"),
+        ("cam.new.vtt", "cam.new"),
+        ("a.b.c.vtt", "a.b.c"),
+        ("x_210.0_360.0.vtt", "x_210.0_360.0"),
+        ("v1.5.en.vtt", "v1.5"),
+    ],
+)
+def test_a_language_is_no_part_of_the_name(tmp_path: Path, name: str, video: str) -> None:
+    (tmp_path / name).write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nhi\n")
+    dataset = import_data("webvtt", tmp_path / name, tmp_path / "out.jsonl")
+    assert [sample.video for sample in dataset] == [video]
+
+
+def cues(
+    folder: Path, format: str, text: str
+) -> tuple[list[tuple[tuple[float, float], str]], dict[str, int]]:
+    """(window, caption) of each cue, and what was counted."""
+    source = folder / f"clip.{'srt' if format == 'srt' else 'vtt'}"
+    source.write_text(text)
+    dataset = import_data(format, source, folder / "out.jsonl")
+    (sample,) = dataset
+    return list(zip(sample.windows, sample.captions, strict=True)), dataset.report.counts
+
+
+YOUTUBE = """WEBVTT
+Kind: captions
+Language: en
+
+00:00:00.469 --> 00:00:03.169 align:start position:0%
+\x20
+welcome<00:00:01.469><c> to</c><00:00:01.620><c> the</c><00:00:01.740><c> course</c>
+
+00:00:03.169 --> 00:00:03.179 align:start position:0%
+welcome to the course
+\x20
+
+00:00:03.179 --> 00:00:06.100 align:start position:0%
+welcome to the course
+today<00:00:04.000><c> we</c><00:00:04.500><c> cook</c>
+
+00:00:06.100 --> 00:00:06.110 align:start position:0%
+today we cook
+\x20
+
+00:00:09.000 --> 00:00:11.000 align:start position:0%
+today we cook
+again
+"""
+
+
+def test_rolling_captions_say_each_line_once(tmp_path: Path) -> None:
+    found, counts = cues(tmp_path, "webvtt", YOUTUBE.replace("\\x20", " "))
+    assert found == [
+        ((0.469, 3.169), "welcome to the course"),
+        ((3.179, 6.1), "today we cook"),
+        ((9.0, 11.0), "today we cook again"),  # after a pause it is said anew
+    ]
+    assert counts == {"rolled_up": 2}
+
+
+def test_rolling_captions_without_word_times(tmp_path: Path) -> None:
+    """What converters make of YouTube's captions: the short cues in between are all that tells them."""
+    text = (
+        "1\n00:00:00,000 --> 00:00:03,000\nwelcome\n\n2\n00:00:03,000 --> 00:00:03,010\nwelcome\n\n"
+        "3\n00:00:03,010 --> 00:00:06,000\nwelcome\nto this\n"
+    )
+    found, counts = cues(tmp_path, "srt", text)
+    assert found == [((0.0, 3.0), "welcome"), ((3.01, 6.0), "to this")]
+    assert counts == {"rolled_up": 1}
+
+
+def test_who_says_a_thing_twice_has_said_it_twice(tmp_path: Path) -> None:
+    text = "1\n00:00:00,000 --> 00:00:01,000\nNo!\n\n2\n00:00:01,000 --> 00:00:02,000\nNo!\n"
+    assert cues(tmp_path, "srt", text) == ([((0.0, 1.0), "No!"), ((1.0, 2.0), "No!")], {})
+
+
+def test_the_next_times_end_a_cue(tmp_path: Path) -> None:
+    text = (
+        "1\n00:00:01,000 --> 00:00:03,000\nhe opens the door\n2\n00:00:05,000 --> 00:00:07,500\nhe sits down\n"
+        "00:00:09,000 --> 00:00:10,000\nthe end\n"
+    )
+    captions = ["he opens the door", "he sits down", "the end"]
+    assert [caption for _, caption in cues(tmp_path, "srt", text)[0]] == captions
+    vtt = text.replace("1\n00:00:01,", "WEBVTT\n\n00:00:01,").replace("\n2\n", "\n").replace(",", ".")
+    assert [caption for _, caption in cues(tmp_path, "webvtt", vtt)[0]] == captions
+
+
+def test_an_empty_line_inside_a_cue(tmp_path: Path) -> None:
+    text = (
+        "1\n00:00:01,000 --> 00:00:03,000\nfirst\n\nsecond\n \n2\n00:00:04,000 --> 00:00:05,000\n"
+        "room 12\n\n3\n00:00:06,000 --> 00:00:07,000\n42\n"
+    )
+    found, counts = cues(tmp_path, "srt", text)
+    assert [caption for _, caption in found] == ["first second", "room 12", "42"]
+    assert counts == {}
+    # WebVTT's standard ends the cue there; what follows belongs to none, which is counted
+    vtt = "WEBVTT\n\n00:01.000 --> 00:03.000\nfirst\n\nsecond\n\n00:04.000 --> 00:05.000\nnext\n"
+    assert cues(tmp_path, "webvtt", vtt) == (
+        [((1.0, 3.0), "first"), ((4.0, 5.0), "next")], {"text_outside_cue": 1},
+    )  # fmt: skip
+
+
+def test_an_arrow_may_be_text(tmp_path: Path) -> None:
+    text = "1\n00:00:01,000 --> 00:00:03,000\na --> b\n"
+    assert cues(tmp_path, "srt", text) == ([((1.0, 3.0), "a --> b")], {})
+
+
+def test_every_fault_of_every_file_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:61:00,000\nx\n\n2\n00:00:01 --> 00:00:02\ny\n")
+    (tmp_path / "b.srt").write_bytes(b"1\n00:00:00,000 --> 00:00:01,000\n\xff\xfe\n")
+    (tmp_path / "c.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nfine\n")
+    with pytest.raises(DataError) as caught:
+        import_data("srt", tmp_path, tmp_path / "out.jsonl")
+    said = str(caught.value)
+    assert "has 3 faults" in said
+    for place in ("a.srt, line 2", "a.srt, line 6", "b.srt, line 3: not UTF-8"):
+        assert place in said
+
+
+@pytest.mark.parametrize(
+    ("file", "format", "moments", "captions"),
+    [
+        ("vtt_youtube/yt.en.vtt", "webvtt", [(0.469, 3.169), (3.179, 6.1)],
+         ["welcome to the course", "today we cook"]),
+        ("srt_no_blank_line/noblank.srt", "srt", [(1, 3), (5, 7.5), (9, 10)],
+         ["he opens the door", "he sits down", "the end"]),
+        ("srt_no_blank_line/noblank.vtt", "webvtt", [(1, 3), (5, 7.5)], ["he opens the door", "he sits down"]),
+        ("srt_blank_in_cue/blankin.srt", "srt", [(1, 3), (4, 5)],
+         ["first line second line of the same subtitle", "next"]),
+    ],
+)  # fmt: skip
+def test_subtitles_from_the_field(
+    shared: Path, tmp_path: Path, file: str, format: str, moments: list[Any], captions: list[str]
+) -> None:
+    (sample,) = import_data(format, shared / "field" / "reports" / file, tmp_path / "out.jsonl")
+    assert (list(sample.windows), list(sample.captions)) == (moments, captions)
 
 
 def clock(ms: int, separator: str, hours: bool = True) -> str:
@@ -103,6 +258,7 @@ def test_malformed_webvtt_timestamps(text: str) -> None:
         ("webvtt", "WEBVTT\n", "nothing to import"),
         ("srt", "1\nhello\n", "line 1: a cue without times"),
         ("srt", "1\n00:00:00,000 --> 00:61:00,000\nhi\n", "line 2: got"),
+        ("srt", "1\n" + "9" * 5000 + ":00:00,000 --> 1\nhi\n", "line 2: got"),
     ],
 )
 def test_malformed_subtitles_name_the_line(tmp_path: Path, format: str, text: str, message: str) -> None:
@@ -143,7 +299,9 @@ def test_label_studio_regions_of_one_label_are_one_query(tmp_path: Path) -> None
         ("my clip.mp4", "fall", ((1.0, 2.0),)),
         ("b.mp4", "jump", ((1.5, 2.5),)),
     ]
-    assert dataset.report.counts == {"repeated_annotation": 1}
+    assert dataset.report.counts == {
+        "repeated_annotation": 1, "cancelled_annotation": 1, "other_region": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -153,6 +311,11 @@ def test_label_studio_regions_of_one_label_are_one_query(tmp_path: Path) -> None
         ([{"id": 5, "video": "a.mp4"}], "task 5: no annotations; export as JSON, not as JSON-MIN"),
         ([task("a.mp4", frames("x", 1, 2))], "task 5: its regions count frames; .* --fps"),
         ([{**task("a.mp4"), "data": {"text": "hello"}}], "no data.video"),
+        ([{**task("a.mp4"), "data": {"video": "<video src='a.mp4' />"}}], "task 5: no data.video"),
+        ([{**task("a.mp4"), "annotations": [{"result": None}]}], "task 5: result is NoneType"),
+        ([{**task("a.mp4"), "annotations": [{"result": [3]}]}], "task 5: result is list"),
+        ([{**task("a.mp4"), "annotations": ["x"]}], "an annotation is str"),
+        ([task("a.mp4", {"value": {"start": 1, "end": 2, "labels": [" "]}})], "label is ' '"),
     ],
 )
 def test_malformed_label_studio_exports(tmp_path: Path, tasks: Any, message: str) -> None:
@@ -160,6 +323,71 @@ def test_malformed_label_studio_exports(tmp_path: Path, tasks: Any, message: str
     source.write_text(json.dumps(tasks))
     with pytest.raises(DataError, match=message):
         import_data("label-studio", source, tmp_path / "out.jsonl")
+
+
+SECONDS = {"start": 1.5, "end": 2.5}
+
+
+@pytest.mark.parametrize(
+    ("data", "video"),
+    [
+        ({"video": "/data/local-files/?d=clips%5Cjump.mp4"}, "jump.mp4"),
+        ({"video": "/data/local-files/?d=clips/jump.mp4"}, "jump.mp4"),
+        ({"video": "s3://bucket/a%20b.mp4"}, "a b.mp4"),
+        ({"video": "https://host/x.mp4?token=a.b/c"}, "x.mp4"),
+        ({"video": "abc123"}, "abc123"),
+        ({"video": "<video src='/static/o.mp4' />", "videoSource": "/static/o.mp4"}, "o.mp4"),
+        ({"html": "<b>x.mp4</b>", "clip": "/static/o.webm", "name": "a dog"}, "o.webm"),
+    ],
+)
+def test_where_templates_keep_the_address(tmp_path: Path, data: dict[str, str], video: str) -> None:
+    source = tmp_path / "export.json"
+    source.write_text(json.dumps([{**task("", {"value": {**SECONDS, "labels": ["jump"]}}), "data": data}]))
+    assert [s.video for s in import_data("label-studio", source, tmp_path / "out.jsonl")] == [video]
+
+
+def test_texts_of_regions_are_queries_and_nothing_is_lost_uncounted(tmp_path: Path) -> None:
+    source = tmp_path / "export.json"
+    tasks = [
+        task(
+            "a.mp4",
+            {"id": "r", "type": "labels", "value": {**SECONDS, "labels": ["jump"]}},
+            {"id": "r", "type": "textarea", "value": {**SECONDS, "text": ["he leaps over  the fence"]}},
+            {"type": "textarea", "value": {"text": ["about the whole video"]}},
+            {"type": "rectanglelabels", "value": {"x": 1, "labels": ["box"]}},
+        ),
+        task("b.mp4", annotations=[]),
+    ]
+    source.write_text(json.dumps(tasks))
+    dataset = import_data("label-studio", source, tmp_path / "out.jsonl")
+    assert [(s.query, s.windows) for s in dataset] == [
+        ("jump", ((1.5, 2.5),)),
+        ("he leaps over the fence", ((1.5, 2.5),)),
+    ]
+    assert dataset.report.counts == {"double_spaces": 1, "unannotated_task": 1, "other_region": 2}
+
+
+def test_two_uploads_of_one_name_stay_two_videos(tmp_path: Path) -> None:
+    source = tmp_path / "export.json"
+    region = {"value": {**SECONDS, "labels": ["jump"]}}
+    names = ("0a1b2c3d-clip.mp4", "99999999-clip.mp4", "0a1b2c3d-other.mp4", "0a1b2c3d-other.mp4")
+    source.write_text(json.dumps([task(f"/data/upload/1/{name}", region) for name in names]))
+    dataset = import_data("label-studio", source, tmp_path / "out.jsonl")
+    assert [s.video for s in dataset] == ["0a1b2c3d-clip.mp4", "99999999-clip.mp4", "other.mp4", "other.mp4"]
+    assert dataset.report.counts == {"duplicate_id": 1, "same_upload_name": 2}
+
+
+def test_label_studio_from_the_field(shared: Path, tmp_path: Path) -> None:
+    reports = shared / "field" / "reports"
+    out = tmp_path / "out.jsonl"
+    (sample,) = import_data("label-studio", reports / "labelstudio_hypertext" / "hyper.json", out)
+    assert (sample.video, sample.query, sample.windows) == ("opossum_snow.mp4", "Kickflip", ((2.5, 4.0),))
+    textarea = reports / "labelstudio_textarea"
+    found = import_data("label-studio", textarea / "textarea.json", out, fps=25)
+    assert [s.query for s in found] == ["he jumps", "a man leaps over the fence"]
+    assert len({s.video for s in import_data("label-studio", textarea / "two.json", out, fps=25)}) == 2
+    with pytest.raises(DataError, match="task 1: result is NoneType"):
+        import_data("label-studio", textarea / "null.json", out)
 
 
 def test_charades_text(tmp_path: Path) -> None:

@@ -98,6 +98,25 @@ def test_log_rows_of_other_tasks_are_passed_over(tmp_path: Path) -> None:
         ('[{"score": 1}]', "none of id"),
         ('{"a": 3}', "expected \\[start, end\\]"),
         ('[{"task": "grounding", "video_id": "v", "answer": "x"}]', "sentence_id"),
+        ("", "is empty"),
+        (" \n ", "is empty"),
+        ('[{"id": 1, "moment": [{"start": 1, "end": 2}]}]', "unknown key 'moment', did you mean 'moments'"),
+        ('[{"qid": 1, "pred_relevant_window": [[1, 2]]}]', "did you mean 'pred_relevant_windows'"),
+        (
+            '{"a": {"timestamps": [[1, 2]]}}',
+            "entry 'a' has the unknown key 'timestamps', did you mean 'timestamp'",
+        ),
+        ('[{"id": 1, "moments": [{"start": 1, "end": 2, "scroe": 1}]}]', "did you mean 'score'"),
+        ('[{"id": 1, "id": 2, "moments": []}]', "the key 'id' twice"),
+        (
+            '{"id": 1, "moments": []}\n{"id": 2, "moments": [], "moments": []}',
+            "row 2 has the key 'moments' twice",
+        ),
+        ('[{"id": 1, "moments": 3}]', "moments of type int"),
+        ('[{"id": 1, "moments": [3]}]', "without start and end"),
+        ("[" * 100_000, "not JSON that can be read"),
+        ('{"id": ' + "[" * 100_000, "not JSON that can be read|is not JSON"),
+        ("[" + "9" * 5000 + "]", "not JSON that can be read"),
     ],
 )
 def test_faulty_files_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -106,6 +125,44 @@ def test_faulty_files_are_named(tmp_path: Path, text: str, message: str) -> None
     with pytest.raises(DataError, match=message) as caught:
         read_predictions(path)
     assert "predictions.json" in str(caught.value)
+
+
+def test_an_entry_that_comes_twice_is_two_rows(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.json"
+    path.write_text('{"v_1": [0, 5], "v_2": [1, 2], "v_1": [6, 7]}')
+    assert [(row.id, row.windows) for row in read_predictions(path)] == [
+        ("v_1", [[0, 5]]), ("v_2", [[1, 2]]), ("v_1", [[6, 7]]),
+    ]  # fmt: skip
+
+
+def test_keys_of_other_programs_are_left_alone(tmp_path: Path) -> None:
+    extra = {
+        "relevant_windows": [[1, 2]],
+        "duration": 3,
+        "saliency_scores": [],
+        "model": "x",
+        "idx": 7,
+        "presence": 1,
+    }
+    assert read(tmp_path, [{"id": "a", "moments": [], **extra}])[0].windows == []
+    # a colon inside a text is no key
+    assert read(tmp_path, [{"id": "a", "query": '"x": 1', "moments": []}])[0].query == '"x": 1'
+
+
+def test_a_prediction_has_at_most_so_many_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEOEXPERT_MAX_WINDOWS", "150")
+    assert len(read(tmp_path, [{"id": "a", "pred_relevant_windows": [[0, 1]] * 150}])[0].windows or ()) == 150
+    with pytest.raises(DataError, match="VIDEOEXPERT_MAX_WINDOWS"):
+        read(tmp_path, [{"id": "a", "pred_relevant_windows": [[0, 1]] * 151}])
+
+
+def test_choices_of_rows(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "choice": None, "answer": "run"},
+        {"id": "b", "prediction": "C", "answer": 2},
+        {"id": "c", "choice": 1, "answer": "run"},
+    ]
+    assert [(row.choice, row.truth) for row in read(tmp_path, rows)] == [("run", None), ("C", 2), (1, None)]
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

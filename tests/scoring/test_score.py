@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from videoexpert.annotations.readers import BENCHMARKS, SCORED
+from videoexpert.apps.cli import main
 from videoexpert.apps.commands import score as evaluation_commands
 from videoexpert.errors import DataError, InputError
 from videoexpert.scoring.paper import PAPER_TABLES
@@ -72,10 +74,83 @@ def test_formats(charades: tuple[Path, Path]) -> None:
         assert "2 of 3 predicted, 3 in the means" in text
         assert "1 missing, counted as wrong: AAA_2" in text
         assert "CCC_1" in text
-        assert "VideoExpert (paper)" in text
-        assert "74.30" in text
+        assert "Charades-STA, split test (3 records, 2 videos), corrected convention" in text
+        assert "The paper's Table II: Charades-STA, test is of split test (3720 records, 1334 videos)" in text
+        assert "VideoExpert (paper)" not in text
     with pytest.raises(InputError, match="format is 'xml'"):
         render(result, "xml")
+
+
+def test_the_papers_rows_stand_beside_the_same_data_only(
+    charades: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(BENCHMARKS["charades-sta"], published={"test": {"records": 3, "videos": 2}})
+    monkeypatch.setitem(BENCHMARKS, "charades-sta", small)
+    result = score("charades-sta", *charades)
+    assert result["run"]["data"] == {"split": "test", "records": 3, "videos": 2, "published": True}
+    text = render(result)
+    assert "split test (3 records, 2 videos, as published)" in text
+    assert "VideoExpert (paper)" in text
+    assert "74.30" in text
+    # eval --limit: only a part was answered
+    result["run"]["limit"] = 2
+    assert "VideoExpert (paper)" not in render(result)
+    # the same file under another name: nobody knows which split it is
+    unnamed = charades[1].rename(charades[1].with_name("lines.txt"))
+    assert "VideoExpert (paper)" not in render(score("charades-sta", charades[0], unnamed))
+
+
+def test_ids_of_foreign_files_are_escaped(tmp_path: Path) -> None:
+    (tmp_path / "charades_sta_test.txt").write_text("A\x1b[2J 0.0 10.0##a person sits.\n")
+    (tmp_path / "p.json").write_text("[]")
+    text = render(score("charades-sta", tmp_path / "p.json", tmp_path))
+    assert "A\\x1b[2J_1" in text
+    assert "\x1b" not in text
+
+
+ANOTHER = [{"id": f"{i}", "video": "other", "query": "x", "moments": []} for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "holds no prediction"),
+        (ANOTHER, "are not about the same items: 0 of 30 predictions belong to one of 40 annotated items"),
+        # two of thirty ids meet by chance
+        ([*({"id": f"AAA_{i}", "moments": []} for i in (1, 2)), *ANOTHER[2:]], "2 of 30 predictions"),
+    ],
+)
+def test_a_file_about_other_items_stops_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[Any], message: str
+) -> None:
+    (tmp_path / "charades_sta_test.txt").write_text("AAA 0.0 9.0##a person sits.\n" * 40)
+    (tmp_path / "p.json").write_text(json.dumps(rows))
+    arguments = [
+        "score",
+        "charades-sta",
+        "--predictions",
+        str(tmp_path / "p.json"),
+        "--annotations",
+        str(tmp_path),
+    ]
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err
+    few = [{"id": "AAA_1", "moments": []}]
+    (tmp_path / "p.json").write_text(json.dumps(few))
+    assert main(arguments) == 0  # a part of the items, but of these
+
+
+def test_numbers_of_another_split_are_not_taken_for_ids(tmp_path: Path) -> None:
+    """Ids are plain numbers in several data sets; the video tells that a row is of another split."""
+    row = {"qid": 7, "query": "a dog", "duration": 8, "vid": "a", "relevant_windows": [[0, 4]]}
+    (tmp_path / "highlight_val_release.jsonl").write_text(json.dumps(row))
+    own = {"qid": 7, "vid": "b", "query": "a cat", "pred_relevant_windows": [[0, 4, 1.0]]}
+    (tmp_path / "p.jsonl").write_text(json.dumps(own))
+    result = score("qvhighlights", tmp_path / "p.jsonl", tmp_path)
+    assert (result["coverage"]["predicted"], result["coverage"]["extra_ids"]) == (0, ["7"])
+    assert (
+        score("qvhighlights", tmp_path / "p.jsonl", tmp_path, convention="official")["metrics"]["mAP"] == 100
+    )
 
 
 def test_undefined_metrics_are_null_and_drawn_as_dashes(tmp_path: Path) -> None:

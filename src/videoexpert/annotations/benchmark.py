@@ -34,6 +34,7 @@ class Benchmark:
     options        what ``parse`` takes beside file and split -> one line that says what it is
     tasks          what its samples ask: see ``samples.TASKS``
     scorer         the scorer of ``scoring.score`` that takes its records; None where it is for training only
+    shown          the metrics that tables show, where there are too many for one
     answered       ``eval`` answers it from videos
     drawn          ``panels`` draws it: its samples have windows, captions or answers to show
     probed         ``probe bias`` takes it: its queries are windows to find
@@ -59,6 +60,7 @@ class Benchmark:
     published: Mapping[str, Counts] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     scorer: str | None = None
+    shown: tuple[str, ...] = ()
     answered: bool = False
     drawn: bool = False
     probed: bool = False

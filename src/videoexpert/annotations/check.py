@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import VideoError
+from ..escapes import printable
 from .dirty import RULES, Report
 from .readers import BENCHMARKS, read
 from .samples import Dataset
-from .videos import VideoFolder
+from .videos import VideoFolder, leaves_folder
 
 EXAMPLES = 3  # of each kind in the report
-TOLERANCE_S = 1.0  # annotated durations are rounded, up to whole seconds
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class CheckReport:
         blocks.append(_align(rows) if len(rows) > 1 else "No dirty records.")
         if self.videos is not None:
             blocks.append(_video_table(self.videos))
-        return "\n\n".join(blocks)
+        return printable("\n\n".join(blocks))
 
 
 def check(
@@ -146,6 +146,7 @@ def _look_at_videos(
 ) -> VideoState:
     """Decode each video once and compare its length with the last second that an annotation needs."""
     from ..video.probe import probe
+    from ..video.timeline import END_SLACK_S
 
     needed: dict[str, float] = {}
     for sample in dataset:
@@ -154,7 +155,7 @@ def _look_at_videos(
     def measure(video: str) -> tuple[str, float | None, str]:
         path = folder.find(video)
         if path is None:
-            return video, None, ""
+            return video, None, "leaves the folder of the videos" if leaves_folder(video) else ""
         try:
             return video, probe(path).duration_s, ""
         except VideoError as error:
@@ -166,7 +167,7 @@ def _look_at_videos(
         for done, (video, duration_s, reason) in enumerate(results, 1):
             if progress:
                 progress(done, len(needed))
-            if duration_s is not None and duration_s + TOLERANCE_S < needed[video]:
+            if duration_s is not None and duration_s + END_SLACK_S < needed[video]:
                 state.too_short.append((video, f"{duration_s:.1f} s of {needed[video]:.1f} s"))
             elif duration_s is not None:
                 state.good += 1

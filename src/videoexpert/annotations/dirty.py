@@ -63,7 +63,13 @@ RULES: dict[str, str] = {
     "unused_time": "time whose placeholder is in no turn: left out",
     "turns_not_alternating": "turns that do not alternate from a human one: record dropped",
     # subtitles and labels
+    "text_outside_cue": "text that stands in no cue: left out",
+    "rolled_up": "cue of rolling captions that shows only what the one before it showed: left out",
     "repeated_annotation": "second annotation of one task: left out",
+    "cancelled_annotation": "annotation that was cancelled: left out",
+    "unannotated_task": "task without an annotation: nothing to read",
+    "other_region": "region without a time or without a text, such as a choice or a box: left out",
+    "same_upload_name": "uploads of one name are other files: the prefix that tells them apart is kept",
     # Charades v1 table of lengths
     "v1_empty_actions": "row without actions: kept, only its length is read",
     "v1_empty_quality": "row without quality: kept, only its length is read",

@@ -128,9 +128,12 @@ class Sample:
     @property
     def last_second(self) -> float | None:
         """The second of the original video up to which this sample needs pictures; None where unknown."""
-        ends = [end for _, end in self.windows] + ([self.duration_s] if self.duration_s else [])
-        offset = self.clip[0] if self.clip else 0.0
-        return offset + max(ends) if ends else (self.clip[1] if self.clip else None)
+        offset, clip_end = self.clip or (0.0, None)
+        ends = [offset + end for _, end in self.windows]
+        ends += [end for _, end in self.clips]
+        ends += [offset + self.duration_s] if self.duration_s else []
+        ends += [] if clip_end is None else [clip_end]
+        return max(ends) if ends else None
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath, PureWindowsPath
 
-from ..errors import DataError
+from ..errors import DataError, VideoError
 
 # What is found beside videos. A list of video extensions alone would not do, because it always misses some.
 _TEXT = "txt md json jsonl csv tsv yaml yml vtt srt ass log py sh html xml ini doc docx pdf rtf xls xlsx"
 _ARRAYS = (
     "npy npz pt pth bin safetensors h5 hdf5 pkl lmdb db sqlite gz bz2 xz zip tar rar 7z part ytdl tmp bak"
 )
-_MEDIA = "wav mp3 m4a aac flac ogg opus jpg jpeg png webp bmp tif tiff svg psd"
-OTHER = frozenset(f".{name}" for name in f"{_TEXT} {_ARRAYS} {_MEDIA}".split())
+_MEDIA = "wav mp3 m4a m4b aac flac ogg opus mka jpg jpeg png webp bmp tif tiff svg psd heic heif avif cr3"
+# side files that cameras and downloaders name after the video; an LRV is the same video, small
+_BESIDE = "thm lrv description nfo xmp aae idx sub sup gpx"
+OTHER = frozenset(f".{name}" for name in f"{_TEXT} {_ARRAYS} {_MEDIA} {_BESIDE}".split())
 VIDEO_SUFFIXES = frozenset(
     f".{ending}"
     for ending in (
@@ -22,31 +24,58 @@ VIDEO_SUFFIXES = frozenset(
         *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
     )
 )
+_SOURCE_TOO = (".ts", ".mts")  # also the endings of TypeScript
 _SAMPLED = 4096  # bytes that are looked at where the extension says nothing
+# how files of the common containers begin: what stands where
+_BEGINNINGS = (
+    (4, b"ftyp"),
+    (4, b"moov"),
+    (0, b"\x1aE\xdf\xa3"),
+    (8, b"AVI "),
+    (0, b"FLV"),
+    (0, b"\x30\x26\xb2\x75"),
+    (0, b"OggS"),
+    (0, b"GIF8"),
+    (0, b"\x00\x00\x01\xba"),
+    (0, b"\x00\x00\x01\xb3"),
+    (0, b"\x06\x0e\x2b\x34"),
+)
+_PACKET = 188  # bytes of a packet of a transport stream, each of which begins with G
 
 
 def is_video(file: Path) -> bool:
     """Whether a file of a folder is taken for a video: the one rule of every command that is given a folder.
 
-    Not what is hidden, has the extension of something else, or, with an extension that is not known, is text.
+    By its extension; with one that is not known, by how it begins. Nothing hidden (``.DS_Store``, ``._clip.mp4``).
     """
     suffix = file.suffix.lower()
     if file.name.startswith(".") or suffix in OTHER or not file.is_file():
         return False
-    return suffix in VIDEO_SUFFIXES or not _is_text(file)
+    if suffix in _SOURCE_TOO:
+        return not _is_text(_head(file))
+    return suffix in VIDEO_SUFFIXES or _begins_as_video(_head(file))
 
 
-def _is_text(file: Path) -> bool:
+def _head(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
-            data = stream.read(_SAMPLED)
+            return stream.read(_SAMPLED)
     except OSError:
-        return False  # whoever opens it says why it cannot be read
+        return b""
+
+
+def _begins_as_video(head: bytes) -> bool:
+    if any(head[place : place + len(mark)] == mark for place, mark in _BEGINNINGS):
+        return True
+    return len(head) > 2 * _PACKET and set(head[: 3 * _PACKET : _PACKET]) == {0x47}
+
+
+def _is_text(head: bytes) -> bool:
     try:
-        data[: max(len(data) - 3, 1)].decode("utf-8")
+        head[: max(len(head) - 3, 1)].decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.start >= len(data) - 6 and b"\0" not in data  # the sample ends inside a character
-    return bool(data) and b"\0" not in data
+        return error.start >= len(head) - 6 and b"\0" not in head  # the sample ends inside a character
+    return bool(head) and b"\0" not in head
 
 
 class VideoFolder:
@@ -63,10 +92,11 @@ class VideoFolder:
             raise DataError(f"{folder} is no folder, expected the folder with the videos.")
         self.folder = folder
         self._files: dict[str, Path] = {}
-        for file in sorted(folder.rglob("*")):
-            if is_video(file):
-                self._files.setdefault(file.name, file)
-                self._files.setdefault(file.stem, file)
+        found = [file for file in folder.rglob("*") if is_video(file)]
+        # of two files of one name the one with a video's extension
+        for file in sorted(found, key=lambda file: (file.suffix.lower() not in VIDEO_SUFFIXES, file)):
+            self._files.setdefault(file.name, file)
+            self._files.setdefault(file.stem, file)
 
     @property
     def paths(self) -> list[Path]:
@@ -75,15 +105,39 @@ class VideoFolder:
 
     def find(self, video: str) -> Path | None:
         """The file of a video id, file name or path below the folder; None where there is none."""
-        direct = self.folder / video
-        if direct.is_file():
-            return direct
-        names = [Path(video).name]
-        suffix = Path(video).suffix.lower()
+        if leaves_folder(video):
+            return None
+        path = PurePath(video)
+        try:
+            direct = self.folder / video
+            if direct.is_file():
+                return direct
+        except (OSError, ValueError):
+            return None  # a name that no file can have: too long, or with a character that is none
+        names = [path.name]
+        suffix = path.suffix.lower()
         if suffix not in ("", *OTHER) and not suffix[1:].isdigit():
-            names.append(Path(video).stem)  # named clip.mp4, there as clip.webm
+            names.append(path.stem)  # named clip.mp4, there as clip.webm
         names += [other for name in names for other in (f"v_{name}", name.removeprefix("v_"))]
         return next((self._files[name] for name in names if name in self._files), None)
+
+    def require(self, video: str) -> Path:
+        """What ``find`` finds. Raises VideoError that says why there is no file."""
+        found = self.find(video)
+        if found is not None:
+            return found
+        if leaves_folder(video):
+            raise VideoError(
+                f"{video!r} leaves the folder of the videos; expected a name or a path below it."
+            )
+        shown = video if len(video) <= 80 else f"{video[:77]}..."
+        raise VideoError(f"no file for {shown} in the folder of the videos.")
+
+
+def leaves_folder(video: str) -> bool:
+    """Whether a name of an annotation file would lead out of the folder of the videos: such files are foreign."""
+    windows = PureWindowsPath(video)  # knows both kinds of slashes
+    return PurePath(video).is_absolute() or windows.is_absolute() or ".." in windows.parts
 
 
 @lru_cache(maxsize=100_000)  # videos repeat, once for each of their queries

@@ -9,6 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import VideoExpertError
+from ..escapes import printable
 from .commands import (
     ablate,
     ask,
@@ -124,12 +125,12 @@ def main(argv: list[str] | None = None) -> int:
     except VideoExpertError as error:
         if debug:
             raise
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except Exception as error:
         if debug:
             raise
-        reason = " ".join(str(error).split()) or "no reason given"
+        reason = printable(" ".join(str(error).split())) or "no reason given"
         print(f"Error: {type(error).__name__}: {reason}; --debug shows where it came from.", file=sys.stderr)
         return 1
     return int(result) if isinstance(result, int) else 0

@@ -29,7 +29,7 @@ T = TypeVar("T")
 def answer_all(
     system: System,
     samples: list[Sample],
-    find: Callable[[str], Path | None],
+    find: Callable[[str], Path],
     predictions: Path,
     ranks: Ranks,
     progress: Callable[[int, int], None] | None,
@@ -107,7 +107,7 @@ def _counted(progress: Callable[[int, int], None] | None, before: int, total: in
 def _append(
     system: System,
     groups: Sequence[Group],
-    find: Callable[[str], Path | None],
+    find: Callable[[str], Path],
     predictions: Path,
     progress: Callable[[int], None],
 ) -> dict[str, str]:
@@ -129,20 +129,22 @@ def _append(
     return failed
 
 
-def _answer(
-    system: System, find: Callable[[str], Path | None], group: Group
-) -> list[list[Row] | VideoExpertError]:
+def _answer(system: System, find: Callable[[str], Path], group: Group) -> list[list[Row] | VideoExpertError]:
     """The rows of each video of a group, or why it has none."""
-    paths = [find(video) for video, _ in group]
-    there = [(path, own) for path, (_, own) in zip(paths, group, strict=True) if path is not None]
+    paths = [_located(find, video) for video, _ in group]
+    there = [(path, own) for path, (_, own) in zip(paths, group, strict=True) if isinstance(path, Path)]
     many = getattr(system, "answer_many", None)
     found = iter(
         many(there) if many is not None and len(group) > 1 else [_alone(system, *task) for task in there]
     )
-    return [
-        VideoError(f"no file for {video} in the folder of the videos.") if path is None else next(found)
-        for path, (video, _) in zip(paths, group, strict=True)
-    ]
+    return [path if isinstance(path, VideoError) else next(found) for path in paths]
+
+
+def _located(find: Callable[[str], Path], video: str) -> Path | VideoError:
+    try:
+        return find(video)
+    except VideoError as error:
+        return error
 
 
 def _alone(system: System, path: Path, own: list[Sample]) -> list[Row] | VideoExpertError:

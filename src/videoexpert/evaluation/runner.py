@@ -76,7 +76,7 @@ def evaluate(
     ranks = Ranks()
     if ranks.first:
         _begin(folder / "run.json", run)
-    find: Callable[[str], Path | None] = Path if videos is None else VideoFolder(Path(videos)).find
+    find: Callable[[str], Path] = Path if videos is None else VideoFolder(Path(videos)).require
     predictions = folder / PREDICTIONS
     failed = answer_all(system, samples, find, predictions, ranks, progress)
     if not ranks.first:

@@ -46,12 +46,16 @@ AHEAD = 2  # decoded videos that wait, for each thread: bounds the memory
 
 @dataclass(frozen=True)
 class Clip:
-    """A video to encode, or its part from ``start_s`` to ``end_s``, and the key under which it is found."""
+    """A video to encode, or its part from ``start_s`` to ``end_s``, and the key under which it is found.
+
+    ``refused`` says why there is no file to read.
+    """
 
     key: str
     path: Path
     start_s: float | None = None
     end_s: float | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -269,10 +273,15 @@ def clips_of(
     folder = VideoFolder(root)
     clips: dict[str, Clip] = {}
     for sample in read(benchmark, annotations, split=split):
-        file = folder.find(sample.video)
-        name = sample.video if file is None else sample.video.removesuffix(file.suffix)
+        name, refused = sample.video, ""
+        try:
+            file = folder.require(sample.video)
+            name = name.removesuffix(file.suffix)
+        except VideoError as error:
+            file, refused = root, str(error)
         key = video_key(name, sample.clip)
-        clips.setdefault(key, Clip(key, file or root / sample.video, *(sample.clip or (None, None))))
+        start_s, end_s = sample.clip or (None, None)
+        clips.setdefault(key, Clip(key, file, start_s, end_s, refused))
     return list(clips.values())
 
 
@@ -329,6 +338,8 @@ def _read_ahead(
     """Each clip with its content hash and frames, or why there are none: in order, read ahead by threads."""
 
     def work(clip: Clip) -> tuple[str, Frames] | str:
+        if clip.refused:
+            return clip.refused
         try:
             return content_hash(clip.path), encoder.read(clip)
         except FileNotFoundError:

@@ -21,9 +21,10 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper: title, metric names of its columns, rows in its order."""
+    """A table of the paper: title, the split it is on, metric names of its columns, rows in its order."""
 
     title: str
+    split: str
     columns: tuple[str, ...]
     rows: tuple[PaperRow, ...]
 
@@ -32,6 +33,7 @@ _ZERO, _TUNED, _SPECIAL = "zero-shot", "fine-tuned", "specialist"
 
 CHARADES = PaperTable(
     "Table II: Charades-STA, test",
+    "test",
     ("R1@0.3", "R1@0.5", "R1@0.7", "mIoU"),
     (
         PaperRow("2D-TAN", _SPECIAL, (58.8, 46.0, 27.5, 41.3)),
@@ -48,6 +50,7 @@ CHARADES = PaperTable(
 )
 QVHIGHLIGHTS = PaperTable(
     "Table III: QVHighlights, test",
+    "test",
     ("R1@0.5", "R1@0.7", "mAP@0.5", "mAP@0.75", "mAP", "HL-mAP", "HIT@1"),
     (
         PaperRow("M-DETR", "specialist, zero-shot", (2.45, 0.58, 1.6, 0.33, 0.52, 26.12, 31.61)),
@@ -64,6 +67,7 @@ QVHIGHLIGHTS = PaperTable(
 )
 YOUCOOK2 = PaperTable(
     "Table IV: YouCook2",
+    "validation",
     ("SODA_c", "CIDEr", "METEOR"),
     (
         PaperRow("MT", _SPECIAL, (None, 6.1, 3.2)),
@@ -80,6 +84,7 @@ YOUCOOK2 = PaperTable(
 )
 NEXTGQA = PaperTable(
     "Table V: NExT-GQA, test",
+    "test",
     ("Acc@QA", "Acc@GQA", "IoP@0.3", "IoP@0.5", "mIoP", "IoU@0.3", "IoU@0.5", "mIoU"),
     (
         PaperRow("Random", "control", (20.0, 1.7, 20.6, 8.7, 21.1, 20.6, 8.7, 21.1)),

@@ -147,10 +147,12 @@ def _result(
 
 def _data(benchmark: Benchmark, records: Records) -> dict[str, Any]:
     """What was scored: split, counts, and whether they are those of the published split."""
-    parts = records.counts
-    counts = parts.get(records.split or "", {}) if len(parts) != 1 else next(iter(parts.values()))
-    published = benchmark.published.get(records.split or "")
-    return {"split": records.split, **counts, "published": published is not None and counts == published}
+    totals: dict[str, int] = {}
+    for counts in records.counts.values():
+        for what, count in counts.items():
+            totals[what] = totals.get(what, 0) + count
+    published = all(benchmark.published.get(part) == counts for part, counts in records.counts.items())
+    return {"split": records.split, **totals, "published": published and bool(totals)}
 
 
 def _check_call(

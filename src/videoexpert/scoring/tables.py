@@ -6,18 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from ..annotations.readers import BENCHMARKS
 from ..errors import InputError
-from .paper import PAPER_TABLES
+from ..escapes import printable
+from .paper import PAPER_TABLES, PaperTable
 
 FORMATS = ("table", "json", "markdown")
 _IDS_SHOWN = 5
-# QVHighlights gives some ninety numbers; the JSON holds them all, the tables these
-_SHOWN = {
-    "qvhighlights": (
-        *("R1@0.5", "R1@0.7", "mAP@0.5", "mAP@0.75", "mAP", "mAP/short", "mAP/middle", "mAP/long"),
-        *("HL-mAP", "HIT@1", "HL-mAP/good", "HIT@1/good", "HL-mAP/fair", "HIT@1/fair"),
-    )
-}
 Rows = list[list[str]]
 
 
@@ -31,12 +26,13 @@ def render(result: dict[str, Any], style: str = "table") -> str:
     heading = "## {}" if style == "markdown" else "{}"
     bullet = "- {}" if style == "markdown" else "  {}"
     run = result["run"]
+    paper, why_not = _paper_of(result)
+    lines = [*_coverage_lines(result["coverage"]), *run["notes"], *why_not]
     parts = [
-        heading.format(f"{result['benchmark']} ({run['convention']} convention)"),
+        heading.format(_header(result)),
         draw(["metric", "value", "95% interval"], _metric_rows(result)),
-        "\n".join(bullet.format(line) for line in [*_coverage_lines(result["coverage"]), *run["notes"]]),
+        "\n".join(bullet.format(line) for line in lines),
     ]
-    paper = PAPER_TABLES.get(result["benchmark"])
     if paper is not None:
         values = (_number(result["metrics"].get(column)) for column in paper.columns)
         here = ["these predictions", run["convention"], *values]
@@ -45,13 +41,42 @@ def render(result: dict[str, Any], style: str = "table") -> str:
             heading.format(f"Beside the paper's rows ({paper.title})"),
             draw(["method", "setting", *paper.columns], rows),
         ]
-    return "\n\n".join(part for part in parts if part)
+    return printable("\n\n".join(part for part in parts if part))
+
+
+def _header(result: dict[str, Any]) -> str:
+    """What was scored: benchmark, split, how much of it, and by which convention."""
+    data = result["run"]["data"]
+    what = [f"{data[name]} {name}" for name in ("records", "segments", "videos") if name in data]
+    split = f"split {data['split']}" if data["split"] else "one file, its split unknown"
+    known = ", as published" if data["published"] else ""
+    title = BENCHMARKS[result["benchmark"]].title
+    return f"{title}, {split} ({', '.join(what)}{known}), {result['run']['convention']} convention"
+
+
+def _paper_of(result: dict[str, Any]) -> tuple[PaperTable | None, list[str]]:
+    """The paper's table where it is of the very same data, else a sentence why it is not shown."""
+    table = PAPER_TABLES.get(result["benchmark"])
+    if table is None:
+        return None, []
+    data, limit = result["run"]["data"], result["run"].get("limit")
+    if data["published"] and data["split"] == table.split and limit is None:
+        return table, []
+    counts = BENCHMARKS[result["benchmark"]].published[table.split]
+    whole = ", ".join(f"{count} {what}" for what, count in counts.items())
+    return None, [
+        f"The paper's {table.title} is of split {table.split} ({whole}), not of this data: left out."
+    ]
 
 
 def _metric_rows(result: dict[str, Any]) -> Rows:
     metrics = result["metrics"]
-    shown = [name for name in _SHOWN.get(result["benchmark"], metrics) if name in metrics]
-    return [[name, _number(metrics[name]), _interval(result["intervals"].get(name))] for name in shown]
+    shown = BENCHMARKS[result["benchmark"]].shown or tuple(metrics)
+    return [
+        [name, _number(metrics[name]), _interval(result["intervals"].get(name))]
+        for name in shown
+        if name in metrics
+    ]
 
 
 def _number(value: float | None) -> str:

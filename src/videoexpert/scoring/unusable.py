@@ -77,7 +77,8 @@ def unusable_windows(
     outside = good & ~backwards & ~empty & ((start >= ends) | (end <= 0))
     good &= ~backwards & ~empty
     late = "lie outside their videos"
-    if 0 < good.sum() <= outside.sum() * 2 and ((start / _MS < ends) | ~outside).all():
+    thousands = (start >= 2 * ends) & (start / _MS < ends) & (end - start >= _MS / 10)
+    if 0 < good.sum() <= outside.sum() * 2 and thousands[outside].all():
         late = "lie after the end of their videos (milliseconds, where seconds are expected?)"
     small = good & (start >= 0) & (end <= 1)
     fractions = small if good.any() and latest > 2 and small.sum() == good.sum() else np.zeros_like(good)

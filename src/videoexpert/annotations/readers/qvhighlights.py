@@ -33,6 +33,10 @@ BENCHMARK = Benchmark(
     },
     tasks=("highlight",),
     scorer="highlights",
+    shown=(
+        *("R1@0.5", "R1@0.7", "mAP@0.5", "mAP@0.75", "mAP", "mAP/short", "mAP/middle", "mAP/long"),
+        *("HL-mAP", "HIT@1", "HL-mAP/good", "HIT@1/good", "HL-mAP/fair", "HIT@1/fair"),
+    ),
     answered=True,
     drawn=True,
     probed=True,

@@ -41,7 +41,7 @@ def check(
     with Waiting("decoding videos", counted=True) as waiting:
         report = run(benchmark, annotations, videos, split=split, progress=waiting.reach, **given)
     if format is Format.json:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        print(json.dumps(report.to_json(), indent=2))
     else:
         print(report.to_table())
     if not report.ok:

@@ -1,0 +1,22 @@
+"""Text of foreign files made safe to print: no escape sequence of a file reaches a terminal."""
+
+from __future__ import annotations
+
+_JOINERS = "\u200c\u200d"  # invisible, but emoji and some scripts are spelled with them
+
+
+def printable(text: str) -> str:
+    """``text`` with control characters, direction marks and halves of surrogate pairs as escapes; line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in _JOINERS or letter == "\n" else _escaped(letter)
+        for letter in text
+    )
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+__all__ = ["printable"]
