@@ -55,7 +55,8 @@ def test_moments_become_files(call, model, video, tmp_path, finds):
     assert sheet == "clips/contact-sheet.jpg   contact sheet"
     made = tmp_path / "clips" / first.split("   ")[0].removeprefix("clips/")
     assert probe(made).duration_s == pytest.approx(1.5, abs=1e-3)
-    assert Image.open(tmp_path / "clips" / "contact-sheet.jpg").width == 1200
+    with Image.open(tmp_path / "clips" / "contact-sheet.jpg") as sheet:
+        assert sheet.width == 1200
 
 
 def test_copies_say_what_was_cut(call, model, video, finds, monkeypatch):

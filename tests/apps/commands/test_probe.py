@@ -73,11 +73,11 @@ def test_a_killed_run_resumes(call, asked, tmp_path, monkeypatch):
     whole = call(*asked, "--format", "json").json
     shutil.rmtree(tmp_path / "out")
 
-    def killed(self, path, samples):
+    def killed(self, path, sample):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Blank, "answer", killed)
+        patch.setattr(Blank, "open", killed)
         assert call(*asked).code != 0
     assert (tmp_path / "out" / "another" / "result.json").exists()
     for system in (BackendSystem, Shuffled):
