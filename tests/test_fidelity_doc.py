@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
-from conftest import ROOT
 from videoexpert.config import PRESETS
+
+ROOT = Path(__file__).resolve().parent.parent
 
 TEXT = (ROOT / "docs/fidelity.md").read_text(encoding="utf-8")
 
