@@ -104,3 +104,9 @@ def test_saliency_of_a_window_off_the_grid_keeps_its_area():
 
 def test_no_window_no_saliency():
     assert CurveMerger(0.0, 2.5, 1.0).curve() == (0.0, 0.0, 0.0)
+
+
+def test_a_hole_is_no_part_of_a_curve():
+    axis = CurveMerger(0.0, 8.0, 1.0)
+    axis.add((0.0, 8.0), [0.2, 0.4, 0.6, 0.8], holes=[(2.0, 6.0)])  # frames of a second each: 0-2 and 6-8
+    assert axis.curve() == pytest.approx((0.2, 0.4, 0.0, 0.0, 0.0, 0.0, 0.6, 0.8))

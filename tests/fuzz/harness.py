@@ -24,15 +24,17 @@ from typing import Any
 CPU_S = 10.0  # of one case; a sound one takes hundredths
 MEMORY_BYTES = 2 * 2**30  # above what a child has mapped when it begins
 REGRESSIONS = Path(__file__).parent / "regressions"
+CURRENT = "current"  # the input that is being checked
 _TICK_S = 0.5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``seed`` of the case, or the name of its regression, and what went wrong."""
+    """``case``: its seed, or the name of its regression; what went wrong; and the input."""
 
     case: str
     fault: str
+    data: bytes = b""
 
 
 def run(
@@ -52,7 +54,7 @@ def run(
         while jobs:
             done, fault = _child(target, jobs, Path(folder), cpu_s, memory_bytes, found)
             if fault:
-                found.append(Finding(jobs[done], fault))
+                found.append(Finding(jobs[done], fault, (Path(folder) / CURRENT).read_bytes()))
             jobs = jobs[done + 1 :]
     return found
 
@@ -92,7 +94,7 @@ def _child(
             if word == "begin":
                 began = float(rest)
             elif word == "fault":
-                found.append(Finding(jobs[done], rest))
+                found.append(Finding(jobs[done], rest, (folder / f"fault-{jobs[done]}").read_bytes()))
             elif word == "end":
                 done += 1
         status = process.wait()
@@ -139,6 +141,7 @@ def _serve(target: str, folder: Path, memory_bytes: int) -> None:
         print(f"begin {sum(os.times()[:2])}", file=out, flush=True)
         regression = REGRESSIONS / target / job
         data = regression.read_bytes() if regression.is_file() else module.case(state, int(job))
+        (folder / CURRENT).write_bytes(data)
         try:
             module.check(data, folder)
         except BaseException as error:
@@ -148,6 +151,7 @@ def _serve(target: str, folder: Path, memory_bytes: int) -> None:
             said = " ".join(
                 f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})".split()
             )
+            (folder / f"fault-{job}").write_bytes(data)
             print(f"fault {said}", file=out, flush=True)
         print("end", file=out, flush=True)
 
@@ -162,14 +166,6 @@ def _limit(memory_bytes: int) -> None:
         most = int(mapped.read_text().split()[0]) * resource.getpagesize() + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def case_bytes(target: str, seed: int) -> bytes:
-    """The input of one seed, to keep it as a regression."""
-    module = importlib.import_module(f"fuzz.{target}")
-    with tempfile.TemporaryDirectory() as folder:
-        made: bytes = module.case(module.prepare(Path(folder)), seed)
-        return made
 
 
 def main() -> int:
@@ -193,7 +189,7 @@ def main() -> int:
         print(f"{args.target} {finding.case}: {finding.fault}")
         if args.keep is not None and finding.case.isdigit():
             args.keep.mkdir(parents=True, exist_ok=True)
-            (args.keep / finding.case).write_bytes(case_bytes(args.target, int(finding.case)))
+            (args.keep / finding.case).write_bytes(finding.data)
     print(f"{args.cases} cases of {args.target} from seed {args.first}: {len(found)} found")
     return 1 if found else 0
 

@@ -52,13 +52,16 @@ def prepare(folder: Path) -> dict[str, bytes]:
     made = {}
     for file, (codec, clock, _) in SOURCES.items():
         path = folder / file
-        options = {"movflags": "frag_keyframe+empty_moov"} if file.startswith("fragmented") else {}
+        options = {"fflags": "bitexact"}  # no random ids
+        if file.startswith("fragmented"):
+            options["movflags"] = "frag_keyframe+empty_moov"
         with av.open(str(path), "w", options=options) as container:
             stream: Any = container.add_stream(codec, rate=25)
             stream.height, stream.width = SIZE
             stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
             stream.time_base = stream.codec_context.time_base = Fraction(1, clock)
             stream.codec_context.gop_size = 5
+            stream.codec_context.thread_count = 1  # several threads make other bytes
             for i in range(PICTURES):
                 grey = np.full((*SIZE, 3), 20 * i, dtype=np.uint8)
                 frame = av.VideoFrame.from_ndarray(grey, format="rgb24").reformat(format=stream.pix_fmt)
@@ -81,24 +84,27 @@ def case(state: dict[str, bytes], seed: int) -> bytes:
 def check(data: bytes, folder: Path) -> None:
     path = folder / "case"
     path.write_bytes(data)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VideoWarning)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", VideoWarning)
         frames = attempt(lambda: read_frames(path, FRAMES, resize=tiny))
         info = attempt(lambda: probe(path))
         attempt(lambda: glance(path))
         streamed = attempt(lambda: list(stream_frames(path, 5.0, end_s=1.0, resize=tiny)))
-    assert (frames is None) == (info is None)
-    if frames is None or info is None:
+    # Where several threads decode, FFmpeg notices damage in one run and not in the next: only sound files agree.
+    sound = info is not None and not any("left out" in line for line in (*map(str, said), *info.problems))
+    assert not sound or frames is not None
+    if frames is None:
         return
     assert math.isfinite(frames.duration_s)
     assert 0 < frames.duration_s < 1e9
-    assert frames.duration_s == info.duration_s
     times = frames.times_s.numpy()
     assert np.isfinite(times).all()
     assert (np.diff(times) >= 0).all()
     assert times.min() >= 0
     assert times.max() < frames.duration_s
-    assert np.array_equal(times, info.frame_times(FRAMES))
+    if sound and info is not None:
+        assert frames.duration_s == info.duration_s
+        assert np.array_equal(times, info.frame_times(FRAMES))
     if streamed:
         assert all(a[0] <= b[0] for a, b in pairwise(streamed))
 

@@ -62,3 +62,26 @@ def test_captions(video, drawn, tmp_path):
     assert all(f"Event {i}." in shown and f"{0.5 + i / 20:.2f}" in shown for i in (0, 2, 4))
     plot_captions(video, [], 8.0, 0.0, tmp_path / "b.png")
     assert "no event described" in check_layout(drawn[1])
+
+
+def test_the_film_strip_leaves_holes_empty(tmp_path, monkeypatch):
+    import torch
+    from matplotlib.figure import Figure
+
+    from videoexpert.plot import panels
+    from videoexpert.types import Frames
+
+    def drawn(duration, holes):
+        times = torch.arange(9, dtype=torch.float64)
+        frames = Frames(torch.zeros(9, 3, 20, 20, dtype=torch.uint8), times, duration, 0.0, holes)
+        monkeypatch.setattr(panels, "read_frames", lambda *args, **kwargs: frames)
+        axes = Figure().add_subplot()
+        panels._strip("a.mp4", 0.0, duration, 10.0)[1](axes)
+        return [image.get_extent()[:2] for image in axes.images]
+
+    assert len(drawn(18.0, ())) == 9
+    late = drawn(21.0, ((0.0, 3.0),))
+    assert len(late) == 9
+    assert min(left for left, _ in late) >= 3.0
+    hour = drawn(3618.0, ((9.0, 3609.0),))  # one picture on each side of the hole
+    assert [round((a + b) / 2 / 3618.0, 1) for a, b in hour] == [0.1, 0.9]

@@ -22,6 +22,7 @@ from videoexpert.video import (
     stream_frames,
     window_clips,
 )
+from videoexpert.video import decode as decode_module
 from videoexpert.video import pictures as pictures_module
 from videoexpert.video import stream as stream_module
 
@@ -194,3 +195,29 @@ def test_a_glance_says_what_probe_measures(media: SimpleNamespace, tmp_path: Pat
     seen, info = glance(path), probe(path)
     assert (seen.duration_s, seen.frame_count) == (info.duration_s, info.frame_count)
     assert seen.average_fps == pytest.approx(info.average_fps)
+
+
+def test_damage_that_only_some_runs_notice_ends_in_the_careful_way(
+    media: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several threads notice damage in one run and not in the next: measured quickly, it may not come again."""
+    path = media.make_video(tmp_path / "a.mp4", EVEN)
+    expected = read_frames(path, 24)
+
+    def damaged(*args):
+        raise pictures_module.DamageError
+        yield
+
+    # Measuring does not notice it, whatever reads afterwards does.
+    for module in (decode_module, stream_module):
+        monkeypatch.setattr(module, "decode_quickly", damaged)
+    assert torch.equal(read_frames(path, 24).pixels, expected.pixels)
+    assert [time for time, _ in stream_frames(path, 2.0)] == expected.times_s.tolist()
+    (window,) = read_clips(path, [(0.0, 12.0)], 24)
+    assert torch.equal(window.pixels, expected.pixels)
+    for module in (decode_module, stream_module):
+        monkeypatch.setattr(module, "decode_carefully", damaged)
+    with pytest.raises(VideoError, match="changed while it was read"):
+        read_frames(path, 24)
+    with pytest.raises(VideoError, match="changed while it was read"):
+        list(stream_frames(path, 2.0))

@@ -117,7 +117,7 @@ class LongVideo:
             edges = {"first": number == 0, "last": number == len(self.windows) - 1}
             for q, moments in enumerate(found):
                 final[q] += mergers[q].add(span, moments.items, **edges)
-                axes[q].add(span, moments.curve)
+                axes[q].add(span, moments.curve, window.clip.holes)
                 best[q] = max(best[q], moments.presence)
                 absent[q] &= moments.absent
         return [

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..grounding.decoding import nms
-from ..types import Moment
+from ..types import Hole, Moment, Stretch
 from ..windows import iou
 
 AGREE = 0.5  # IoU on the seconds that both windows show
@@ -146,14 +146,16 @@ class CurveMerger:
         self.edges = np.linspace(start_s, end_s, count + 1)
         self._sum, self._weight = np.zeros(count), np.zeros(count)
 
-    def add(self, window: Window, curve: Sequence[float]) -> None:
-        """Adds a window's curve (N,), whose frames divide the window evenly."""
+    def add(self, window: Window, curve: Sequence[float], holes: Sequence[Hole] = ()) -> None:
+        """Adds a window's curve (N,), whose frames divide the window evenly but for its ``holes``."""
         start, end = window
-        own = np.linspace(start, end, len(curve) + 1)
-        area = np.concatenate([[0.0], np.cumsum(curve)]) * (end - start) / len(curve)
+        clip = Stretch(start, end - start, tuple(holes))
+        own = np.linspace(0.0, clip.seen_s, len(curve) + 1)
+        area = np.concatenate([[0.0], np.cumsum(curve)]) * clip.seen_s / len(curve)
         inside = np.clip(self.edges, start, end)
-        self._sum += np.diff(np.interp(inside, own, area))
-        self._weight += np.diff(inside)
+        seen = np.asarray([clip.seen_at(edge) for edge in inside]) if holes else inside - start
+        self._sum += np.diff(np.interp(seen, own, area))
+        self._weight += np.diff(seen)
 
     def curve(self) -> tuple[float, ...]:
         """The mean of each bin, 0 where no window was."""

@@ -113,7 +113,7 @@ def _time_axis(timed: list[Axes], start: float, duration: float) -> None:
 
 
 def _strip(video_path: str | os.PathLike[str], start: float, duration: float, width: float) -> Panel:
-    """About ten pictures, each over the stretch of time it stands for."""
+    """About ten pictures, each over the stretch of time it stands for; none over a hole that shows nothing."""
     count = 9
     shown = read_frames(video_path, count, start_s=start, end_s=start + duration, resize=shrink(THUMBNAIL))
     aspect = shown.pixels.shape[3] / shown.pixels.shape[2]
@@ -122,10 +122,17 @@ def _strip(video_path: str | os.PathLike[str], start: float, duration: float, wi
     share = 0.97 * min(1.0, tall * aspect / tile)  # of its stretch that a picture of this shape fills
     pictures = shown.pixels.permute(0, 2, 3, 1).numpy()
 
+    clip = shown.stretch
+    # Beside a hole that is most of the video, true widths would be slivers: the first picture of each side stands.
+    step = (clip.seen_s if clip.seen_s > duration / 2 else duration) / count
+
     def draw(axes: Axes) -> None:
-        for i, picture in enumerate(pictures):
-            centre, half = start + (i + 0.5) / count * duration, share / 2 * duration / count
-            axes.imshow(picture, extent=(centre - half, centre + half, 0, 1), aspect="auto")
+        half, taken = share / 2 * step, -np.inf
+        for centre, picture in zip(clip.centres(count), pictures, strict=True):
+            place = min(max(centre, start + step / 2), start + duration - step / 2)
+            if place - step / 2 >= taken - 1e-6 * duration:
+                axes.imshow(picture, extent=(place - half, place + half, 0, 1), aspect="auto")
+                taken = place + step / 2
         axes.set_xlim(start, start + duration)
         axes.set_ylim(0, 1)
 

@@ -24,7 +24,7 @@ from ..errors import InputError, VideoError
 from ..limits import limits
 from ..types import Frames, Stretch
 from .container import Source, open_video
-from .pictures import DamageError, Measured, VideoWarning, decode_carefully, decode_quickly, measure
+from .pictures import DamageError, Measured, VideoWarning, decode_carefully, decode_quickly, measured_ways
 from .sampling import linspace_indices, shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
@@ -322,16 +322,23 @@ def seek_to(source: Source, packets: Packets, key: int) -> None:
 
 def _read_measured(request: _Request, packets: Packets, resize: Resize | None) -> Frames:
     """Two decodes: one to learn the true times, one to fetch the chosen pictures by place."""
-    measured = measure(request.path, packets)
-    choice = _choose(request, measured.timeline)
-    bins = _Bins(request.num_frames, resize)
-    with open_video(request.path, threads=not measured.careful, reduce=resize is not None) as source:
-        _fetch(source, packets, measured, choice, bins)
-    warn_of(request.path, (*measured.timeline.problems, *(measured.problems if measured.careful else ())))
-    return bins.frames(measured.timeline, choice)
+    ways = measured_ways(request.path, packets)
+    while True:
+        measured = next(ways)
+        choice = _choose(request, measured.timeline)
+        bins = _Bins(request.num_frames, resize)
+        try:
+            with open_video(request.path, threads=not measured.careful, reduce=resize is not None) as source:
+                _fetch(source, packets, measured, choice, bins)
+        except DamageError:
+            continue
+        problems = measured.problems if measured.careful else ()
+        warn_of(request.path, (*measured.timeline.problems, *problems))
+        return bins.frames(measured.timeline, choice)
 
 
 def _fetch(source: Source, packets: Packets, measured: Measured, choice: Choice, bins: _Bins) -> None:
+    """Raises DamageError where the pictures measured do not come again."""
     frames = (decode_carefully if measured.careful else decode_quickly)(source, packets.clock, [])
     low = 0
     for place, (_, frame) in enumerate(frames):
@@ -341,7 +348,7 @@ def _fetch(source: Source, packets: Packets, measured: Measured, choice: Choice,
             low = high
         if low == len(bins.ticks):
             return
-    raise VideoError(f"{source.path!r} changed while it was read, expected a finished file: try again.")
+    raise DamageError
 
 
 def warn_of(path: str, problems: Sequence[str]) -> None:

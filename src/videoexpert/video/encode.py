@@ -16,7 +16,7 @@ from .. import files
 from ..errors import VideoError
 from .container import Source, open_video
 from .decode import seek_to
-from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measure
+from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .sound import HERTZ, has_sound, sound
 from .timeline import Packets, Timeline, last_key, read_packets, timeline_of
 
@@ -79,9 +79,18 @@ def pictures(span: Span) -> Iterator[tuple[Fraction, np.ndarray]]:
         for found in _shown(span, timeline, _in_order(_from_key(span, packets, timeline))):
             yield found
             given += 1
+        return
     except DamageError:  # what was given away stands; the rest at its measured times
-        measured = measure(span.video, packets)
-        yield from islice(_shown(span, measured.timeline, _measured(span, packets, measured)), given, None)
+        pass
+    for measured in measured_ways(span.video, packets):
+        try:
+            rest = _shown(span, measured.timeline, _measured(span, packets, measured))
+            for found in islice(rest, given, None):
+                yield found
+                given += 1
+            return
+        except DamageError:
+            continue
 
 
 def _shown(

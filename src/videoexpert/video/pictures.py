@@ -114,18 +114,36 @@ class Measured:
     rotation_deg: int  # clockwise, of the first picture
 
 
-def measure(path: str, packets: Packets) -> Measured:
-    """Decodes every picture once; converts and keeps none.
+def measure(path: str, packets: Packets, *, careful: bool = False) -> Measured:
+    """Decodes every picture once; converts and keeps none. ``careful`` goes the careful way at once.
 
     Raises:
         VideoError: not one picture decodes.
     """
-    try:
-        with open_video(path) as source:
-            return _measure(source, packets, careful=False)
-    except DamageError:
-        with open_video(path, threads=False) as source:
-            return _measure(source, packets, careful=True)
+    if not careful:
+        try:
+            with open_video(path) as source:
+                return _measure(source, packets, careful=False)
+        except DamageError:
+            pass
+    with open_video(path, threads=False) as source:
+        return _measure(source, packets, careful=True)
+
+
+def measured_ways(path: str, packets: Packets) -> Iterator[Measured]:
+    """What to read by where packets promise wrongly; the second, if asked for, is measured the careful way.
+
+    Where several threads decode, whether FFmpeg notices damage in a picture can differ from run to run: what was
+    measured quickly may not come again. One thread decides alike every time.
+
+    Raises:
+        VideoError: not one picture decodes, or neither way gives what was measured: the file changed.
+    """
+    measured = measure(path, packets)
+    yield measured
+    if not measured.careful:
+        yield measure(path, packets, careful=True)
+    raise VideoError(f"{path!r} changed while it was read, expected a finished file: try again.")
 
 
 def _measure(source: Source, packets: Packets, careful: bool) -> Measured:

@@ -19,7 +19,7 @@ import av
 import numpy as np
 import torch
 
-from ..errors import InputError, VideoError
+from ..errors import InputError
 from ..limits import limits
 from ..types import Frames, Stretch
 from .container import Source, open_video
@@ -36,7 +36,7 @@ from .decode import (
     seek_to,
     warn_of,
 )
-from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measure
+from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .sampling import shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
@@ -215,11 +215,17 @@ def _at_rate(
                 yield float(timeline.seconds(np.asarray([tick]))[0]), picture
         return
     except DamageError:
-        measured = measure(name, packets)
-    _, places = wanted(measured.timeline)
-    for low, high, picture, tick in _careful(name, packets, measured, places[done:], resize):
-        for _ in range(low, high):
-            yield float(measured.timeline.seconds(np.asarray([tick]))[0]), picture
+        pass
+    for measured in measured_ways(name, packets):
+        _, places = wanted(measured.timeline)
+        try:
+            for low, high, picture, tick in _careful(name, packets, measured, places[done:], resize):
+                for _ in range(low, high):
+                    done += 1
+                    yield float(measured.timeline.seconds(np.asarray([tick]))[0]), picture
+            return
+        except DamageError:
+            continue
 
 
 def _read(
@@ -261,9 +267,18 @@ def _clips(
             done += 1
         return
     except DamageError:
-        measured = measure(name, packets)
-    slots = _Slots(choices_of(measured.timeline)[done:])
-    yield from slots.fill(_careful(name, packets, measured, slots.places, resize), measured.timeline)
+        pass
+    for measured in measured_ways(name, packets):
+        slots = _Slots(choices_of(measured.timeline)[done:])
+        try:
+            for frames in slots.fill(
+                _careful(name, packets, measured, slots.places, resize), measured.timeline
+            ):
+                yield frames
+                done += 1
+            return
+        except DamageError:
+            continue
 
 
 class _Slots:
@@ -380,7 +395,11 @@ def _promised(choose_from: Callable[[Timeline], T], timeline: Timeline) -> T:
 def _careful(
     name: str, packets: Packets, measured: Measured, places: np.ndarray, resize: Resize | None
 ) -> Iterator[Shown]:
-    """The pictures at ``places`` (K,) ascending of the measured timeline."""
+    """The pictures at ``places`` (K,) ascending of the measured timeline.
+
+    Raises:
+        DamageError: they do not come again.
+    """
     low = 0
     shape: tuple[int, ...] | None = None
     with open_video(name, threads=not measured.careful, reduce=resize is not None) as source:
@@ -395,6 +414,6 @@ def _careful(
             if low == len(places):
                 break
     if low < len(places):
-        raise VideoError(f"{name!r} changed while it was read, expected a finished file: try again.")
+        raise DamageError
     if measured.careful:
         warn_of(name, measured.problems)
