@@ -10,7 +10,7 @@ from videoexpert.backends.contrastive import Contrastive
 from videoexpert.backends.training_free.methods import METHODS
 from videoexpert.backends.training_free.sentences import PHRASINGS, phrasings
 from videoexpert.errors import InputError, UnsupportedError
-from videoexpert.video.stream import glance
+from videoexpert.video.glance import glance
 from videoexpert.video.write import write_video
 from videoexpert.vision.preprocess import Preprocessor
 

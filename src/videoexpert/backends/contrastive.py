@@ -23,7 +23,8 @@ from ..errors import InputError, UnsupportedError
 from ..grounding.decoding import saliency
 from ..runtime import read_ahead
 from ..types import Answer, Highlights, Moment, Moments
-from ..video.stream import glance, stream_frames
+from ..video.glance import glance
+from ..video.stream import stream_frames
 from ..vision.image_text import ImageTextTower, load_tower
 from .sourced import sourced
 from .training_free.methods import METHODS, SMOOTH

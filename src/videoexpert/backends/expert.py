@@ -26,7 +26,8 @@ from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from ..video.decode import read_frames
-from ..video.stream import glance, read_windows
+from ..video.glance import glance
+from ..video.stream import read_windows
 from .answers import Answers, Question
 from .base import TASKS
 from .blank import GREY, evidence_of

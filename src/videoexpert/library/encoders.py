@@ -15,7 +15,8 @@ from ..assets import SHIPPED_CLIP
 from ..backends.expert import Expert
 from ..errors import CheckpointError, InputError, UnsupportedError
 from ..types import VisualTokens
-from ..video.stream import glance, read_windows, stream_frames
+from ..video.glance import glance
+from ..video.stream import read_windows, stream_frames
 from ..vision.image_text import ImageTextTower, load_tower
 from .shards import Shard
 

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 
 from .decode import Resize
+from .glance import glance
 from .pictures import VideoWarning
-from .stream import glance, read_clips
+from .stream import read_clips
 
 QUALITY = 80
 # the clip that stands for an instant

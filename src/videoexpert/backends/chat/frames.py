@@ -14,7 +14,7 @@ import torch
 from ...errors import InputError
 from ...types import Frames
 from ...video.decode import read_frames
-from ...video.stream import glance
+from ...video.glance import glance
 
 LEAST_SIDE = 16  # pixels; a narrower picture shows nothing
 
