@@ -138,3 +138,16 @@ def test_damage_is_told_in_one_line(capsys):
     with output.plain_warnings():
         warnings.warn("'a.mp4' breaks off at 3 s", VideoWarning, stacklevel=1)
     assert capsys.readouterr().err == "Warning: 'a.mp4' breaks off at 3 s\n"
+
+
+def test_names_are_escaped_where_they_are_printed(capsys):
+    from videoexpert.apps import output
+
+    name = "\x1b[31mred\x1b[0m caf\udce9.mp4"
+    output.say(name)
+    output.complain(name)
+    output.table(("file",), [(name,)])
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert printed.out.splitlines()[0] == printed.err.strip() == r"\x1b[31mred\x1b[0m caf\udce9.mp4"
+    printed.out.encode()  # no half of a surrogate pair

@@ -11,6 +11,7 @@ from enum import Enum
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 
+from ..escapes import printable
 from ..export.text import clock
 from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, worth_showing
 
@@ -33,8 +34,8 @@ class Format(str, Enum):
 
 
 def say(text: str = "") -> None:
-    """One line on stdout, as it is."""
-    print(text)
+    """One line on stdout; control characters and what is no text, in a file's name say, are escaped."""
+    print(printable(text))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> None:
@@ -48,7 +49,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[
         place = "left" if number in left else "right"
         made.add_column(name, justify=place, no_wrap=number not in left, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(printable(cell)) for cell in row))
     Console(highlight=False).print(made)
 
 
@@ -189,8 +190,8 @@ def print_json(document: Any) -> None:
 
 
 def complain(text: str) -> None:
-    """One line on stderr."""
-    print(text, file=sys.stderr)
+    """One line on stderr, escaped as on stdout."""
+    print(printable(text), file=sys.stderr)
 
 
 @contextmanager
