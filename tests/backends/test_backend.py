@@ -9,7 +9,7 @@ import torch
 
 from videoexpert import session
 from videoexpert.assets import SHIPPED_CLIP
-from videoexpert.backends.base import TASKS, Backend, OpenVideo
+from videoexpert.backends.base import TASKS, Backend, OpenVideo, check_queries, check_question
 from videoexpert.backends.blank import GREY, open_blank, write_blank
 from videoexpert.backends.contrastive import Contrastive
 from videoexpert.backends.stored import StoredExpert
@@ -104,3 +104,24 @@ def test_a_blank_video_comes_from_the_backend_or_from_a_file(tmp_path):
     assert torch.allclose(curve, curve[:1])
     pixels = read_frames(write_blank(tmp_path / "b.mp4", 3.0), 4).pixels
     assert (pixels.int() - GREY).abs().max() <= 2
+
+
+def test_what_is_asked_has_limits(monkeypatch):
+    monkeypatch.setenv("VIDEOEXPERT_MAX_QUERIES", "2")
+    monkeypatch.setenv("VIDEOEXPERT_MAX_QUERY_CHARACTERS", "5")
+    monkeypatch.setenv("VIDEOEXPERT_MAX_CHOICES", "3")
+    check_queries(["a" * 5, "b"])
+    check_question("why?", ["a", "b", "c"])
+    check_question("why?", None)
+    for call, message in (
+        (lambda: check_queries(["a"] * 3), "3 queries were given in one call, .* VIDEOEXPERT_MAX_QUERIES"),
+        (lambda: check_queries(["a" * 6]), "a query has 6 characters, .* VIDEOEXPERT_MAX_QUERY_CHARACTERS"),
+        (lambda: check_queries([" "]), "the query is empty"),
+        (lambda: check_question("a" * 6, None), "the question has 6 characters"),
+        (lambda: check_question("why?", ["a"]), "expected at least two"),
+        (lambda: check_question("why?", ["a", " "]), "none empty"),
+        (lambda: check_question("why?", list("abcd")), "4 choices were given, .* VIDEOEXPERT_MAX_CHOICES"),
+        (lambda: check_question("why?", ["a" * 6, "b"]), "a choice has 6 characters"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()

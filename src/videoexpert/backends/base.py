@@ -10,6 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, Protocol, overload, runtime_checkable
 
+from ..errors import InputError
+from ..limits import limits
 from ..types import Answer, Highlights, Moment, Moments
 
 TASKS = frozenset({"ground", "highlight", "caption", "ask"})
@@ -79,3 +81,28 @@ class Backend(Protocol):
         Raises VideoError for a file that gives no frames, InputError for a part outside the video.
         """
         ...
+
+
+def check_queries(queries: Sequence[str]) -> None:
+    """Raises InputError for an empty query, one that is too long, or more in one call than ``limits`` allow."""
+    bounds = limits()
+    bounds.check("queries", len(queries), f"{len(queries):,} queries were given in one call")
+    for query in queries:
+        if not query.strip():
+            raise InputError("the query is empty, expected a sentence that describes what to find.")
+        bounds.check("query_characters", len(query), f"a query has {len(query):,} characters")
+
+
+def check_question(question: str, choices: Sequence[str] | None) -> None:
+    """Raises InputError for an empty question, an empty or single choice, or what is beyond ``limits``."""
+    bounds = limits()
+    if not question.strip():
+        raise InputError("the question is empty, expected a sentence.")
+    bounds.check("query_characters", len(question), f"the question has {len(question):,} characters")
+    if choices is None:
+        return
+    if len(choices) < 2 or not all(choice.strip() for choice in choices):
+        raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
+    bounds.check("choices", len(choices), f"{len(choices):,} choices were given")
+    longest = max(len(choice) for choice in choices)
+    bounds.check("query_characters", longest, f"a choice has {longest:,} characters")

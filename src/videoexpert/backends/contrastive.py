@@ -26,6 +26,7 @@ from ..types import Answer, Highlights, Moment, Moments
 from ..video.glance import glance
 from ..video.stream import stream_frames
 from ..vision.image_text import ImageTextTower, load_tower
+from .base import check_queries, check_question
 from .sourced import sourced
 from .training_free.methods import METHODS, SMOOTH
 from .training_free.sentences import BACKGROUND, PHRASINGS, phrasings
@@ -116,9 +117,7 @@ class Contrastive:
 
     def directions(self, sentences: Sequence[str]) -> Floats:
         """(Q, C) mean over the phrasings of each sentence. Raises InputError for an empty one."""
-        for sentence in sentences:
-            if not sentence.strip():
-                raise InputError("the query is empty, expected a sentence that describes what to find.")
+        check_queries(sentences)
         worded = [phrasings(sentence, self._lower) for sentence in sentences]
         rows = self.tower.encode_texts([text for texts in worded for text in texts])
         return np.asarray(rows.double().numpy().reshape(len(sentences), len(PHRASINGS), -1).mean(1))
@@ -177,15 +176,12 @@ class ContrastiveVideo:
 
         Raises UnsupportedError without choices, InputError for fewer than two or an empty one.
         """
-        if not question.strip():
-            raise InputError("the question is empty, expected a sentence.")
+        check_question(question, choices)
         if choices is None:
             raise UnsupportedError(
                 f"{self.backend.name} compares pictures with sentences and writes none; give --choice at least twice, "
                 "or ask a chat model, such as --model Qwen/Qwen3-VL-2B-Instruct."
             )
-        if len(choices) < 2 or not all(c.strip() for c in choices):
-            raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
         curves = self.curves(self.backend.directions(choices))
         peaks = moving_average(curves.T, SMOOTH).max(0)
         logits = torch.from_numpy(peaks * self.backend.tower.logit_scale)

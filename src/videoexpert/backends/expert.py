@@ -29,7 +29,7 @@ from ..video.decode import read_frames
 from ..video.glance import glance
 from ..video.stream import read_windows
 from .answers import Answers, Question
-from .base import TASKS
+from .base import TASKS, check_queries, check_question
 from .blank import GREY, evidence_of
 from .long import AUTO, LongVideo, Window, window_of
 from .sourced import sourced, with_source
@@ -194,8 +194,8 @@ class Expert:
         self, videos: Sequence[Opened], queries: Sequence[Sequence[str]], top_k: int | None
     ) -> list[list[Moments]]:
         """``ground_many`` of what the engine knows of videos, or of windows of one."""
-        if not all(query.strip() for own in queries for query in own):
-            raise InputError("the query is empty, expected a sentence that describes what to find.")
+        for own in queries:
+            check_queries(own)
         found = self.answers.ground(videos, queries, top_k)
         return [
             own if self.knows(video) else [replace(m, absent=False, familiar=False) for m in own]
@@ -219,10 +219,7 @@ class Expert:
     @staticmethod
     def question(text: str, choices: Sequence[str] | None) -> Question:
         """A question as it is asked. Raises InputError for an empty one, or fewer than two choices."""
-        if not text.strip():
-            raise InputError("the question is empty, expected a sentence.")
-        if choices is not None and (len(choices) < 2 or not all(c.strip() for c in choices)):
-            raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
+        check_question(text, choices)
         return Question(text, tuple(choices or ()))
 
     def describe(self) -> dict[str, Any]:

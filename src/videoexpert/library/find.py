@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.base import check_queries
 from ..backends.expert import Expert
 from ..errors import InputError, UnsupportedError
 from ..types import Moments
@@ -120,8 +121,7 @@ class Library:
                 captions. hybrid: rerank (recall without an expert) and text, fused by their ranks
         Raises InputError for an empty query, another method or a cursor of another search.
         """
-        if not query.strip():
-            raise InputError("the query is empty, expected a sentence that describes what to find.")
+        check_queries([query])
         if method not in METHODS:
             raise InputError(f"the method is {method!r}, expected one of {', '.join(METHODS)}.")
         if method == "rerank" and self.expert is None:

@@ -14,7 +14,7 @@ import torch
 from ...errors import InputError
 from ...grounding.decoding import saliency
 from ...types import Answer, Captions, Evidence, Frames, Highlights, Moment, Moments, Told
-from ..base import TASKS
+from ..base import TASKS, check_queries, check_question
 from ..blank import GREY, evidence_of
 from ..sourced import sourced
 from .answers import PARSER, Span, read_captions, read_choice, read_moments, spoken
@@ -122,9 +122,7 @@ class ChatVideo:
         Raises InputError for an empty query.
         """
         asked = [queries] if isinstance(queries, str) else list(queries)
-        for query in asked:
-            if not query.strip():
-                raise InputError("the query is empty, expected a sentence that describes what to find.")
+        check_queries(asked)
         found = [
             self._moments(query, *said, top_k) for query, said in zip(asked, self._said(asked), strict=True)
         ]
@@ -160,16 +158,16 @@ class ChatVideo:
         With ``choices`` the one whose letter is likeliest, or the one that the answer names where likelihoods are not
         known. Raises InputError for an empty question, fewer than two choices, or more than there are letters.
         """
-        if not question.strip():
-            raise InputError("the question is empty, expected a sentence.")
+        if choices is None or len(choices) <= len(LETTERS):  # more have no letters, which is told below
+            check_question(question, choices)
         if choices is None:
             (reply,) = self.talk.replies([Ask(self.backend.prompts.asking(question), max_new_tokens)])
             text = " ".join(spoken(reply.text).split())
             found = self.ground(f"{question.strip()} {text}".strip(), 3)
             return Answer(question, text, None, found.items, told=found.told)
-        if not 2 <= len(choices) <= len(LETTERS) or not all(c.strip() for c in choices):
+        if len(choices) > len(LETTERS):
             raise InputError(
-                f"choices are {list(choices)}, expected 2 to {len(LETTERS)} of them and none empty."
+                f"{len(choices)} choices were given, expected at most {len(LETTERS)}, one for each letter."
             )
         best, scores, made = self._chosen(question, choices, max_new_tokens)
         if best is None:
