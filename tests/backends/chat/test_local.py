@@ -243,7 +243,7 @@ def test_wrong_calls_on_an_open_video(backend, clip):
     with pytest.raises(InputError, match="the question is empty"):
         video.ask(" ")
     for choices in (["a"], ["a", " "], ["a"] * 27):
-        with pytest.raises(InputError, match="expected at (least two|most 26)"):
+        with pytest.raises(InputError, match=r"expected at (least two|most 26)"):
             video.ask("who?", choices)
     assert video.ground([]) == []
 
