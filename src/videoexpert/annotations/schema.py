@@ -16,7 +16,8 @@ from typing import Any
 
 from .. import files
 from ..errors import DataError
-from ..files import lines, parse_json
+from ..files import is_number, lines, parse_json
+from ..limits import limits
 from .samples import Sample, Turn, clip_count
 
 COMMON = ("id", "video", "duration", "clip", "source")
@@ -152,9 +153,13 @@ def _text_faults(key: str) -> Callable[[dict[str, Any]], list[str]]:
 
 def _duration_faults(record: dict[str, Any]) -> list[str]:
     value = record["duration"]
-    if _is_number(value) and value > 0:
-        return []
-    return [f"duration is {_show(record, 'duration')}, expected seconds above 0"]
+    if not (is_number(value) and value > 0):
+        return [f"duration is {_show(record, 'duration')}, expected seconds above 0"]
+    try:
+        limits().check("video_seconds", value, f"duration is {value}", DataError)
+    except DataError as error:
+        return [str(error).rstrip(".")]
+    return []
 
 
 def _clip_faults(record: dict[str, Any]) -> list[str]:
@@ -187,7 +192,7 @@ def _saliency_faults(record: dict[str, Any]) -> list[str]:
     faults = []
     if len({len(scores) for scores in value}) > 1 or min(min(scores) for scores in value) < 0:
         faults.append("saliency, expected as many scores of at least 0 in every clip")
-    if not (_is_number(duration_s) and duration_s > 0):
+    if not (is_number(duration_s) and duration_s > 0):
         faults.append("saliency needs duration, which says how many clips there are")
     elif len(value) != clip_count(duration_s):
         faults.append(
@@ -250,13 +255,13 @@ def _time_faults(record: dict[str, Any]) -> list[str]:
     return [
         f"times[{name}] is {json.dumps(value)}, expected seconds from 0 to the duration"
         for name, value in times.items()
-        if not (_is_number(value) and 0 <= value <= limit)
+        if not (is_number(value) and 0 <= value <= limit)
     ]
 
 
 def _last_second(record: dict[str, Any]) -> float:
     duration_s: Any = record.get("duration")
-    return duration_s + TOLERANCE_S if _is_number(duration_s) else math.inf
+    return duration_s + TOLERANCE_S if is_number(duration_s) else math.inf
 
 
 def to_sample(record: dict[str, Any], id: str) -> Sample:
@@ -314,12 +319,8 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(_is_number(item) for item in value)
+    return isinstance(value, list) and all(is_number(item) for item in value)
 
 
 def _is_window(value: Any) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,9 +97,16 @@ def list_field(record: dict[str, Any], key: str, where: str) -> list[Any]:
     return value
 
 
+def is_number(value: Any) -> bool:
+    """Whether the value is a finite number that a float can hold, as one of 400 digits is not."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) <= sys.float_info.max
+
+
 def number(value: Any, what: str, where: str) -> float:
     """A finite number. Raises DataError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+    if not is_number(value):
         raise DataError(f"{where}: {what} is {_show(value)}, expected a number.")
     return value
 
@@ -118,13 +125,6 @@ def pair(value: Any, where: str) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
         raise DataError(f"{where}: got {_show(value)}, expected [start, end] in seconds.")
     return number(value[0], "start", where), number(value[1], "end", where)
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        return False
 
 
 def _show(value: Any) -> str:

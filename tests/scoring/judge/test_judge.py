@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from chat_server import Server, completion
+from videoexpert.apps.cli import main
 from videoexpert.errors import InputError
 from videoexpert.scoring.judge.endpoint import Endpoint
 from videoexpert.scoring.judge.judge import (
@@ -221,3 +224,21 @@ def test_calls_that_cannot_work(monkeypatch, tmp_path):
         judge({"mood": items(1)}, Endpoint("http://localhost", "m", key_variable=None), tmp_path / "log")
     with pytest.raises(ValueError, match="1 questions but 2"):
         JudgeItem("v", ("q",), "a", ("p", "q"))
+
+
+def test_the_command_of_the_field_report(shared, server, tmp_path, capsys):
+    report = shared / "field" / "reports" / "judge_first_score"
+    reply = json.loads((report / "replies.json").read_text())[0]
+    server.answer = lambda *_: completion(reply)
+    words = [
+        "score",
+        "video-chatgpt",
+        "--predictions",
+        report / "vcgp.jsonl",
+        "--annotations",
+        report / "ann",
+    ]
+    words += ["--judge-url", server.url, "--judge-model", "m", "--judge-key", "none"]
+    words += ["--judge-log", tmp_path / "log.jsonl", "--format", "json"]
+    assert main([str(word) for word in words]) == 0
+    assert json.loads(capsys.readouterr().out)["metrics"]["correctness"] == 4

@@ -48,7 +48,7 @@ def score(
     ] = "OPENAI_API_KEY",
     judge_log: Annotated[
         Path | None,
-        typer.Option(help="Judgements so far; an existing log is resumed.  [default: PREDICTIONS.judged.jsonl]"),
+        typer.Option(help="Judgements; an existing log is resumed.  [default: PREDICTIONS.judged.jsonl]"),
     ] = None,
     judge_prices: Annotated[
         tuple[float, float] | None,
