@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from videoexpert.scoring import bootstrap
-from videoexpert.scoring.bootstrap import bootstrap_intervals
+from videoexpert.scoring.bootstrap import _quantile, bootstrap_intervals
 
 
 def test_width_is_that_of_a_binomial_mean() -> None:
@@ -46,3 +48,8 @@ def test_level_and_empty() -> None:
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
     assert bootstrap_intervals({}) == {}
     assert bootstrap_intervals({"a": np.array([])}) == {"a": None}
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=50), st.floats(0, 1))
+def test_the_quantile_is_numpys(values: list[float], q: float) -> None:
+    assert _quantile(np.sort(values), q) == np.quantile(values, q)

@@ -66,8 +66,12 @@ def _at_most(stream: IO[bytes] | gzip.GzipFile, most: int) -> bytes:
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """(1-based number, text without line end) of every line that is not blank."""
+    yield from _lines_of(read_text(path))
+
+
+def _lines_of(text: str) -> Iterator[tuple[int, str]]:
     # not splitlines(): it also cuts at U+2028 and form feeds, which occur inside sentences
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield number, line.rstrip("\r")
 
@@ -75,7 +79,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 def parse_json(text: str, where: str) -> Any:
     """Parsed JSON; NaN and Infinity are refused. Raises DataError that begins with ``where``."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if error.lineno > 1 else ""
         raise DataError(f"{where}{line}: not valid JSON ({error.msg}, column {error.colno}).") from error
@@ -111,7 +115,11 @@ def load_json(path: Path) -> Any:
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, object) of each JSON line. Raises DataError for a line that is no object."""
-    for number, line in lines(path):
+    yield from _objects_of(read_text(path), path)
+
+
+def _objects_of(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in _lines_of(text):
         record = parse_json(line, f"{path}, line {number}")
         if not isinstance(record, dict):
             raise DataError(
@@ -124,7 +132,7 @@ def json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place such as "line 3", object) of JSON lines, or of one JSON list of objects. Raises DataError."""
     text = read_text(path)
     if not text.lstrip().startswith("["):
-        for number, record in json_lines(path):
+        for number, record in _objects_of(text, path):
             yield f"line {number}", record
         return
     for place, record in enumerate(parse_json(text, str(path))):
@@ -135,3 +143,6 @@ def json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # one: making it costs as much as a line

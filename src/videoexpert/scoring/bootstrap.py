@@ -50,7 +50,15 @@ def bootstrap_intervals(
     for column, name in enumerate(names):
         sample = drawn_means[:, column]
         sample = sample[~np.isnan(sample)]
-        result[name] = (
-            [float(bound) for bound in np.quantile(sample, [tail, 1 - tail])] if len(sample) else None
-        )
+        sample.sort()
+        result[name] = [_quantile(sample, tail), _quantile(sample, 1 - tail)] if len(sample) else None
     return result
+
+
+def _quantile(ordered: NDArray[np.float64], q: float) -> float:
+    """``np.quantile``'s linear one, bit for bit; that of NumPy first imports half of NumPy, longer than scoring."""
+    place = q * (len(ordered) - 1)
+    below = int(place)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    share = place - below
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)

@@ -12,7 +12,7 @@ from .. import windows as intervals
 from ..annotations.records import Record
 from ..errors import DataError
 from .choices import chosen
-from .matching import match
+from .matching import annotated_windows, match
 from .outcome import Rules, Scored, coverage_of, repeated_note
 from .predictions import Prediction, best_window
 from .unusable import Unusable, last_second, unusable_items, unusable_windows
@@ -56,13 +56,10 @@ def grounding_values(
 
     Each takes its own best segment; segments are never merged.
     """
-    width = max((len(record.windows) for record in records), default=1) or 1
-    truth = np.full((len(records), width, 2), np.nan)
+    truth, _ = annotated_windows(records)
     predicted = np.full((len(records), 1, 2), np.nan)
     counts = np.zeros(len(records), np.int64)
     for row, record in enumerate(records):
-        if record.windows:
-            truth[row, : len(record.windows)] = record.windows
         rows = predictions.get(record.id)
         window = best_window(rows[-1], by_score=not rules.official) if rows else None
         if window is not None:

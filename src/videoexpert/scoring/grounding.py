@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import windows as intervals
 from ..annotations.records import Record
 from ..errors import DataError
-from .matching import match
+from .matching import annotated_windows, match
 from .outcome import Rules, Scored, coverage_of, repeated_note
 from .predictions import Prediction, best_window
 from .unusable import Unusable, last_second, unusable_items, unusable_windows
@@ -48,24 +48,20 @@ def pair_ious(pairs: Sequence[tuple[Record, Prediction]], rules: Rules) -> NDArr
     The official scorers divide 0 by 0 where prediction and truth are the same point and stop there; that
     is 0 here.
     """
-    width = max((len(query.windows) for query, _ in pairs), default=1) or 1
+    truth, _ = annotated_windows([query for query, _ in pairs])
     predicted = np.full((len(pairs), 1, 2), np.nan)
-    truth = np.full((len(pairs), width, 2), np.nan)
     for row, (query, prediction) in enumerate(pairs):
-        scale = 1.0
         window: Sequence[float] | None
         if prediction.log_answer is None:
             window = best_window(prediction, by_score=not rules.official)
         elif query.duration_s:
-            scale = query.duration_s
+            truth[row] /= query.duration_s
             window = window_in_answer(prediction.log_answer, rules.official)
         else:
             raise DataError(
                 f"query {query.id!r} has no duration, which a VTimeLLM log needs; "
                 "expected annotations with 'duration', such as ActivityNet Captions."
             )
-        if query.windows:
-            truth[row, : len(query.windows)] = np.asarray(query.windows) / scale
         if window is not None:
             predicted[row, 0] = window
     ious = intervals.clean(intervals.hull_iou(predicted, truth), predicted, truth).max(1)

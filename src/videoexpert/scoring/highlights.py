@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .. import windows as intervals
 from ..annotations.records import MISMATCH, Record
 from ..errors import DataError
-from .matching import match
+from .matching import annotated_windows, match
 from .outcome import Rules, Scored, coverage_of, repeated_note
 from .predictions import Prediction, saliency_list
 from .unusable import Unusable, last_second, unusable_windows
@@ -55,7 +55,7 @@ class Truth:
 
 def truth_of(records: Sequence[Record]) -> Truth:
     """Padded arrays of annotated queries, of which there is at least one."""
-    windows, n_windows = _padded_windows(records)
+    windows, n_windows = annotated_windows(records)
     durations = np.array([record.duration_s for record in records], np.float64)
     n_clips = (durations / CLIP_S).astype(np.int64)
     saliency, beyond = _padded_saliency(records, n_clips)
@@ -66,15 +66,6 @@ def truth_of(records: Sequence[Record]) -> Truth:
     return Truth(ids, windows, n_windows, saliency, n_clips, last, scored, notes)
 
 
-def _padded_windows(records: Sequence[Record]) -> tuple[Floats, NDArray[np.int64]]:
-    counts = np.array([len(record.windows) for record in records], np.int64)
-    windows = np.full((len(records), max(1, counts.max()), 2), np.nan)
-    real = np.arange(windows.shape[1]) < counts[:, None]
-    listed = [window for record in records for window in record.windows]
-    windows[real] = np.array(listed, np.float64).reshape(-1, 2)
-    return windows, counts
-
-
 def _padded_saliency(records: Sequence[Record], n_clips: NDArray[np.int64]) -> tuple[NDArray[np.int8], int]:
     """(Q, C, A) scores and the number of clips left out because they lie past the end of their video."""
     paired = [len(record.clip_ids) == len(record.marks or ()) for record in records]
@@ -83,8 +74,9 @@ def _padded_saliency(records: Sequence[Record], n_clips: NDArray[np.int64]) -> t
     flat_clips = np.array([clip for listed in clips for clip in listed], np.int64)
     listed_marks = [mark for listed in marks for mark in listed]
     annotators = max(map(len, listed_marks), default=1)
-    # a clip that fewer annotators saw has 0 from the others
-    flat_marks = np.array([[*mark, *[0] * (annotators - len(mark))] for mark in listed_marks])
+    if min(map(len, listed_marks), default=1) < annotators:  # who did not see a clip gives 0
+        listed_marks = [[*mark, *[0] * (annotators - len(mark))] for mark in listed_marks]
+    flat_marks = np.array(listed_marks)
     row = np.repeat(np.arange(len(clips)), [len(listed) for listed in clips])
     inside = (flat_clips >= 0) & (flat_clips < n_clips[row])
     saliency = np.zeros((len(clips), max(1, n_clips.max()), annotators), np.int8)

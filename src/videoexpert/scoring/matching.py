@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..annotations.records import Record
 from ..annotations.videos import video_name
 from ..errors import DataError
@@ -94,7 +97,8 @@ def _agrees(prediction: Prediction, record: Record) -> bool:
     """Whether the row's own video and text, where it has them, are those of the item its id names."""
     if prediction.video is not None and not same_name(prediction.video, record.video):
         return False
-    return prediction.query is None or _plain(prediction.query) == _plain(record.text)
+    query = prediction.query
+    return query is None or query == record.text or _plain(query) == _plain(record.text)
 
 
 def _text_key(video: str, text: str) -> tuple[str, str]:
@@ -116,3 +120,12 @@ def match_names(predicted: Sequence[str], known: Sequence[str]) -> dict[str, str
     bare = {video_name(video).removeprefix("v_"): video for video in known}
     exact = set(known)
     return {v: v if v in exact else bare.get(video_name(v).removeprefix("v_"), v) for v in predicted}
+
+
+def annotated_windows(records: Sequence[Record]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(Q, G, 2) seconds of Q items, NaN beyond the windows of each, and (Q,) how many those are."""
+    counts = np.array([len(record.windows) for record in records], np.int64)
+    windows = np.full((len(records), max(1, counts.max(initial=0)), 2), np.nan)
+    listed = [window for record in records for window in record.windows]
+    windows[np.arange(windows.shape[1]) < counts[:, None]] = np.array(listed, np.float64).reshape(-1, 2)
+    return windows, counts

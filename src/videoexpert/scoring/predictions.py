@@ -160,6 +160,8 @@ def check_keys(row: dict[str, Any], known: set[str], where: str) -> None:
     if isinstance(row, Repeating):
         twice = next(key for place, (key, _) in enumerate(row.pairs) if key in dict(row.pairs[:place]))
         raise DataError(f"{where} has the key {twice!r} twice; expected each once.")
+    if row.keys() <= known:
+        return
     for key in row.keys() - known:
         meant = _misspelt(key, frozenset(known))
         if meant is not None and meant not in row:

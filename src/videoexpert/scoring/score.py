@@ -6,7 +6,9 @@ does not weigh on the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,15 +96,32 @@ def score(
     _check_call(found, paths, split, answers, questions, judge)
     options = {} if questions is None else {"questions": Path(questions)}
     part = split or found.score_split
-    parsed = tuple(readers.records(benchmark, path, split=part, **options) for path in paths)
     default = "skip" if convention == "official" else "wrong"
     rules = Rules(convention, missing or default, chosen=missing is not None)
-    call = Call(found, Path(predictions), parsed, Path(answers) if answers else None, judge, rules)
+
+    def scored() -> dict[str, Any]:
+        parsed = tuple(readers.records(benchmark, path, split=part, **options) for path in paths)
+        call = Call(found, Path(predictions), parsed, Path(answers) if answers else None, judge, rules)
+        try:
+            parts = SCORERS[str(found.scorer)](call)
+        except OverflowError as error:
+            raise DataError(f"{predictions} holds a number that is too large ({error}).") from error
+        return _result(call, parts, split, paths, questions, seed)
+
+    with nullcontext() if judge else _uncollected():
+        return scored()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles: files become a million small lists that hold none, and each search goes through all."""
+    was_on = gc.isenabled()
+    gc.disable()
     try:
-        scored = SCORERS[str(found.scorer)](call)
-    except OverflowError as error:
-        raise DataError(f"{predictions} holds a number that is too large ({error}).") from error
-    return _result(call, scored, split, paths, questions, seed)
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _result(

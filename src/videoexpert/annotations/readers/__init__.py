@@ -32,6 +32,7 @@ from . import (
     youcook2,
     youtube_highlights,
 )
+from .clean import lies_inside
 
 BENCHMARKS: dict[str, Benchmark] = {
     module.BENCHMARK.name: module.BENCHMARK
@@ -128,8 +129,7 @@ def _needs_nothing(record: Record) -> bool:
             return False
     if record.options and not record.right:
         return False
-    last = float("inf") if record.duration_s is None else record.duration_s
-    return all(0 <= start < end <= last for start, end in record.windows)
+    return lies_inside(record)
 
 
 def _kept(found: Benchmark, record: Record) -> Record:

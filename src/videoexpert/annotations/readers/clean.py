@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -80,6 +81,12 @@ def clean_window(
         report.add("zero_length", id, f"{start} {end}")
         return None
     return start, end
+
+
+def lies_inside(record: Record) -> bool:
+    """Whether every window is one that cleaning leaves alone: forward, of some length, inside the video."""
+    last = math.inf if record.duration_s is None else record.duration_s
+    return all(0 <= start < end <= last for start, end in record.windows)
 
 
 def usable_windows(record: Record, report: Report) -> tuple[Window, ...] | None:

@@ -13,7 +13,7 @@ from ...errors import DataError
 from ..dirty import Report
 from ..records import MISMATCH, OTHER_GRID, Record, Records, counted
 from ..samples import CLIP_S, Sample, Window, clip_count
-from .clean import UniqueIds, clean_text, is_unicode, named, usable_windows
+from .clean import UniqueIds, clean_text, is_unicode, lies_inside, named, usable_windows
 
 VERY_GOOD = 4  # highest score of one annotator
 FORM = "lines"
@@ -121,17 +121,15 @@ def _clean(record: Record, report: Report, task: str) -> Sample | None:
 def kept_highlight(record: Record) -> Record:
     """The record as it is scored. Scores that fit no windows stay, but nobody is asked for them (``kind``)."""
     report = Report()
-    usable = record.windows if _is_plain(record) else usable_windows(record, report)
+    inside = lies_inside(record)
+    usable = record.windows if inside else usable_windows(record, report)
     text_is_good = bool(record.text.strip()) and is_unicode(record.text + record.video + record.id)
     asked = text_is_good and usable is not None
     windows = record.windows if usable is None else usable
     fits = record.marks is None or usable is None or marks_fit(record, windows)
+    if inside and asked and fits:
+        return record
     return replace(record, windows=windows, asked=asked, kind=record.kind if fits else MISMATCH)
-
-
-def _is_plain(record: Record) -> bool:
-    last = record.duration_s or 0.0
-    return all(0 <= start < end <= last for start, end in record.windows)
 
 
 def _saliency(

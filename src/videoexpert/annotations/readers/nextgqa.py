@@ -14,7 +14,7 @@ from ..dirty import Report
 from ..records import Record, Records
 from ..samples import Sample, Window
 from . import nextqa
-from .clean import clean_window
+from .clean import clean_window, lies_inside
 
 SPANS = "spans"  # a record that no question file gave its question
 ROUNDING_S = 1.0  # durations are whole seconds, and spans begin up to 0.2 s before 0
@@ -78,10 +78,10 @@ def _spans(file: Path, report: Report) -> dict[str, Record]:
         if not location:
             report.add("empty_location", video)
         for qid in location:
-            segments = files.list_field(location, qid, f"{where}, question")
-            windows = [files.pair(value, f"{where}, question {qid}") for value in segments]
-            id = f"{video}_{qid}"
-            place = f"video {video}, question {qid}"
+            id, place = f"{video}_{qid}", f"video {video}, question {qid}"
+            there = f"{file}, {place}"
+            segments = files.list_field(location, qid, there)
+            windows = [files.pair(value, there) for value in segments]
             spans[id] = Record(id, video, "", windows, duration_s, place, SPANS)
     return spans
 
@@ -96,10 +96,13 @@ def _join(spans: dict[str, Record], table: Path, indices: dict[str, int], report
     joined = []
     for id, span in spans.items():
         if id in rows:
-            joined.append(replace(rows[id], windows=span.windows, duration_s=span.duration_s))
+            row = rows[id]
+            row.windows, row.duration_s = span.windows, span.duration_s
+            joined.append(row)
         else:
             report.add("spans_without_question", id)
-            joined.append(replace(span, asked=False))
+            span.asked = False
+            joined.append(span)
     return joined
 
 
@@ -128,8 +131,10 @@ def clean(record: Record, report: Report) -> Sample | None:
 
 def kept(record: Record) -> Record:
     """The record as it is scored: usable spans only, and asked of nobody where ``clean`` drops it."""
-    windows, _ = usable_spans(record, Report())
     right = not record.options or bool(record.right)
+    if right and record.windows and lies_inside(record):
+        return record
+    windows, _ = usable_spans(record, Report())
     return replace(record, windows=windows or record.windows, asked=record.asked and right and bool(windows))
 
 

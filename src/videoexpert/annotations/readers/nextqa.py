@@ -37,7 +37,8 @@ def parse_questions(file: Path, report: Report, indices: dict[str, int]) -> list
     """Every row. The answer is an index in NExT-QA (column ``video``), the option's text in NExT-GQA (column
     ``video_id``), free text in NExT-OE (no options)."""
     unique = UniqueIds(report)
-    items = []
+    items: list[Record] = []
+    columns: list[str] = []
     for line, row in files.csv_rows(file, ("question", "answer", "qid", "type")):
         where = f"{file}, line {line}"
         video = row.get("video") or row.get("video_id") or ""
@@ -46,16 +47,16 @@ def parse_questions(file: Path, report: Report, indices: dict[str, int]) -> list
         if not row["question"].strip():
             raise DataError(f"{where}: empty question, expected a text.")
         key = f"{video}_{row['qid']}"
-        # as the file has them; cleaning counts their spaces
-        raw = [row[name] for name in OPTIONS if name in row]
-        options = tuple(" ".join(option.split()) for option in raw)
+        columns = columns or [name for name in OPTIONS if name in row]
+        raw = [row[name] for name in columns]  # as the file has them; cleaning counts their spaces
+        options = tuple([" ".join(option.split()) for option in raw])
         answer, known = row["answer"], indices.get(key)
         if options and "video_id" not in row:
             known = _index(answer, len(options), where)
             answer = options[known]
         elif options:
             answer = " ".join(answer.split())
-        right = frozenset(index for index, option in enumerate(options) if option == answer)
+        right = frozenset([index for index, option in enumerate(options) if option == answer])
         items.append(
             Record(
                 unique(key),
