@@ -17,6 +17,7 @@ SCRIPTS = (
     "training_speed.py",
     "backbone_speed.py",
     "spatial_tokens.py",
+    "training_free.py",
 )
 
 

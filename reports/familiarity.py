@@ -92,7 +92,8 @@ def measure(expert: Any, out: Path, count: int) -> Iterator[tuple[str, dict[str,
     for name, change in changes(out / "changed").items():
         yield name, summary([change(expert, path) for path in paths])
     frames = expert.config.num_frames
-    held = [elsewhere(REFERENCE + i, frames, SIDE) for i in range(count)]
+    side = round(SIDE * expert.model.vision.image_size)
+    held = [elsewhere(REFERENCE + i, frames, side) for i in range(count)]
     yield "videos of nowhere", summary([expert.open_frames(_frames(pixels)).familiarity for pixels in held])
 
 

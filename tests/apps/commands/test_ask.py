@@ -254,3 +254,32 @@ def test_an_unforeseen_error_is_one_line_too(call, model, video, monkeypatch):
     assert done.err.startswith("Error: RuntimeError: out of memory; --debug")
     with pytest.raises(RuntimeError):
         call("ground", video, "q", "--model", model, "--debug")
+
+
+REAL = ("yoga.mp4", "chaplin.mp4", "transparent_vp9.webm")
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_shipped_model_says_that_it_does_not_know_real_videos(call, shared, name):
+    video = shared / "videos" / name
+    done = call("ground", video, "a person stretches", "--format", "json")
+    assert done.code == 0
+    assert done.err.count("\n") == 1
+    assert "is unlike the videos that the model 'shipped' was trained on" in done.err
+    assert (done.json["familiar"], done.json["queries"][0]["absent"]) == (False, False)
+    assert done.json["familiarity"] < 0.5
+
+
+def test_an_unfamiliar_video_in_a_table_and_a_picture(call, shared, tmp_path):
+    video = shared / "videos" / "yoga.mp4"
+    done = call("ground", video, "a person stretches", "--plot", tmp_path / "p.png")
+    assert "the model cannot tell: it was never shown videos like this one; its guess is" in done.out
+    assert "not in this video" not in done.out
+    assert size_of(tmp_path / "p.png")[0] > 1000
+
+
+def test_the_demo_is_familiar(call):
+    from videoexpert.assets import SHIPPED_VIDEO
+
+    done = call("ground", SHIPPED_VIDEO, "a purple triangle moves right", "--format", "json")
+    assert (done.json["familiar"], done.err) == (True, "")
