@@ -157,6 +157,16 @@ def test_a_broken_upload_says_so_and_leaves_the_page_usable(page, shipped, tmp_p
     assert not page.locator("#work").is_visible()
 
 
+def test_a_file_chosen_before_the_server_has_answered_is_not_lost(page, shipped, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"this is no video")
+    held: list[Any] = []
+    page.route("**/v1/info", lambda route: held.append(route))
+    page.goto(shipped.url)
+    page.set_input_files("#file", tmp_path / "broken.mp4")
+    held[0].continue_()
+    page.locator("#notice").filter(has_text="video").wait_for()
+
+
 def test_cancel_while_it_looks(page, known, backend):
     backend.gate.clear()
     page.goto(known.url)

@@ -267,8 +267,10 @@ async function begin() {
     if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); find(); }
   });
   document.addEventListener("keydown", keys);
+  const ready = get("/info");
+  start = new Start(open, ready);
   try {
-    info = await get("/info");
+    info = await ready;
   } catch (error) {
     notice(error.message);
     return;
@@ -276,7 +278,6 @@ async function begin() {
   $("model").textContent = info.model;
   for (const [id, verb] of [["tab-chapters", "caption"], ["tab-ask", "ask"]]) $(id).hidden = !info.can.includes(verb);
   $("examples").replaceChildren(...(info.examples || []).map((text) => h("button", { type: "button", onclick: () => { $("query").value = text; find(); } }, text)));
-  start = new Start(open, info);
   await restore();
 }
 

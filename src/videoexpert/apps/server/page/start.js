@@ -4,9 +4,10 @@ import { get, post, thumbnail, upload } from "./api.js";
 import { $, clock, h, icon, megabytes, notice, percent } from "./dom.js";
 
 export class Start {
-  constructor(open, info) {
+  // `ready` is the promise of what the server says of itself: a file may be chosen before it has answered.
+  constructor(open, ready) {
     this.open = open;
-    this.info = info;
+    this.ready = ready;
     const drop = $("drop");
     for (const name of ["dragenter", "dragover"]) {
       document.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
@@ -18,15 +19,17 @@ export class Start {
     });
     $("file").addEventListener("change", (event) => event.target.files.length && this.send(event.target.files[0]));
     $("library").addEventListener("submit", (event) => { event.preventDefault(); this.search($("library-query").value.trim()); });
-    $("library").hidden = !info.library;
-    $("roots").hidden = !info.roots.length;
   }
 
   async show() {
     $("start").hidden = false;
     try {
+      const info = await this.ready;
+      $("library").hidden = !info.library;
+      $("roots").hidden = !info.roots.length;
+      this.roots = info.roots;
       this.recent(await get("/videos"));
-      if (this.info.roots.length) await this.walk(0, "");
+      if (info.roots.length) await this.walk(0, "");
     } catch (error) {
       notice(error.message);
     }
@@ -50,7 +53,7 @@ export class Start {
     }
     const parts = path ? path.split("/") : [];
     const crumb = (text, at, to) => h("button", { type: "button", onclick: () => this.walk(at, to) }, text);
-    const tops = this.info.roots.map((name, at) => crumb(name, at, ""));
+    const tops = this.roots.map((name, at) => crumb(name, at, ""));
     $("crumbs").replaceChildren(...tops, ...parts.map((part, i) => crumb(` / ${part}`, root, parts.slice(0, i + 1).join("/"))));
     $("entries").replaceChildren(...found.map((entry) => h("li", {}, h("button", {
       type: "button",
@@ -71,8 +74,15 @@ export class Start {
 
   async send(file) {
     notice("");
-    if (file.size > this.info.max_upload_bytes) {
-      notice(`${file.name} has ${megabytes(file.size)}; this server takes up to ${megabytes(this.info.max_upload_bytes)}.`);
+    let limit;
+    try {
+      limit = (await this.ready).max_upload_bytes;
+    } catch (error) {
+      notice(error.message);
+      return;
+    }
+    if (file.size > limit) {
+      notice(`${file.name} has ${megabytes(file.size)}; this server takes up to ${megabytes(limit)}.`);
       return;
     }
     $("start").hidden = false;
