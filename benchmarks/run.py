@@ -18,6 +18,7 @@ SCRIPTS = (
     "backbone_speed.py",
     "spatial_tokens.py",
     "training_free.py",
+    "engine.py",
 )
 
 

@@ -190,18 +190,18 @@ class ExpertLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``x`` (B, L, in) -> (B, L, out)."""
-        if self.folded and self.training:
+        roles, folded = _ROLES.get(), self._unfolded is not None
+        if folded and self.training:
             raise InputError(
                 "this layer's expert is folded into its base weight; unfold() it before training."
             )
-        roles = _ROLES.get()
         out: Tensor = self.base(x)
-        alike = self.experts == "shared" or roles is None  # every token gets the same
-        if alike and self.folded:
+        alike = roles is None or self.experts == "shared"  # every token gets the same
+        if folded and alike:
             return out
         if roles is not None:
             roles.check(x)
-            if self.folded and roles.temporal_span is not None:
+            if folded and roles.temporal_span is not None:
                 first, last = roles.temporal_span
                 difference = self._temporal_difference(x[:, first:last])
                 out[:, first:last] += difference.to(out.dtype)
@@ -213,8 +213,8 @@ class ExpertLinear(nn.Module):
             hidden = hidden * roles.pattern(
                 (self.temporal_rank, self.spatial_rank),
                 # Folded, the base already adds the spatial expert everywhere: T-tokens take it off again.
-                on_temporal=(1.0, -1.0) if self.folded else (1.0, 0.0),
-                on_others=(0.0, 0.0) if self.folded else (0.0, 1.0),
+                on_temporal=(1.0, -1.0) if folded else (1.0, 0.0),
+                on_others=(0.0, 0.0) if folded else (0.0, 1.0),
                 like=hidden,
             )
         return out + F.linear(hidden * self.scale, b).to(out.dtype)
