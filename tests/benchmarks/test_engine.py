@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,6 +58,17 @@ def test_the_planted_event(tmp_path):
     assert overlap((5.7, 8.7), (start, end)) == pytest.approx(1.0)
     assert overlap((7.2, 10.2), (start, end)) == pytest.approx(1.5 / 4.5)
     assert overlap((0.0, 1.0), (start, end)) == 0.0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
+def test_memory_is_that_of_the_process_itself():
+    """A child of a process that held 400 MiB does not start with them."""
+    held = bytearray(400 << 20)
+    held[:: 1 << 12] = b"x" * len(held[:: 1 << 12])
+    code = "import sys; sys.path[:0] = sys.argv[1:]; import engine; print(engine.own_peak_mib())"
+    done = subprocess.run([sys.executable, "-c", code, *sys.path], capture_output=True, text=True, check=True)
+    assert engine.own_peak_mib() - float(done.stdout) > 300
+    del held
 
 
 def test_rows_are_saved_beside_those_of_before(tmp_path, capsys):
