@@ -160,7 +160,11 @@ def test_a_broken_upload_says_so_and_leaves_the_page_usable(page, shipped, tmp_p
 def test_a_file_chosen_before_the_server_has_answered_is_not_lost(page, shipped, tmp_path):
     (tmp_path / "broken.mp4").write_bytes(b"this is no video")
     held: list[Any] = []
-    page.route("**/v1/info", lambda route: held.append(route))
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/v1/info", hold)
     page.goto(shipped.url)
     page.set_input_files("#file", tmp_path / "broken.mp4")
     held[0].continue_()
