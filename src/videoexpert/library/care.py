@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import DataError
 from .manifest import Manifest, real_path
 from .shards import FOLDER, read_shard, shard_path
 from .snapshot import FOLDER as VECTORS
 from .snapshot import open_snapshot
+
+# videos that are compared with all others at a time
+BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -97,14 +102,16 @@ def duplicates(folder: Path, encoder: int, width: int, least: float = 0.995) -> 
     manifest = Manifest(folder)
     videos = manifest.videos(encoder)
     snapshot = open_snapshot(folder, encoder, videos, width)
-    groups: list[list[str]] = []
-    for content in videos:
-        for group in groups:
-            if snapshot.likeness(group[0], content) > least:
-                group.append(content)
-                break
-        else:
-            groups.append([content])
+    contents = list(snapshot.spans)
+    groups: dict[str, list[str]] = {}
+    for first in range(0, len(contents), BLOCK):
+        # each with those before it: joined to the group of the earliest that it is like
+        block = contents[first : first + BLOCK]
+        for content, likes in zip(
+            block, snapshot.likeness(block, contents[: first + BLOCK]) > least, strict=True
+        ):
+            owner = next((contents[i] for i in np.flatnonzero(likes) if contents[i] in groups), content)
+            groups.setdefault(owner, []).append(content)
     manifest.close()
     named = [[path for content in group for path in videos[content].paths] for group in groups]
     return [group for group in named if len(group) > 1]

@@ -24,10 +24,9 @@ from .shards import read_shard, shard_path
 from .snapshot import Snapshot, open_snapshot
 
 METHODS = ("recall", "rerank", "text", "hybrid")
-# Videos that the expert looks at, however large the library is, and windows of each.
-CANDIDATES, WINDOWS = 20, 4
-# Frames of the whole library that are looked at for candidates.
-FRAMES = 2000
+# Videos that a search ends with at most, and of them those that the expert looks at, in so many windows each: however
+# large the library is.
+VIDEOS, CANDIDATES, WINDOWS = 200, 20, 4
 # of reciprocal rank fusion (Cormack et al., 2009)
 RANK_CONSTANT = 60
 # two hits of one video that overlap by more are one
@@ -98,12 +97,16 @@ class Library:
         self.manifest = Manifest(self.folder)
         self.number = self.manifest.encoder(encoder.fields)
         self._snapshot: Snapshot | None = None
+        self._change = -1
 
     def snapshot(self) -> Snapshot:
         """All embeddings as they are now."""
-        videos = self.manifest.videos(self.number)
-        if self._snapshot is None or self._snapshot.videos != videos:
-            self._snapshot = open_snapshot(self.folder, self.number, videos, self.encoder.width)
+        change = self.manifest.change()
+        if self._snapshot is None or self._change != change:
+            videos = self.manifest.videos(self.number)
+            if self._snapshot is None or self._snapshot.videos != videos:
+                self._snapshot = open_snapshot(self.folder, self.number, videos, self.encoder.width)
+            self._change = change
         return self._snapshot
 
     def search(
@@ -158,11 +161,10 @@ class Library:
     def _recall(self, snapshot: Snapshot, row: np.ndarray, filter: Filter) -> list[Hit]:
         """The best segment of each of the videos with the best frames."""
         found: list[Hit] = []
-        for content in snapshot.best_videos(row, FRAMES, lambda c: filter.takes(snapshot.videos[c])):
-            times, scores = snapshot.scores(content, row)
-            video = snapshot.videos[content]
-            start, end, score = segment(times, scores, video.duration)
-            found.append(Hit(video.paths[0], start, end, score, video.duration, content))
+        for frames in snapshot.best_videos(row, VIDEOS, lambda c: filter.takes(snapshot.videos[c])):
+            video = snapshot.videos[frames.content]
+            start, end, score = segment(frames.times, frames.scores, video.duration)
+            found.append(Hit(video.paths[0], start, end, score, video.duration, frames.content))
         return sorted(found, key=lambda hit: (-hit.score, hit.path))
 
     def _rerank(self, query: str, found: Sequence[Hit]) -> list[Hit]:
@@ -256,16 +258,21 @@ def fuse(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
 
 def _fold(snapshot: Snapshot, hits: Sequence[Hit]) -> list[Hit]:
     """Near-duplicates behind the first of them, and moments of one video that are the same."""
+    contents = list(dict.fromkeys(hit.content for hit in hits))
+    if not contents:
+        return []
+    number = {content: i for i, content in enumerate(contents)}
+    alike = snapshot.likeness(contents, contents) > DUPLICATE
     kept: list[Hit] = []
     for hit in hits:
+        row = alike[number[hit.content]]
         for i, other in enumerate(kept):
-            same = hit.content == other.content and iou((hit.start, hit.end), (other.start, other.end)) > SAME
-            if same:
-                break
-            if hit.content != other.content and snapshot.likeness(hit.content, other.content) > DUPLICATE:
-                kept[i] = replace(
-                    other, copies=tuple(dict.fromkeys((*other.copies, *snapshot.videos[hit.content].paths)))
-                )
+            if hit.content == other.content:
+                if iou((hit.start, hit.end), (other.start, other.end)) > SAME:
+                    break
+            elif row[number[other.content]]:
+                copies = (*other.copies, *snapshot.videos[hit.content].paths)
+                kept[i] = replace(other, copies=tuple(dict.fromkeys(copies)))
                 break
         else:
             kept.append(replace(hit, copies=(*hit.copies, *snapshot.videos[hit.content].paths[1:])))

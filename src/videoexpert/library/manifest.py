@@ -252,6 +252,10 @@ class Manifest:
 
     # ------------------------------------------------------------------ reading
 
+    def change(self) -> int:
+        """A number that is another one after another process or object has changed the library."""
+        return int(self._rows("PRAGMA data_version")[0][0])
+
     def videos(self, encoder: int) -> dict[str, Video]:
         """Content -> video, of those that are indexed and that some path holds, in the order of their content."""
         rows = self._rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,20 @@ import numpy as np
 from .. import files
 from .manifest import Video
 from .shards import read_embeddings, shard_path
-from .vectors import append_rows, exact, open_rows
+from .vectors import append_rows, largest, open_rows, products
 
 FOLDER = "vectors"
 # videos that are no more may hold this share of the rows before the matrix is written anew without them
 STALE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """The frames of one video: (F,) times in seconds, and their (F,) similarities to what is searched."""
+
+    content: str
+    times: np.ndarray
+    scores: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,34 +41,41 @@ class Snapshot:
     times: np.ndarray
     spans: dict[str, tuple[int, int]]
 
-    def scores(self, content: str, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(F,) times and (F,) similarities of one video's frames to a (C,) embedding."""
-        low, high = self.spans[content]
-        return np.asarray(self.times[low:high]), self.rows[low:high].astype(np.float32) @ row
+    def best_videos(self, row: np.ndarray, most: int, takes: Callable[[str], bool]) -> list[Frames]:
+        """Frames of the ``most`` videos with the best frames for a (C,) embedding, of those that a filter takes."""
+        scores = products(self.rows, row)
+        best = np.maximum.reduceat(scores, self._starts) if len(self._starts) else np.empty(0, np.float32)
+        best = best[self._alive]
+        found: list[Frames] = []
+        looked, number = 0, 2 * most
+        while len(found) < most and looked < len(best):
+            # a filter that takes few makes it look further, at more and more at a time
+            for place in largest(best, number)[looked:]:
+                content = self._order[place]
+                if takes(content):
+                    low, high = self.spans[content]
+                    found.append(Frames(content, self.times[low:high], scores[low:high]))
+                    if len(found) == most:
+                        break
+            looked, number = number, 8 * number
+        return found
 
-    def best_videos(self, row: np.ndarray, frames: int, takes: Callable[[str], bool]) -> list[str]:
-        """Videos of the ``frames`` best frames that a filter takes, by their best frame."""
-        hits = exact(self.rows, row[None], frames)
-        found: dict[str, None] = {}
-        for number in self._owners[hits.rows[0]]:
-            content = self._order[number] if number >= 0 else None
-            if content is not None and content not in found and takes(content):
-                found[content] = None
-        return list(found)
+    def likeness(self, contents: Sequence[str], others: Sequence[str]) -> np.ndarray:
+        """(A, B) cosines of videos' mean frames; 0 for lengths that differ by more than a tenth."""
+        first, second = (
+            np.array([self.videos[content].duration for content in group]) for group in (contents, others)
+        )
+        longest = np.maximum.outer(first, second)
+        near = np.abs(np.subtract.outer(first, second)) <= 0.1 * longest
+        return np.where(near, self._means_of(contents) @ self._means_of(others).T, 0.0)
 
-    def likeness(self, a: str, b: str) -> float:
-        """Cosine of two videos' mean frames; 0 for lengths that differ by more than a tenth."""
-        first, second = self.videos[a].duration, self.videos[b].duration
-        if abs(first - second) > 0.1 * max(first, second):
-            return 0.0
-        return float(self._mean(a) @ self._mean(b))
-
-    def _mean(self, content: str) -> np.ndarray:
-        if content not in self._means:
-            low, high = self.spans[content]
-            mean = self.rows[low:high].astype(np.float32).mean(0)
-            self._means[content] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-        return self._means[content]
+    def _means_of(self, contents: Sequence[str]) -> np.ndarray:
+        for content in contents:
+            if content not in self._means:
+                low, high = self.spans[content]
+                mean = self.rows[low:high].astype(np.float32).mean(0)
+                self._means[content] = mean / max(float(np.linalg.norm(mean)), 1e-12)
+        return np.stack([self._means[content] for content in contents])
 
     @cached_property
     def _means(self) -> dict[str, np.ndarray]:
@@ -70,12 +86,15 @@ class Snapshot:
         return list(self.spans)
 
     @cached_property
-    def _owners(self) -> np.ndarray:
-        """(n,) number of each row's video, -1 for rows of videos that are no more."""
-        owners = np.full(len(self.rows), -1, np.int32)
-        for number, (low, high) in enumerate(self.spans.values()):
-            owners[low:high] = number
-        return owners
+    def _starts(self) -> np.ndarray:
+        """First rows of the runs that the matrix consists of: videos, and what lies between them."""
+        edges = {edge for span in self.spans.values() for edge in span if edge < len(self.rows)}
+        return np.array(sorted(edges | ({0} if len(self.rows) else set())), np.int64)
+
+    @cached_property
+    def _alive(self) -> np.ndarray:
+        """Which of those runs each video is, in the order of ``spans``."""
+        return np.searchsorted(self._starts, [low for low, _ in self.spans.values()])
 
 
 def open_snapshot(folder: Path, encoder: int, videos: dict[str, Video], width: int) -> Snapshot:
@@ -91,7 +110,7 @@ def open_snapshot(folder: Path, encoder: int, videos: dict[str, Video], width: i
     listed: list[tuple[str, int]] = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
     spans, row = {}, 0
     for content, count in listed:
-        if content in videos:
+        if content in videos and count:
             spans[content] = (row, row + count)
         row += count
     return Snapshot(

@@ -6,55 +6,52 @@ Rows of videos that are gone stay until their share makes a new snapshot worth w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-# Rows a block: a block of halves and its float32 copy stay in the cache of a core.
-BLOCK = 4096
+# Rows a block: with its float32 copy a block of 512 wide halves stays in the cache of a core.
+BLOCK = 2048
 
 
-@dataclass(frozen=True)
-class Hits:
-    """The best rows of each query, best first: (Q, k) row numbers and (Q, k) float32 similarities."""
+def products(matrix: np.ndarray, query: np.ndarray, workers: int | None = None) -> np.ndarray:
+    """(n,) float32 products of the rows of ``matrix`` (n, C) half with ``query`` (C,), in float32.
 
-    rows: np.ndarray
-    scores: np.ndarray
-
-
-def exact(matrix: np.ndarray, queries: np.ndarray, most: int, workers: int | None = None) -> Hits:
-    """The ``most`` rows of ``matrix`` (n, C) half with the largest products with ``queries`` (Q, C), exactly.
-
-    Ties go to the smaller row. The matrix is read in blocks by ``workers`` threads and never copied whole, so a
-    memory map costs the memory of a few blocks. Products are float32.
+    The matrix is read in blocks by ``workers`` threads and never copied whole, so a memory map costs the memory of a
+    few blocks.
     """
-    n, most = len(matrix), min(most, len(matrix))
-    if most == 0:
-        return Hits(np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32))
-    asked = torch.from_numpy(np.ascontiguousarray(queries, dtype=np.float32)).T
-    scores = np.empty((len(queries), n), np.float32)
+    asked = torch.from_numpy(np.ascontiguousarray(query, dtype=np.float32))
+    rows, found = torch.from_numpy(matrix), torch.empty(len(matrix))
 
     def block(first: int) -> None:
-        rows = torch.from_numpy(np.array(matrix[first : first + BLOCK]))
-        scores[:, first : first + len(rows)] = (rows.float() @ asked).T.numpy()
+        found[first : first + BLOCK] = rows[first : first + BLOCK].float().mv(asked)
 
-    with ThreadPoolExecutor(workers or torch.get_num_threads()) as pool:
-        list(pool.map(block, range(0, n, BLOCK)))
-    return best(scores, most)
+    starts = range(0, len(matrix), BLOCK)
+    if len(starts) == 1:
+        block(0)
+    elif starts:
+        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+            list(pool.map(block, starts))
+    return found.numpy()
 
 
-def best(scores: np.ndarray, most: int) -> Hits:
-    """The largest ``most`` of every row of (Q, n), ties to the smaller index."""
-    most = min(most, scores.shape[1])
-    kept = np.argpartition(-scores, most - 1, axis=1)[:, :most] if most < scores.shape[1] else None
-    rows = np.tile(np.arange(scores.shape[1]), (len(scores), 1)) if kept is None else np.sort(kept, axis=1)
-    values = np.take_along_axis(scores, rows, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return Hits(np.take_along_axis(rows, order, axis=1), np.take_along_axis(values, order, axis=1))
+def largest(values: np.ndarray, most: int) -> np.ndarray:
+    """Places of the ``most`` largest of ``values`` (n,), best first; ties go to the smaller place."""
+    most = min(most, len(values))
+    if most == 0:
+        return np.empty(0, np.int64)
+    if most < len(values):
+        least = np.partition(values, len(values) - most)[len(values) - most]
+        above = np.flatnonzero(values > least)
+        kept = np.concatenate([above, np.flatnonzero(values == least)[: most - len(above)]])
+        kept.sort()
+    else:
+        kept = np.arange(len(values))
+    return kept[np.argsort(-values[kept], kind="stable")]
 
 
 def append_rows(path: Path, old: Path | None, blocks: Iterable[np.ndarray], width: int) -> int:
@@ -78,4 +75,5 @@ def open_rows(path: Path, width: int) -> np.ndarray:
     size = path.stat().st_size
     if size == 0:
         return np.empty((0, width), np.float16)
-    return np.memmap(path, np.float16, "r", shape=(size // (2 * width), width))
+    # copy on write: torch takes no array that cannot be written, and nobody writes
+    return np.memmap(path, np.float16, "c", shape=(size // (2 * width), width))
