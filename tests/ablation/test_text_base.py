@@ -61,7 +61,12 @@ def test_the_text_stage_learns_and_resumes(bench, tmp_path):
         state = tmp_path / "state.pt"
         prompter = Prompter(model.config, bench.tokenizer)
         train_text_base(
-            model.language, prompter, 6, recipe, state, log=lambda s: lines.append(float(s.split()[-1]))
+            model.language,
+            prompter,
+            6,
+            recipe,
+            state,
+            log=lambda s: lines.append(float(s.split("loss ")[1].split()[0])),
         )
         return {name: tensor.clone() for name, tensor in model.language.state_dict().items()}
 

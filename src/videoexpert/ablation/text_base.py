@@ -9,17 +9,15 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .. import files
 from ..language.prompter import Prompter
 from ..language.sequence import IGNORED
 from ..recipes import TextBaseRecipe
-from ..shipped.optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
+from ..shipped.stage import run_stage
 from ..synthetic.language import caption_of
 from ..synthetic.samples import content_samples
 from ..synthetic.world import Script, sample_script
@@ -65,40 +63,25 @@ def train_text_base(
     own = {name: p for name, p in language.named_parameters() if not name.endswith(NEW)}
     for name, parameter in language.named_parameters():
         parameter.requires_grad_(name in own)
-    optimisers = build_optimiser(language, recipe.learning_rate)
-    first = _resume(language, optimisers, state_file)
-    every = log_interval(recipe.steps)
-    language.train()
-    for step in range(first, recipe.steps):
-        set_learning_rate(optimisers, cosine_factor(step, recipe.steps, warm_up=0.03))
+
+    def losses(step: int, _: int) -> tuple[Tensor, dict[str, Tensor]]:
         ids, labels = text_batch(prompter, level, recipe, step)
         logits = language(input_ids=ids).logits[:, :-1].flatten(0, 1)
         loss = F.cross_entropy(logits.float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
-        loss.backward()
-        nn.utils.clip_grad_norm_(own.values(), 1.0)
-        for optimiser in optimisers:
-            optimiser.step()
-            optimiser.zero_grad()
-        if (step + 1) % every == 0 or step == recipe.steps - 1:
-            log(f"text base step {step + 1} loss {float(loss.detach()):.3f}")
-            saved = {
-                "language": language.state_dict(),
-                "optimisers": [o.state_dict() for o in optimisers],
-                "step": step + 1,
-            }
-            with files.whole_file(state_file) as part:
-                torch.save(saved, part)
+        return loss, {"loss": loss}
+
+    run_stage(
+        {"language": language},
+        recipe.steps,
+        recipe.learning_rate,
+        lambda steps: steps,
+        losses,
+        state_file,
+        clipped=list(own.values()),
+        name="text base step",
+        log=log,
+    )
     language.eval()
-
-
-def _resume(language: nn.Module, optimisers: list[Any], state_file: Path) -> int:
-    if not state_file.exists():
-        return 0
-    saved = torch.load(state_file, weights_only=True)
-    language.load_state_dict(saved["language"])
-    for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
-        optimiser.load_state_dict(state)
-    return int(saved["step"])
 
 
 __all__ = ["text_batch", "text_ids", "train_text_base"]

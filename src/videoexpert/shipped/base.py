@@ -11,8 +11,7 @@ Afterwards the language model is frozen and only the paper's parts train.
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +22,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from .. import files
 from ..annotations.samples import Sample, without_choices
 from ..errors import InputError
 from ..language.prompter import Prompter
@@ -39,7 +37,8 @@ from ..training.batches import collate, make_example
 from ..types import Stretch, TokenRole, VisualTokens
 from ..video.sampling import bin_centres
 from ..windows import iou
-from .optimiser import build_optimiser, cosine_factor, drawn_beside, log_interval, set_learning_rate
+from .optimiser import drawn_beside
+from .stage import run_stage
 
 # A thing in the state vector: presence, x, y, size, cosine and sine of its angle, shape.
 SLOT_WIDTH = 6 + len(SHAPES)
@@ -267,47 +266,31 @@ def train_base(
     check: Callable[[VideoExpertModel], str] | None = None,
 ) -> VideoExpertModel:
     """Train (or resume) one stage; what moves is the recipe's choice, the vision tower never."""
-    every = log_interval(recipe.steps)
     torch.manual_seed(recipe.seed)
     # One read-out for both kinds of state: what is asked and what happens are then said in the same directions,
     # and their sum, which is all the head sees, is largest where they agree.
     readout = ReadOut(model)
     choose_trained(model, recipe)
-    optimisers = build_optimiser(nn.ModuleList([model, readout]), recipe.learning_rate)
-    step = 0
-    if state_file.exists():
-        saved = torch.load(state_file, weights_only=True)
-        model.load_state_dict(saved["model"])
-        if saved["step"] >= recipe.steps:
-            return model.eval()
-        readout.load_state_dict(saved["readout"])
-        for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
-            optimiser.load_state_dict(state)
-        step = saved["step"]
-    model.train()
-    began, cpu = time.time(), time.process_time()
-    sums: dict[str, float] = {}
-    for at, batch in _numbered(BaseBatches(source, prompter, recipe), step):
-        set_learning_rate(optimisers, cosine_factor(at, recipe.steps, warm_up=0.03))
+    batches = BaseBatches(source, prompter, recipe)
+
+    def losses(step: int, batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         dense, asked = batch.pop("dense"), batch.pop("asked")
         out = model(**batch, return_states=True)
         dense_loss, asked_loss = readout.losses(model, out.states, batch, dense, asked)
-        (out.loss + recipe.dense_weight * (dense_loss + asked_loss)).backward()
-        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
-        for optimiser in optimisers:
-            optimiser.step()
-            optimiser.zero_grad()
-        for name, value in {**logged(out), "now": dense_loss, "asked": asked_loss}.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach()) / every
-        if (at + 1) % every == 0 or at == recipe.steps - 1:
-            text = " ".join(f"{k} {v:.4f}" for k, v in sums.items())
-            sums = {}
-            found = check(model) if check else ""
-            model.train()
-            log(
-                f"step {at + 1} {text} {found} | {time.time() - began:.0f} s, cpu {time.process_time() - cpu:.0f}"
-            )
-            _save(state_file, model, readout, optimisers, at + 1)
+        loss = out.loss + recipe.dense_weight * (dense_loss + asked_loss)
+        return loss, {**logged(out), "now": dense_loss, "asked": asked_loss}
+
+    run_stage(
+        {"model": model, "readout": readout},
+        recipe.steps,
+        recipe.learning_rate,
+        lambda steps: drawn_beside(batches, steps, __name__),
+        losses,
+        state_file,
+        clipped=[p for p in model.parameters() if p.requires_grad],
+        check=(lambda: check(model)) if check else None,
+        log=log,
+    )
     return model.eval()
 
 
@@ -331,22 +314,6 @@ def logged(out: Any) -> dict[str, Tensor]:
         "align": out.alignment_loss,
     }
     return {name: value for name, value in parts.items() if value is not None}
-
-
-def _save(path: Path, model: nn.Module, readout: nn.Module, optimisers: list[Any], step: int) -> None:
-    saved = {
-        "model": model.state_dict(),
-        "readout": readout.state_dict(),
-        "optimisers": [o.state_dict() for o in optimisers],
-        "step": step,
-    }
-    with files.whole_file(path) as part:
-        torch.save(saved, part)
-
-
-def _numbered(batches: BaseBatches, first: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    steps = range(first, len(batches))
-    yield from zip(steps, drawn_beside(batches, steps, __name__), strict=True)
 
 
 @torch.no_grad()

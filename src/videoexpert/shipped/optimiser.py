@@ -94,11 +94,6 @@ def cosine_factor(step: int, steps: int, *, warm_up: float) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - first) / max(1, steps - first)))
 
 
-def log_interval(steps: int) -> int:
-    """Steps of a from-scratch stage between lines of its log, each with a saved state to resume from."""
-    return min(100, max(1, steps // 4))
-
-
 def drawn_beside(batches: Dataset[Any], steps: range, module: str) -> DataLoader[Any]:
     """Batches by their numbers, drawn by another process while the last one trains; ``module`` is what it imports."""
     if len(steps) < FEW:

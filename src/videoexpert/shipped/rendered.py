@@ -1,4 +1,4 @@
-"""Visual tokens of synthetic videos, rendered and encoded once, in shards; a killed build resumes."""
+"""Visual tokens of synthetic videos, rendered and encoded once into a feature store; a killed build resumes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
-from .. import files
 from ..checkpoints.folder import load_vision
 from ..config import VideoExpertConfig
+from ..features.encode import weights_digest
+from ..features.store import EncoderId, FeatureStore, ShardWriter
 from ..runtime import clean_start
 from ..synthetic.render import render
 from ..synthetic.world import Script, sample_script
@@ -42,31 +41,24 @@ class RenderRecipe:
 
 
 class RenderedSource:
-    """Scripts with tokens from the shards of ``build``."""
+    """Scripts with tokens from the feature store of ``build``."""
 
-    def __init__(self, recipe: RenderRecipe, folder: Path) -> None:
-        self.recipe, self.folder = recipe, folder
+    def __init__(self, recipe: RenderRecipe, store: FeatureStore) -> None:
+        self.recipe, self.store = recipe, store
 
     def __len__(self) -> int:
         return self.recipe.count
 
     def __getitem__(self, index: int) -> tuple[Script, VisualTokens]:
-        shard, place = divmod(index, SHARD)
-        temporal, spatial = _shard(self.folder / f"tokens-{shard:05d}.safetensors")
+        tokens = self.store[_key(index)]
         script = script_of(self.recipe, index)
-        return script, VisualTokens(temporal[place].float(), spatial[place].float(), script.duration)
+        return script, VisualTokens(tokens.temporal.float(), tokens.spatial.float(), script.duration)
 
 
 def script_of(recipe: RenderRecipe, index: int) -> Script:
     """The script of one video, whatever else is built."""
     rng = random.Random(f"rendered-{recipe.seed}-{index}")
     return sample_script(rng, rng.choice(recipe.levels), f"v{index}")
-
-
-@lru_cache(maxsize=256)
-def _shard(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    stored = load_file(path)
-    return stored["temporal"], stored["spatial"]
 
 
 def build(
@@ -78,41 +70,58 @@ def build(
     workers: int | None = None,
     log: Callable[[str], None] = print,
 ) -> RenderedSource:
-    """Render and encode every video that ``folder`` lacks; shards appear whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Render and encode every video that the feature store in ``folder`` lacks; shards appear whole or not at all.
+
+    Raises InputError for a folder of another recipe's or another encoder's videos.
+    """
+    store = FeatureStore.create(folder, _encoder(clip_folder, config, recipe))
     shards = range(math.ceil(recipe.count / SHARD))
-    todo = [s for s in shards if not (folder / f"tokens-{s:05d}.safetensors").exists()]
-    fields = config.to_dict()
-    if len(todo) <= 1:  # starting other processes would cost more than the work
-        for shard in todo:
-            _build_shard(str(clip_folder), fields, recipe, str(folder), shard)
-        return RenderedSource(recipe, folder)
-    with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=clean_start(__name__)) as pool:
-        jobs = [pool.submit(_build_shard, str(clip_folder), fields, recipe, str(folder), s) for s in todo]
-        for done, job in enumerate(jobs, start=1):
-            job.result()
-            if done % 10 == 0 or done == len(jobs):
-                log(f"rendered and encoded {done} of {len(jobs)} shards")
-    return RenderedSource(recipe, folder)
+    todo = [s for s in shards if any(_key(index) not in store for index in _videos(recipe, s))]
+    jobs = [(str(clip_folder), config.to_dict(), recipe, store, shard, len(shards)) for shard in todo]
+    if len(jobs) <= 1:  # starting other processes would cost more than the work
+        for job in jobs:
+            _build_shard(*job)
+    else:
+        with ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=clean_start(__name__)) as pool:
+            running = [pool.submit(_build_shard, *job) for job in jobs]
+            for done, ended in enumerate(running, start=1):
+                ended.result()
+                if done % 10 == 0 or done == len(jobs):
+                    log(f"rendered and encoded {done} of {len(jobs)} shards")
+    store.refresh()
+    return RenderedSource(recipe, store)
+
+
+def _key(index: int) -> str:
+    return f"v{index}"
+
+
+def _videos(recipe: RenderRecipe, shard: int) -> range:
+    return range(shard * SHARD, min((shard + 1) * SHARD, recipe.count))
+
+
+def _encoder(clip_folder: Path, config: VideoExpertConfig, recipe: RenderRecipe) -> EncoderId:
+    """What the tokens depend on: the tower, the config, and how and which videos are rendered."""
+    made = EncoderId.of_config(config, weights=weights_digest(load_vision(clip_folder)))
+    rendered = {"render.seed": recipe.seed, "render.size": recipe.size, "render.levels": list(recipe.levels)}
+    return EncoderId({**made.fields, **rendered})
 
 
 def _build_shard(
-    clip_folder: str, fields: dict[str, Any], recipe: RenderRecipe, folder: str, shard: int
+    clip_folder: str,
+    fields: dict[str, Any],
+    recipe: RenderRecipe,
+    store: FeatureStore,
+    shard: int,
+    shards: int,
 ) -> None:
     torch.set_num_threads(1)
     vision = load_vision(clip_folder)
     config = VideoExpertConfig.from_dict(fields)
-    tokens = [
-        encode_script(vision, config, recipe, index)
-        for index in range(shard * SHARD, min((shard + 1) * SHARD, recipe.count))
-    ]
-    path = Path(folder) / f"tokens-{shard:05d}.safetensors"
-    stacked = {
-        "temporal": torch.stack([t.temporal for t in tokens]).half(),
-        "spatial": torch.stack([t.spatial for t in tokens]).half(),
-    }
-    with files.whole_file(path) as part:
-        save_file(stacked, part)
+    with ShardWriter(store, rank=shard, world_size=shards, shard_videos=SHARD) as writer:
+        for index in _videos(recipe, shard):
+            key = _key(index)  # which also stands for the content: there is no file
+            writer.add(key, encode_script(vision, config, recipe, index), key)
 
 
 def encode_script(

@@ -27,14 +27,14 @@ from ..synthetic.language import Seen, query_for, say_seen, seen_at
 from ..synthetic.render import render
 from ..synthetic.world import Script, sample_script
 from ..vision.preprocess import Preprocessor
-from .optimiser import build_optimiser, cosine_factor, log_interval, set_learning_rate
+from .stage import run_stage
 
 END = "<|endoftext|>"
 MAX_TOKENS = 96
 
 
 @dataclass(frozen=True)
-class Shown:
+class Gallery:
     """Frames as the vision tower gives them, with what is in each. ``image`` (F, C) has unit length."""
 
     image: Tensor
@@ -85,7 +85,7 @@ def with_text(clip: CLIPModel, recipe: TextRecipe, tokenizer: PreTrainedTokenize
 
 
 @torch.no_grad()
-def show(clip: CLIPModel, recipe: TextRecipe, seed: str, scripts: int | None = None) -> Shown:
+def show(clip: CLIPModel, recipe: TextRecipe, seed: str, scripts: int | None = None) -> Gallery:
     """Frames of fresh scripts through the vision tower, with the noise that a codec leaves."""
     size = int(clip.vision_model.config.image_size)
     images, seen, owner = [], [], []
@@ -97,7 +97,7 @@ def show(clip: CLIPModel, recipe: TextRecipe, seed: str, scripts: int | None = N
         images.append(clip.get_image_features(Preprocessor(size).normalise(pixels)).pooler_output)
         seen += [tuple(seen_at(script, t)) for t in times]
         owner += [number] * len(times)
-    return Shown(F.normalize(torch.cat(images), dim=-1), tuple(owner), tuple(seen))
+    return Gallery(F.normalize(torch.cat(images), dim=-1), tuple(owner), tuple(seen))
 
 
 def drawn(recipe: TextRecipe, seed: str, number: int) -> tuple[Script, np.ndarray]:
@@ -142,7 +142,7 @@ def train_text(
     *,
     log: Callable[[str], None] = print,
 ) -> CLIPModel:
-    """Train a text tower on the vision tower of ``clip``; in minutes, so a killed run begins again.
+    """Train (or resume) a text tower on the vision tower of ``clip``.
 
     Leaves the CLIPModel with its tokenizer in ``folder``.
     """
@@ -152,17 +152,23 @@ def train_text(
     model.vision_model.requires_grad_(False)
     model.visual_projection.requires_grad_(False)
     shown = show(model, recipe, str(recipe.seed))
-    optimisers = build_optimiser(model, recipe.learning_rate)
-    every = log_interval(recipe.steps)
-    for step in range(recipe.steps):
-        set_learning_rate(optimisers, cosine_factor(step, recipe.steps, warm_up=0.03))
-        loss = text_loss(model, ended, shown, random.Random(f"{recipe.seed}-text-{step}"), recipe.batch)
-        loss.backward()
-        for optimiser in optimisers:
-            optimiser.step()
-            optimiser.zero_grad()
-        if (step + 1) % every == 0:
-            log(f"text step {step + 1} loss {float(loss.detach()):.3f}")
+
+    def losses(step: int, _: int) -> tuple[Tensor, dict[str, Tensor]]:
+        rng = random.Random(f"{recipe.seed}-text-{step}")
+        loss = text_loss(model, ended, shown, rng, recipe.batch)
+        return loss, {"loss": loss}
+
+    state = folder.with_name(folder.name + "_state.pt")
+    run_stage(
+        {"model": model},
+        recipe.steps,
+        recipe.learning_rate,
+        lambda steps: steps,
+        losses,
+        state,
+        name="text step",
+        log=log,
+    )
     log(json.dumps({"text": recall(model.eval(), ended, recipe)}))
     part = folder.with_name(folder.name + ".part")
     model.save_pretrained(part)
@@ -172,7 +178,7 @@ def train_text(
 
 
 def text_loss(
-    model: CLIPModel, tokenizer: PreTrainedTokenizerFast, shown: Shown, rng: random.Random, batch: int
+    model: CLIPModel, tokenizer: PreTrainedTokenizerFast, shown: Gallery, rng: random.Random, batch: int
 ) -> Tensor:
     """Cross-entropy of texts over frames and of frames over texts, the right ones sharing the mass."""
     chosen = rng.sample(range(len(shown.seen)), min(batch, len(shown.seen)))

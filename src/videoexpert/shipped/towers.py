@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,7 +28,8 @@ from ..synthetic.render import render
 from ..synthetic.things import COLOURS, GLYPH_INDEX, GLYPHS, SHAPE_INDEX, SHAPES, SYMMETRY
 from ..synthetic.world import Script, sample_script, states_at
 from ..vision.preprocess import Preprocessor
-from .optimiser import build_optimiser, cosine_factor, drawn_beside, log_interval, set_learning_rate
+from .optimiser import drawn_beside
+from .stage import run_stage
 
 STATE_WIDTH = 6 + len(SHAPES)  # per colour: presence, x, y, size, angle as a cosine and a sine, shape logits
 STATE_SCALE = torch.tensor([1.0, 1.0, 3.0])  # sizes span a third of what places span
@@ -237,40 +237,26 @@ def train_tower(
     Raises TrainingError where the finished tower misses one of the recipe's probes: no later stage sees what the
     class tokens do not tell.
     """
-    save_every = log_interval(recipe.steps)
     torch.manual_seed(recipe.seed)
     model = TowerTrainer(build_clip(recipe), recipe.projection)
-    optimisers = build_optimiser(model, recipe.learning_rate)
-    state_file, step = folder / "tower_state.pt", 0
+    batches = _Batches(recipe)
+
+    def losses(step: int, batch: FrameBatch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        found = model.losses(batch, SHARPER if step >= recipe.places_first > 0 else 1.0)
+        return sum(found.values(), torch.zeros(())), found
+
     folder.mkdir(parents=True, exist_ok=True)
-    if state_file.exists():
-        saved = torch.load(state_file, weights_only=True)
-        model.load_state_dict(saved["model"])
-        for optimiser, state in zip(optimisers, saved["optimisers"], strict=True):
-            optimiser.load_state_dict(state)
-        step = saved["step"]
-    began, cpu = time.time(), time.process_time()
-    for at, batch in _batches(recipe, step):
-        set_learning_rate(optimisers, cosine_factor(at, recipe.steps, warm_up=0.03))
-        parts = model.losses(batch, SHARPER if at >= recipe.places_first > 0 else 1.0)
-        sum(parts.values(), torch.zeros(())).backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in optimisers:
-            optimiser.step()
-            optimiser.zero_grad()
-        if at % save_every == save_every - 1 or at == recipe.steps - 1:
-            text = " ".join(f"{k} {float(v.detach()):.3f}" for k, v in parts.items())
-            found = " ".join(f"{k} {v:.3f}" for k, v in probe(model, recipe).items())
-            log(
-                f"step {at + 1} {text} | {found} | {time.time() - began:.0f} s, cpu {time.process_time() - cpu:.0f}"
-            )
-            saved = {
-                "model": model.state_dict(),
-                "optimisers": [o.state_dict() for o in optimisers],
-                "step": at + 1,
-            }
-            with files.whole_file(state_file) as part:
-                torch.save(saved, part)
+    run_stage(
+        {"model": model},
+        recipe.steps,
+        recipe.learning_rate,
+        lambda steps: drawn_beside(batches, steps, __name__),
+        losses,
+        folder / "tower_state.pt",
+        clipped=list(model.parameters()),
+        check=lambda: " ".join(f"{k} {v:.3f}" for k, v in probe(model, recipe).items()),
+        log=log,
+    )
     probes = probe(model, recipe)
     files.write_json(folder / "probe.json", probes)
     check_probes(recipe, probes)
@@ -303,9 +289,3 @@ class _Batches(Dataset[FrameBatch]):
         torch.set_num_threads(1)
         noise = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         return sample_frames(random.Random(f"{self.recipe.seed}-{step}"), self.recipe, noise=noise)
-
-
-def _batches(recipe: TowerRecipe, first: int) -> Iterator[tuple[int, FrameBatch]]:
-    """(step, batch) from ``first`` on, drawn in another process while the last one trains."""
-    steps = range(first, recipe.steps)
-    yield from zip(steps, drawn_beside(_Batches(recipe), steps, __name__), strict=True)
