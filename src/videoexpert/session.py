@@ -17,6 +17,7 @@ from . import hub, settings
 from .backends.base import Backend
 from .backends.catalogue import kind_of, refusal
 from .backends.expert import Expert, Video
+from .backends.fitted import with_stored_fit
 from .backends.options import checked
 from .backends.text_times import TextTimesExpert
 from .checkpoints import folder as checkpoint
@@ -57,11 +58,28 @@ def load(
     dtype     of the weights, "bfloat16" or torch.bfloat16
     options   those of the backend: backends/chat/load.py names a chat model's
 
-    An address is ``http://HOST:PORT/v1#NAME`` of a server that speaks OpenAI's protocol. Raises CheckpointError for a
-    folder that holds no model, InputError for an unknown device or option.
+    An address is ``http://HOST:PORT/v1#NAME`` of a server that speaks OpenAI's protocol. What `videoexpert calibrate`
+    fitted for the model is applied. Raises CheckpointError for a folder that holds no model, InputError for an unknown
+    device or option.
     """
+    model = chosen(model)
+    return with_stored_fit(load_unfitted(model, device=device, dtype=dtype, **options), model)
+
+
+def chosen(model: str | Path | None) -> str | Path | None:
+    """The model that a name stands for; None: the one in the package."""
     model = settings.default_model() if model is None else model
-    model = None if str(model) == settings.SHIPPED and not Path(str(model)).is_dir() else model
+    return None if str(model) == settings.SHIPPED and not Path(str(model)).is_dir() else model
+
+
+def load_unfitted(
+    model: str | Path | None,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | str | None = None,
+    **options: Any,
+) -> Backend:
+    """``load`` of a ``chosen`` model with its scores as they are: what `videoexpert calibrate` starts from."""
     if str(model).startswith(("http://", "https://")):
         from .backends.chat.load import load_endpoint
 
@@ -131,4 +149,15 @@ def shipped_config() -> VideoExpertConfig:
     return checkpoint.read_config(checkpoint.shipped())
 
 
-__all__ = ["KINDS", "Expert", "Video", "VideoWarning", "check_name", "load", "load_expert", "shipped_config"]
+__all__ = [
+    "KINDS",
+    "Expert",
+    "Video",
+    "VideoWarning",
+    "check_name",
+    "chosen",
+    "load",
+    "load_expert",
+    "load_unfitted",
+    "shipped_config",
+]

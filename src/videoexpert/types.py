@@ -197,7 +197,7 @@ class Told:
     text     the answer as generated
     parsed   the rule that read it ("pairs", "json", "mm:ss", ...), "empty" where it says that there is nothing, or
              "failed" and "outside" where no moment could be read
-    score    what the scores are: "digits", "agreement" or "none" (backends/chat/scores.py); never calibrated
+    score    what the scores are: "digits", "agreement" or "none" (backends/chat/scores.py), before any calibration
     choice   how a choice was made: "likelihood", "named" by the answer, or "failed"
     """
 

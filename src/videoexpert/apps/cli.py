@@ -13,6 +13,7 @@ from ..escapes import printable
 from .commands import (
     ablate,
     ask,
+    calibrate,
     clip,
     data,
     export,
@@ -51,6 +52,7 @@ for module in (
     train,
     ablate,
     score,
+    calibrate,
     probe,
     panels,
     serve,

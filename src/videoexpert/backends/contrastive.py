@@ -27,6 +27,7 @@ from ..video.glance import glance
 from ..video.stream import stream_frames
 from ..vision.image_text import ImageTextTower, load_tower
 from .base import check_queries, check_question
+from .fitted import Fit
 from .sourced import sourced
 from .training_free.methods import METHODS, SMOOTH
 from .training_free.sentences import BACKGROUND, PHRASINGS, phrasings
@@ -55,7 +56,7 @@ class Contrastive:
     """
 
     can = frozenset({"ground", "highlight", "ask"})
-    calibrated = False
+    fit: Fit | None = None  # of scores and presence, on labelled data
 
     def __init__(
         self,
@@ -86,7 +87,17 @@ class Contrastive:
             "prompts": list(PHRASINGS),
             "background": len(BACKGROUND),
             "calibrated": self.calibrated,
+            **({} if self.fit is None else {"calibration": self.fit.describe()}),
         }
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores and presence were fitted on labelled data."""
+        return self.fit is not None
+
+    def take_fit(self, fit: Fit) -> None:
+        """Answer with scores and presence as fitted."""
+        self.fit = fit
 
     def open(
         self,
@@ -228,7 +239,7 @@ class ContrastiveVideo:
         ]
         presence = float(shown.max())
         curve_of_bins = tuple(self.frames.spread(shown).tolist())
-        return Moments(
+        moments = Moments(
             query,
             tuple(items),
             presence,
@@ -236,6 +247,7 @@ class ContrastiveVideo:
             curve_of_bins,
             curve_times=self.frames.curve_times,
         )
+        return moments if self.backend.fit is None else self.backend.fit.moments(moments)
 
 
 def _half_at(deviations: Floats, half: float) -> Floats:

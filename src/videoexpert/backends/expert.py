@@ -19,7 +19,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from ..engine import Engine, Opened
-from ..errors import InputError, ModelWarning
+from ..errors import InputError, ModelWarning, UnsupportedError
+from ..grounding.calibration import Calibration
 from ..grounding.decoding import saliency
 from ..language import prompt
 from ..language.prompter import Prompter
@@ -31,6 +32,7 @@ from ..video.stream import read_windows
 from .answers import Answers, Question
 from .base import TASKS, check_queries, check_question
 from .blank import GREY, evidence_of
+from .fitted import Fit
 from .long import AUTO, LongVideo, Window, window_of
 from .sourced import sourced, with_source
 
@@ -61,6 +63,20 @@ class Expert:
         """Whether scores and presence were fitted on labelled data."""
         config = self.config
         return (config.score_temperature, config.score_bias) != (1.0, 0.0)
+
+    def take_fit(self, fit: Fit) -> None:
+        """Answer with scores and presence as fitted: a fit on top of the config's is one of the logits again.
+
+        Raises UnsupportedError for a model that writes its times as text, which has no scores.
+        """
+        if self.model.head is None:
+            raise UnsupportedError(f"{self.name} writes its times as text and gives no scores to calibrate.")
+        config = self.config
+        score = Calibration(config.score_temperature, config.score_bias).then(fit.score)
+        presence = Calibration(config.presence_temperature, config.presence_bias).then(fit.presence)
+        config.score_temperature, config.score_bias = score.temperature, score.bias
+        config.presence_temperature, config.presence_bias = presence.temperature, presence.bias
+        config.absent_below = fit.absent_below
 
     def _answers(self) -> Answers:
         """How this kind of model answers."""

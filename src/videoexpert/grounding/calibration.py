@@ -29,6 +29,10 @@ class Calibration:
         """Calibrated float32 probabilities of logits of any shape."""
         return torch.sigmoid(logits.float() / self.temperature + self.bias)
 
+    def then(self, other: Calibration) -> Calibration:
+        """Both after one another, ``other`` on the logits of what this one gives."""
+        return Calibration(self.temperature * other.temperature, self.bias / other.temperature + other.bias)
+
 
 def fit(logits: Tensor, labels: Tensor) -> Calibration:
     """The calibration of highest likelihood on held-out logits (K,) and their labels (K,) in [0, 1].

@@ -169,10 +169,12 @@ def _system(
     if baseline is Baseline.clip:
         return BackendSystem(load(f"contrastive:{clip or ''}", device=device))
     if features is not None:
+        from ...backends.fitted import with_stored_fit
         from ...backends.stored import StoredExpert
         from ...features.store import FeatureStore
 
         expert = load_expert(model, device=device)
+        with_stored_fit(expert, model)
         return BackendSystem(StoredExpert(expert, FeatureStore.open(features, expert.config)))
     backend = load(model, device=device, **chosen)
     if isinstance(backend, Expert):

@@ -16,6 +16,7 @@ from ...grounding.decoding import saliency
 from ...types import Answer, Captions, Evidence, Frames, Highlights, Moment, Moments, Told
 from ..base import TASKS, check_queries, check_question
 from ..blank import GREY, evidence_of
+from ..fitted import Fit
 from ..sourced import sourced
 from .answers import PARSER, Span, read_captions, read_choice, read_moments, spoken
 from .frames import Budget, read
@@ -46,6 +47,7 @@ class ChatBackend:
     """A chat model, local or behind a server."""
 
     can = TASKS
+    fit: Fit | None = None  # of scores and presence, on labelled data
 
     def __init__(
         self,
@@ -72,7 +74,18 @@ class ChatBackend:
             "frames": self.budget.describe(),
             "parser": PARSER,
             "score": score,
+            "calibrated": self.calibrated,
+            **({} if self.fit is None else {"calibration": self.fit.describe()}),
         }
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores and presence were fitted on labelled data."""
+        return self.fit is not None
+
+    def take_fit(self, fit: Fit) -> None:
+        """Answer with scores and presence as fitted."""
+        self.fit = fit
 
     def open(
         self,
@@ -126,6 +139,8 @@ class ChatVideo:
         found = [
             self._moments(query, *said, top_k) for query, said in zip(asked, self._said(asked), strict=True)
         ]
+        if self.backend.fit is not None:
+            found = [self.backend.fit.moments(one) for one in found]
         return found[0] if isinstance(queries, str) else found
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
@@ -150,7 +165,8 @@ class ChatVideo:
             self._moment(span, 1.0 if scores is None else score)
             for span, score in zip(reading.spans, scores or [1.0] * len(reading.spans), strict=True)
         ]
-        return Captions(moments, told)
+        fit = self.backend.fit
+        return Captions(moments if fit is None else map(fit.moment, moments), told)
 
     def ask(self, question: str, choices: Sequence[str] | None = None, max_new_tokens: int = 128) -> Answer:
         """An answer, and the moments that the model names for question and answer together.

@@ -1,0 +1,85 @@
+"""``videoexpert calibrate``: fit a model's scores on labelled videos; all commands then use the fit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .. import options, output
+from ..inputs import model_options
+from ..output import Format, Waiting
+
+
+def calibrate(
+    *,
+    annotations: Annotated[Path, typer.Option(help="Labelled queries: own data, or a benchmark's file.")],
+    videos: Annotated[Path, typer.Option(help="Folder with the videos, named by id.")],
+    model: options.Model = None,
+    model_option: options.ModelOption = None,
+    device: options.Device = "auto",
+    benchmark: Annotated[
+        str, typer.Option(help="Whose annotations: as for `data check` (default: own data).")
+    ] = "jsonl",
+    split: Annotated[str | None, typer.Option(help="Part of an annotation folder.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many labelled queries.")] = None,
+    seed: Annotated[int, typer.Option(help="Draws the queries that are asked of other videos.")] = 0,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+) -> None:
+    """Fit a model's scores, and when it says that an event is absent, on labelled videos.
+
+    Works for every kind of model. The fit is kept beside the model folder, else in the user's configuration, and
+    used by all commands. A run that was stopped goes on.
+    """
+    from ...backends.fitted import keep
+    from ...evaluation.calibrate import calibrate as run
+    from ...session import chosen, load_unfitted
+
+    extra = model_options(model_option)
+    name = chosen(model)
+    backend = load_unfitted(name, device=device, **extra)
+    with Waiting("asking", counted=True) as waiting, output.plain_warnings():
+        found = run(
+            backend,
+            annotations,
+            videos,
+            benchmark=benchmark,
+            split=split,
+            limit=limit,
+            seed=seed,
+            progress=waiting.reach,
+        )
+    place = keep(found.fit, found.identity, backend.name, name)
+    document = {"model": backend.name, "file": str(place), **found.fit.describe(), "fitted_on": found.report}
+    if format is Format.json:
+        output.print_json(document)
+    else:
+        _show(document)
+    for video, sentence in found.failed.items():
+        print(f"Error: {video}: {sentence}", file=sys.stderr)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _show(document: dict[str, Any]) -> None:
+    told = document["fitted_on"]
+    output.say(f"{document['model']}: {told['queries']} labelled queries on {told['videos']} videos")
+    numbers = {
+        "moment right": (told["right"], told["moments"] - told["right"], told["score_ece"]),
+        "event there": (told["present_queries"], told["absent_queries"], told["presence_ece"]),
+    }
+    rows = [
+        (name, str(yes), str(no), f"{error['before']:.1f}", f"{error['after']:.1f}")
+        for name, (yes, no, error) in numbers.items()
+    ]
+    output.table(("", "yes", "no", "error before", "after"), rows, left=(0,))
+    output.say("error: expected calibration error in percent; after: fitted on the other half of the videos")
+    output.say(f"present told from absent: AUC {told['presence_auc']:.1f}")
+    output.say(f"written to {document['file']}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's verb to the app."""
+    app.command()(calibrate)
