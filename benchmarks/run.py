@@ -19,6 +19,7 @@ SCRIPTS = (
     "spatial_tokens.py",
     "training_free.py",
     "engine.py",
+    "openmp.py",
 )
 
 

@@ -22,7 +22,7 @@ BEGIN, END = "<!-- map: python reports/house.py --write -->", "<!-- end of map -
 LAYERS = (
     ("errors", "assets"),
     ("limits", "escapes", "display"),
-    ("types", "windows", "files", "hub", "runtime", "http_client"),
+    ("types", "windows", "columns", "files", "hub", "runtime", "http_client"),
     ("config", "settings"),
     ("video", "vision", "language", "grounding", "export"),
     ("annotations", "notebook"),

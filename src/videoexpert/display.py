@@ -7,6 +7,7 @@ The types of answers lie below the rooms that render them, so they ask through t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import DependencyError
@@ -46,10 +47,26 @@ def _display() -> Display:
     return _find()
 
 
+def rounded_repr(shown: Any) -> str:
+    """A dataclass's repr with numbers to four digits: answers are read by people."""
+    parts = [f"{f.name}={_rounded(getattr(shown, f.name))!r}" for f in fields(shown) if f.repr]
+    return f"{type(shown).__name__}({', '.join(parts)})"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_rounded, value))
+    return round(value, 4) if isinstance(value, float) else value
+
+
 class Shown:
     """Base of answers: notebooks draw them, programs get plain values or a table."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Numbers to four digits."""
+        return rounded_repr(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The keys and values that ``--format json`` prints for it (docs/cli.md): seconds and scores, rounded."""

@@ -17,7 +17,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from .display import Shown
+from .display import Shown, rounded_repr
 
 if TYPE_CHECKING:
     import torch
@@ -242,7 +242,7 @@ class MediaInfo:
     timecode: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Moments(Shown, Sequence[Moment]):
     """Ranked moments of one query, best first.
 
@@ -279,7 +279,7 @@ class Moments(Shown, Sequence[Moment]):
         return len(self.items)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Highlights(Shown):
     """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments.
 
@@ -303,16 +303,18 @@ class Highlights(Shown):
 
 
 class Captions(Shown, list[Moment]):
-    """Sentences, each with its moment, in the order in which they are told; ``told`` and ``source`` as in Moments."""
+    """Sentences, each with its moment, in the order of time; ``told`` and ``source`` as in Moments."""
+
+    __repr__ = list.__repr__
 
     def __init__(
         self, moments: Iterable[Moment] = (), told: Told | None = None, source: Source | None = None
     ) -> None:
-        super().__init__(moments)
+        super().__init__(sorted(moments, key=lambda m: (m.start, m.end)))
         self.told, self.source = told, source
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer(Shown):
     """Answer text, the 0-based ``choice`` (None for open questions) and the moments that prove it.
 
@@ -331,7 +333,7 @@ class Answer(Shown):
     source: Source | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evidence:
     """How far the answer to a query moves when the video is taken away: a grey one as long is asked the same.
 
@@ -350,6 +352,8 @@ class Evidence:
     blank_presence: float
     overlap: float
     shift_s: float | None
+
+    __repr__ = rounded_repr
 
     def __post_init__(self) -> None:
         for name in ("presence", "blank_presence", "overlap"):

@@ -148,6 +148,31 @@ def test_lines_come_as_videos_are_done(call, model, three, capsys, monkeypatch):
     assert json.loads(done.out)["video"] == str(three[1] / "a.mp4")
 
 
+def test_a_file_of_json_lines_is_resumed(call, model, video, tmp_path):
+    out = tmp_path / "found.jsonl"
+    three = [shutil.copy(video, tmp_path / f"{name}.mp4") for name in "abc"]
+    asked = ("ground", *three, "it falls", "--model", model)
+    whole = call(*asked, "--out", out)
+    assert (whole.code, whole.out, whole.err) == (0, "", f"written to {out}\n")
+    text = out.read_text()
+    lines = text.splitlines(keepends=True)
+    assert [json.loads(line)["video"] for line in lines] == [str(video) for video in three]
+    # a kill in the middle of the second line, and a video that failed
+    failed = json.dumps({"video": str(three[2]), "error": "no picture"}) + "\n"
+    out.write_text(failed + lines[0] + lines[1][:40])
+    again = call(*asked, "--out", out)
+    assert again.code == 0
+    assert again.err.splitlines()[0] == f"1 of 3 videos are answered in {out} already."
+    assert out.read_text() == text
+    other = call("ground", *three, "a dog", "--model", model, "--out", out)
+    assert other.code == 2
+    assert "holds answers to other sentences" in other.err
+    out.write_text(lines[0].replace(str(model), "elsewhere"))
+    assert "holds answers of elsewhere, expected those of" in call(*asked, "--out", out).err
+    out.write_text("no answer\n")
+    assert "is no file of answers" in call(*asked, "--out", out).err
+
+
 def test_of_several_videos_one_that_a_format_cannot_hold_is_told(call, model, three, tmp_path, caption_two):
     out = tmp_path / "out"
     out.mkdir()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from videoexpert.apps.inputs import check_clip, check_picture, picture_name, split_arguments
+from videoexpert.apps.inputs import as_seconds, check_clip, check_picture, picture_name, split_arguments
 from videoexpert.errors import InputError, VideoError
+from videoexpert.export.text import clock
 
 
 @pytest.fixture
@@ -18,6 +21,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     (tmp_path / "empty.avi").mkdir()
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "d.gif").write_bytes(b"x")
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "e.mp4").write_bytes(b"x")
     return tmp_path
 
 
@@ -42,7 +47,11 @@ def test_a_folder_gives_its_videos_in_order(folder):
     ("arguments", "kind", "error", "message"),
     [
         (["none.mp4", "a dog"], "query", VideoError, "'none.mp4' does not exist"),
-        (["a dog", "a.mp4"], "query", VideoError, "'a dog' does not exist"),
+        (["a dog", "gone"], "query", VideoError, "'a dog' does not exist"),
+        (["a dog", "a.mp4"], "query", InputError, 'the video first: a.mp4 "a dog"'),
+        (["a dog", "b.ogv", "a.mp4"], "query", InputError, 'the video first: b.ogv a.mp4 "a dog"'),
+        (["a dog", "more"], "query", InputError, 'the video first: more "a dog"'),
+        (["deep", "a dog"], "query", VideoError, "its folders do: add --recursive"),
         (["https://x.org/a.mp4", "q"], "query", VideoError, "expected a local video file"),
         (["a.mp4", "typo.webm", "a dog"], "query", VideoError, r"'typo\.webm' does not exist"),
         (["a.mp4", "other"], "", VideoError, "'other' does not exist"),
@@ -57,6 +66,39 @@ def test_a_folder_gives_its_videos_in_order(folder):
 def test_refused(folder, arguments, kind, error, message):
     with pytest.raises(error, match=message):
         split_arguments(arguments, kind)
+
+
+def test_folders_of_a_folder_and_sentences_of_a_file(folder):
+    assert split_arguments(["deep", "a dog"], "query", recursive=True).videos == ("deep/er/e.mp4",)
+    listed = folder / "queries.txt"
+    listed.write_text("a dog\n\n  it runs, é \n", encoding="utf-8")
+    found = split_arguments(["a.mp4", "first"], "query", many=True, listed=listed)
+    assert found.texts == ("first", "a dog", "it runs, é")
+    assert split_arguments(["a.mp4"], "query", many=True, listed=listed).texts == ("a dog", "it runs, é")
+    listed.write_text("\n")
+    with pytest.raises(InputError, match="holds no query, expected one sentence a line"):
+        split_arguments(["a.mp4"], "query", many=True, listed=listed)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90.0), (" 1.5 ", 1.5), ("1:30", 90.0), ("1:02:03.5", 3723.5), ("90:00", 5400.0), ("-1", -1.0)],
+)
+def test_times_are_seconds_or_clock(text, seconds):
+    assert as_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "1:", "1:60", "1:-3", "-1:30", "1:2:3:4", "1.5:00", "nan:10", "1:nan"]
+)
+def test_what_is_no_time(text):
+    with pytest.raises(InputError, match="expected seconds or h:mm:ss"):
+        as_seconds(text)
+
+
+@given(st.floats(120, 1e6), st.floats(120, 1e6))
+def test_a_time_that_is_printed_is_a_time_that_is_read(value, end):
+    assert as_seconds(clock(value, end)) == pytest.approx(value, abs=0.05001)
 
 
 def test_clips_that_no_video_has():
@@ -78,7 +120,7 @@ def test_clips_that_no_video_has():
 def test_pictures(tmp_path):
     check_picture(None)
     check_picture(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"ends in \.png"):
+    with pytest.raises(InputError, match=r"ends in \.png, \.svg, \.pdf"):
         check_picture(tmp_path / "a.jpg")
     with pytest.raises(InputError, match="its folder does not exist"):
         check_picture(tmp_path / "none" / "a.png")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from videoexpert.apps import output
-from videoexpert.apps.output import Waiting
+from videoexpert.apps.output import Shown, Waiting
 from videoexpert.export import Answers
 from videoexpert.export.text import clock
 from videoexpert.session import VideoWarning
@@ -23,10 +23,10 @@ from videoexpert.types import Answer, Evidence, Highlights, Moment, Moments
     [
         (3.25, 30.0, "3.2 s"),
         (119.0, 119.9, "119.0 s"),
-        (3.25, 120.0, "0:03"),
-        (125.6, 600.0, "2:06"),
-        (59.7, 600.0, "1:00"),
-        (3725.0, 4000.0, "1:02:05"),
+        (3.24, 120.0, "0:03.2"),
+        (125.6, 600.0, "2:05.6"),
+        (59.97, 600.0, "1:00.0"),
+        (3725.0, 4000.0, "1:02:05.0"),
     ],
 )
 def test_times(value, end, written):
@@ -86,11 +86,75 @@ def test_answer_table(capsys):
     answer = Answer("why?", "b", 1, (Moment(0.12345, 1.0, 0.98765),), (0.25, 0.75), choices=("a", "b"))
     output.show_answers(Answers("a.mp4", 130.0, "m", answer, start=60.0))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "a.mp4: 2:10 from 1:00 on, model m"
+    assert lines[0] == "a.mp4: 2:10.0 from 1:00.0 on, model m"
     assert lines[1:3] == ['"why?"', "   b"]
     assert [line.split() for line in lines[4:6]] == [["a", "0.25"], ["b", "0.75", "<--"]]
     assert lines[6] == "seen at"
-    assert lines[8].split() == ["1", "0:00", "0:01", "0.99"]
+    assert lines[8].split() == ["1", "0:00.1", "0:01.0", "0.99"]
+
+
+def test_as_many_moments_as_were_asked_for_or_the_reason(capsys):
+    found = [Moments("a dog", tuple(Moment(i, i + 1, s) for i, s in enumerate((0.9, 0.5, 0.05, 0.02))))]
+    output.show_grounding(found, 10.0)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
+    assert lines[4].strip() == "and 2 below a tenth of the best score; --top-k 4 shows them"
+    output.show_grounding(found, 10.0, shown=Shown(top_k=5))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:6]] == ["1", "2", "3", "4"]
+    assert lines[6].strip() == "5 were asked for; the model names no other moment"
+    output.show_grounding([Moments("a cat", ())], 10.0, shown=Shown(min_score=0.5))
+    assert capsys.readouterr().out.splitlines()[1].strip() == "no moment with a score of 0.5 or more"
+
+
+def test_a_question_without_an_answer_shows_no_moments(capsys):
+    moments = (Moment(0, 1, 0.004), Moment(2, 3, 0.001))
+    output.show_answer(Answer("why?", "", None, moments), 10.0)
+    assert capsys.readouterr().out.splitlines()[1:] == ["   the model gives no answer to this question"]
+    output.show_answer(Answer("why?", "he slips.", None, moments), 10.0)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "   he slips.",
+        "   the model cannot say where this is seen (best guess 0.0 s to 1.0 s, score 0.00)",
+    ]
+
+
+def test_what_was_looked_at(capsys):
+    one = {"windows": 1, "window": 20.0, "overlap": 0.0, "frames": 64}
+    output.show_answers(Answers("a.mp4", 20.0, "m", (), looked_at=one))
+    many = {"windows": 3, "window": 20.0, "overlap": 5.0, "frames": 192}
+    output.show_answers(Answers("a.mp4", 50.0, "m", (), looked_at=many))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a.mp4: 20.0 s, 64 frames (3.2 a second), model m"
+    assert lines[2] == "a.mp4: 50.0 s, 3 windows of 20 s, each 64 frames (3.2 a second), model m"
+
+
+def test_in_a_pipe_no_row_is_folded_and_on_a_terminal_words_stay_whole(capsys, monkeypatch):
+    text = "antidisestablishmentarianism " * 8
+    output.table(("n", "what"), [("1", text)], left=(1,))
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    output.table(("n", "what"), [("1", text)], left=(1,))
+    lines = terminal.getvalue().splitlines()
+    assert len(lines) == 9
+    assert max(map(len, lines)) <= 60
+    assert {line.split()[-1] for line in lines[1:]} == {"antidisestablishmentarianism"}
+
+
+def test_found_absent_and_wrong_look_different_on_a_terminal(monkeypatch):
+    out, err = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output.show_grounding([Moments("a cat", (Moment(0, 1, 0.1),), 0.1, absent=True)], 10.0)
+    output.show_grounding([Moments("a dog", (Moment(0, 1, 0.9),))], 10.0)
+    output.complain("Error: no.")
+    absent, found = out.getvalue().splitlines()[1], out.getvalue().splitlines()[-1]
+    assert absent.startswith("\x1b[33m")
+    assert "\x1b" not in found
+    assert err.getvalue().startswith("\x1b[1;31mError: no.")
 
 
 class Terminal(io.StringIO):

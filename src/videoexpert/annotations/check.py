@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ..columns import columns
 from ..errors import VideoError
 from ..escapes import printable
 from .dirty import RULES, Report
@@ -194,12 +195,6 @@ def _video_table(state: VideoState, most: int = 20) -> str:
 
 
 def _align(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    numeric = [column for column, title in enumerate(rows[0]) if title in ("found", "published", "count")]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column in numeric else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    header, *rest = rows
+    left = [i for i, title in enumerate(header) if title not in ("found", "published", "count")]
+    return "\n".join(columns(header, rest, left))

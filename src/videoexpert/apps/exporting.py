@@ -15,6 +15,7 @@ from ..export.timecode import check_timecode, parse_rate
 from ..files import write_text
 from . import output
 from .inputs import Inputs
+from .lines_log import LinesLog
 from .options import TABLE
 
 
@@ -98,12 +99,37 @@ def timed(
 
 
 class Exporter:
-    """Takes answers as they come and writes them; ``close`` ends a file that holds several videos."""
+    """Takes answers as they come and writes them; ``close`` ends a file that holds several videos.
+
+    A file of JSON lines gets each line as its video is done, and is resumed.
+    """
 
     def __init__(self, target: Target, several: bool) -> None:
         self.target, self.several = target, several
         self._items: list[Answers | Failed] = []
         self._names: set[Path] = set()
+        self._log: LinesLog | None = None
+        format, out = target.format, target.out
+        if format is not None and format.streams and out is not None and not target.folder:
+            self._log = LinesLog(out)
+
+    def left(self, inputs: Inputs) -> list[str]:
+        """The videos that an earlier, stopped run has not answered. Raises InputError for a file of other questions."""
+        if self._log is None:
+            return list(inputs.videos)
+        done = self._log.resume(inputs.texts)
+        left = [video for video in inputs.videos if video not in done]
+        if len(left) < len(inputs.videos):
+            count = len(inputs.videos)
+            output.complain(
+                f"{count - len(left)} of {count} videos are answered in {self._log.path} already."
+            )
+        return left
+
+    def check_model(self, name: str) -> None:
+        """Raises InputError where the file that is resumed holds another model's answers."""
+        if self._log is not None:
+            self._log.check_model(name)
 
     def add(self, item: Answers | Failed) -> None:
         """One video's answers. Raises what ``export`` raises for answers that the format cannot hold."""
@@ -117,7 +143,9 @@ class Exporter:
                     output.complain(f"Note: {said}")
             if format.marks and not item.marks():
                 output.complain(f"{item.video}: nothing was found; the {format.name} file holds no moment.")
-        if format.streams and self.target.out is None:
+        if self._log is not None:
+            self._log.add(export(AnswerSet((item,), self.several), format.name))
+        elif format.streams and self.target.out is None:
             self._print(export(AnswerSet((item,), self.several), format.name))
         elif not self.target.folder:
             self._items.append(item)
@@ -127,6 +155,8 @@ class Exporter:
     def close(self) -> None:
         """Prints or writes what is still open."""
         format = self.target.format
+        if self._log is not None:
+            output.complain(f"written to {self._log.path}")
         if format is None or not self._items:
             return
         text = export(AnswerSet(tuple(self._items), self.several), format.name)

@@ -7,9 +7,19 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InputError
 from ..export import FORMATS
+from .inputs import as_seconds
 
 TABLE = "table"
+
+
+def seconds(text: str) -> float:
+    """A time of the command line. Raises typer.BadParameter."""
+    try:
+        return as_seconds(text)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _known_format(name: str | None) -> str | None:
@@ -37,21 +47,41 @@ Frames = Annotated[int | None, typer.Option(min=1, help="Frames to look at (defa
 Window = Annotated[
     str,
     typer.Option(
-        metavar="auto|SECONDS|off",
-        help="Look at long videos in windows of so many seconds; auto: of the model's training length, for videos "
+        metavar="auto|TIME|off",
+        help="Look at long videos in windows of this length; auto: of the model's training length, for videos "
         "over twice that (docs/long-videos.md).",
     ),
 ]
 Overlap = Annotated[
     float | None,
-    typer.Option(help="Seconds that a window shares with the one before (default: a quarter of it)."),
+    typer.Option(
+        parser=seconds,
+        metavar="TIME",
+        help="What a window shares with the one before (default: a quarter of it).",
+    ),
 ]
-Start = Annotated[float | None, typer.Option(help="Look from this second on.")]
-End = Annotated[float | None, typer.Option(help="Look until this second.")]
-TopK = Annotated[int, typer.Option(min=1, help="Most moments a query.")]
+Start = Annotated[
+    float | None,
+    typer.Option(parser=seconds, metavar="TIME", help="Look from here on: seconds or h:mm:ss, 90 or 1:30."),
+]
+End = Annotated[float | None, typer.Option(parser=seconds, metavar="TIME", help="Look until here.")]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="So many moments a query (default: of the best five, those that come near the best)."
+    ),
+]
+MinScore = Annotated[float, typer.Option(min=0, max=1, help="Leave out moments that score less.")]
+Recursive = Annotated[bool, typer.Option("--recursive", help="Take the videos in a folder's folders too.")]
+Queries = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="More sentences: a text file with one a line.")
+]
 Plot = Annotated[
     Path | None,
-    typer.Option(metavar="FILE.png", help="Draw the answer; of several videos FILE-1.png, FILE-2.png."),
+    typer.Option(
+        metavar="FILE.png",
+        help="Draw the answer: .png, .svg or .pdf; of several videos FILE-1.png, FILE-2.png.",
+    ),
 ]
 HowToPrint = Annotated[
     str | None,

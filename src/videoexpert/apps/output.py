@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from threading import Timer
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from ..export import Answers
 
 PATIENCE_S = 2.0  # work that is done sooner shows no bar
+FAINTEST = 0.05  # a best moment that scores less is no evidence
+# how what is found, what is not there and what went wrong differ on a terminal
+HEADING, ABSENT, WRONG = "bold", "yellow", "bold red"
 
 
 class Format(str, Enum):
@@ -33,34 +38,76 @@ class Format(str, Enum):
 # --- tables; ``end`` is the last second on the video's clock, which decides how times are written ---
 
 
-def say(text: str = "") -> None:
-    """One line on stdout; control characters and what is no text, in a file's name say, are escaped."""
-    print(printable(text))
+@dataclass(frozen=True)
+class Shown:
+    """What was asked to be shown of ranked moments.
+
+    top_k      how many, where the caller said so; None: those that come near the best one
+    min_score  the least score, where the caller said so
+    """
+
+    top_k: int | None = None
+    min_score: float = 0.0
+
+
+DEFAULT = Shown()
+
+
+def say(text: str = "", style: str = "") -> None:
+    """One line on stdout; control characters and what is no text, in a file's name say, are escaped.
+
+    ``style``, as rich has them, shows on terminals only.
+    """
+    print(_styled(printable(text), style, sys.stdout))
+
+
+def _styled(text: str, style: str, stream: Any) -> str:
+    """The text in a colour where somebody looks at it, as ``NO_COLOR`` allows."""
+    if not style or not stream.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    from rich.style import Style
+
+    return Style.parse(style).render(text)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = ()) -> None:
-    """A table on stdout; columns are aligned to the right but for those in ``left``, and need no names."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """A table on stdout; columns are aligned to the right but for those in ``left``, and need no names.
 
-    made = Table(box=None, padding=(0, 0, 0, 3), header_style="dim", show_header=any(columns))
-    for number, name in enumerate(columns):
-        place = "left" if number in left else "right"
-        made.add_column(name, justify=place, no_wrap=number not in left, overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))
-    Console(highlight=False).print(made)
+    On a terminal the last column is folded to its width; in a pipe or a file every row is one line.
+    """
+    import shutil
+
+    from ..columns import columns as aligned
+
+    safe = [[printable(cell) for cell in row] for row in rows]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for number, line in enumerate(aligned(columns, safe, left, width)):
+        print(_styled(line, "dim" if number == 0 and any(columns) else "", sys.stdout))
 
 
-def show_moments(moments: Sequence[Moment], end: float, told: Told | None = None) -> None:
-    """Ranked moments, those that come near the best one; without scores where ``told`` says that there are none."""
+def show_moments(
+    moments: Sequence[Moment], end: float, told: Told | None = None, shown: Shown = DEFAULT
+) -> None:
+    """Ranked moments: as many as were asked for, or those that come near the best one, and how many were left out.
+
+    Without scores where ``told`` says that there are none.
+    """
+    if not moments:
+        least = f" with a score of {shown.min_score:g} or more" if shown.min_score else ""
+        say(f"   no moment{least}", ABSENT)
+        return
+    near = worth_showing(moments) if shown.top_k is None else moments
     rows = [
         (str(rank), clock(m.start, end), clock(m.end, end), f"{m.score:.2f}")
-        for rank, m in enumerate(worth_showing(moments), 1)
+        for rank, m in enumerate(near, 1)
     ]
-    shown = 3 if told is not None and told.score == "none" else 4
-    table(("", "start", "end", "score")[:shown], [row[:shown] for row in rows])
+    width = 3 if told is not None and told.score == "none" else 4
+    table(("", "start", "end", "score")[:width], [row[:width] for row in rows])
+    hidden = len(moments) - len(near)
+    if hidden:
+        say(f"   and {hidden} below a tenth of the best score; --top-k {len(moments)} shows them", "dim")
+    elif shown.top_k is not None and len(moments) < shown.top_k and not shown.min_score:
+        say(f"   {shown.top_k} were asked for; the model names no other moment", "dim")
 
 
 def ignorance(moments: Sequence[Moment], end: float) -> str:
@@ -100,63 +147,76 @@ def reliance(evidence: Evidence, end: float) -> str:
     return f"without the video {said}, presence {evidence.blank_presence:.2f} instead of {presence:.2f}"
 
 
-def show_answers(item: Answers) -> None:
+def looked(item: Answers) -> str:
+    """How many frames were looked at, and how close together: ``, 64 frames (3.2 a second)``."""
+    seen = item.looked_at
+    if not seen:
+        return ""
+    windows, window = int(seen["windows"]), seen["window"]
+    each = seen["frames"] / windows
+    rate = f"{each:.0f} frames ({each / window:.2g} a second)"
+    return f", {rate}" if windows == 1 else f", {windows} windows of {window:g} s, each {rate}"
+
+
+def show_answers(item: Answers, shown: Shown = DEFAULT) -> None:
     """A line about the video, and what was found in it."""
     end, found = item.end, item.found
     part = f" from {clock(item.start, end)} on" if item.start else ""
-    say(f"{item.video}: {clock(item.duration, end)}{part}, model {item.model}")
+    say(f"{item.video}: {clock(item.duration, end)}{part}{looked(item)}, model {item.model}", HEADING)
     if isinstance(found, Highlights):
-        show_highlights(found, end)
+        show_highlights(found, end, shown)
     elif isinstance(found, Captions):
         show_captions(found, end)
     elif isinstance(found, Answer):
         show_answer(found, end)
     else:
-        show_grounding(found, end, item.evidence)
+        show_grounding(found, end, item.evidence, shown)
     say()
 
 
-def show_grounding(found: Sequence[Moments], end: float, evidence: Sequence[Evidence] = ()) -> None:
+def show_grounding(
+    found: Sequence[Moments], end: float, evidence: Sequence[Evidence] = (), shown: Shown = DEFAULT
+) -> None:
     """Each query with its moments, or the word that it is absent; below it what ``evidence`` says, if given."""
     for number, moments in enumerate(found):
         say(f'"{moments.query}"')
-        if not moments.familiar:
-            say(f"   {ignorance(moments, end)}")
-        elif moments.absent:
-            say(f"   {absence(moments.presence, moments, end)}")
-        elif unread(moments.told, moments):
-            say(f"   {unread(moments.told, moments)}")
+        instead = _instead(moments, moments, end)
+        if instead:
+            say(f"   {instead}", ABSENT)
         else:
-            show_moments(moments, end, moments.told)
+            show_moments(moments, end, moments.told, shown)
         if evidence:
             say(f"   evidence: {reliance(evidence[number], end)}")
 
 
-def show_highlights(found: Highlights, end: float) -> None:
+def _instead(found: Moments | Highlights, moments: Sequence[Moment], end: float) -> str:
+    """What is said in place of moments; '' where they are shown."""
+    if not found.familiar:
+        return ignorance(moments, end)
+    if found.absent:
+        return absence(found.presence, moments, end)
+    return unread(found.told, moments)
+
+
+def show_highlights(found: Highlights, end: float, shown: Shown = DEFAULT) -> None:
     """The best moments, and as many of the best clips."""
     say(f'"{found.query}"')
-    if not found.familiar:
-        say(f"   {ignorance(found.moments, end)}")
+    if instead := _instead(found, found.moments, end):
+        say(f"   {instead}", ABSENT)
         return
-    if found.absent:
-        say(f"   {absence(found.presence, found.moments, end)}")
-        return
-    if unread(found.told, found.moments):
-        say(f"   {unread(found.told, found.moments)}")
-        return
-    show_moments(found.moments, end, found.told)
+    show_moments(found.moments, end, found.told, shown)
     say(f"best clips of {found.clip_s:g} s")
-    best = sorted(range(len(found.times)), key=lambda i: -found.scores[i])[: len(found.moments)]
+    best = sorted(range(len(found.times)), key=lambda i: -found.scores[i])[: max(len(found.moments), 1)]
     clips = [(found.times[i], min(found.times[i] + found.clip_s, end), found.scores[i]) for i in best]
     rows = [(clock(first, end), clock(last, end), f"{score:.2f}") for first, last, score in clips]
     table(("start", "end", "saliency"), rows)
 
 
 def show_captions(captions: Sequence[Moment], end: float) -> None:
-    """Sentences in the order in which they are told."""
+    """Sentences in the order of time."""
     if not captions:
         said = unread(getattr(captions, "told", None), captions)
-        say(f"   {said or 'the model describes no event'}")
+        say(f"   {said or 'the model describes no event'}", ABSENT)
         return
     rows = [(clock(m.start, end), clock(m.end, end), f"{m.score:.2f}", m.text or "") for m in captions]
     table(("start", "end", "score", "event"), rows, left=(3,))
@@ -165,17 +225,26 @@ def show_captions(captions: Sequence[Moment], end: float) -> None:
 def show_answer(answer: Answer, end: float) -> None:
     """The answer, how the choices compare, and the moments that prove it."""
     say(f'"{answer.question}"')
-    say(f"   {answer.text or 'no answer'}")
+    if not answer.text:
+        # moments of a question without an answer prove nothing
+        said = unread(answer.told, answer.moments)
+        say(f"   {said or 'the model gives no answer to this question'}", ABSENT)
+        return
+    say(f"   {answer.text}")
     if answer.choices:
         marks = ["<--" if i == answer.choice else "" for i in range(len(answer.choices))]
         scores = [f"{score:.2f}" for score in answer.choice_scores] or [""] * len(answer.choices)
         rows = list(zip(answer.choices, scores, marks, strict=True))
         table(("choice", "score", ""), rows, left=(0, 2))
-    if answer.moments:
+    if answer.moments and answer.moments[0].score < FAINTEST:
+        best = answer.moments[0]
+        where = f"{clock(best.start, end)} to {clock(best.end, end)}, score {best.score:.2f}"
+        say(f"   the model cannot say where this is seen (best guess {where})", ABSENT)
+    elif answer.moments:
         say("seen at")
         show_moments(answer.moments, end, answer.told)
     elif said := unread(answer.told, answer.moments):
-        say(f"   where it is seen: {said}")
+        say(f"   where it is seen: {said}", ABSENT)
 
 
 # --- JSON ---
@@ -190,8 +259,9 @@ def print_json(document: Any) -> None:
 
 
 def complain(text: str) -> None:
-    """One line on stderr, escaped as on stdout."""
-    print(printable(text), file=sys.stderr)
+    """One line on stderr, escaped as on stdout; what begins with "Error:" stands out on a terminal."""
+    said, style = printable(text), WRONG if text.startswith("Error:") else ""
+    print(_styled(said, style, sys.stderr), file=sys.stderr)
 
 
 @contextmanager

@@ -83,6 +83,11 @@ class Backend(Protocol):
         ...
 
 
+def one_window(seconds: float, frames: int) -> dict[str, float]:
+    """``looked_at`` of a video that was looked at in one piece, as a result tells it."""
+    return {"windows": 1, "window": seconds, "overlap": 0.0, "frames": frames}
+
+
 def check_queries(queries: Sequence[str]) -> None:
     """Raises InputError for an empty query, one that is too long, or more in one call than ``limits`` allow."""
     bounds = limits()

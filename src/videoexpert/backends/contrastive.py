@@ -26,7 +26,7 @@ from ..types import Answer, Highlights, Moment, Moments
 from ..video.glance import glance
 from ..video.stream import stream_frames
 from ..vision.image_text import ImageTextTower, load_tower
-from .base import check_queries, check_question
+from .base import check_queries, check_question, one_window
 from .fitted import Fit
 from .sourced import sourced
 from .training_free.methods import METHODS, SMOOTH
@@ -155,6 +155,11 @@ class ContrastiveVideo:
         self.duration, self.start = frames.stretch.duration_s, frames.stretch.start_s
         self.timings: dict[str, float] = {}
         self._features = frames.features.astype(np.float32)
+
+    @property
+    def looked_at(self) -> dict[str, float]:
+        """What was looked at, for a result: one window, and its frames."""
+        return one_window(self.duration, self.frames.count)
 
     @overload
     def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]

@@ -30,7 +30,7 @@ from ..video.decode import read_frames
 from ..video.glance import glance
 from ..video.stream import read_windows
 from .answers import Answers, Question
-from .base import TASKS, check_queries, check_question
+from .base import TASKS, check_queries, check_question, one_window
 from .blank import GREY, evidence_of
 from .fitted import Fit
 from .long import AUTO, LongVideo, Window, window_of
@@ -286,6 +286,11 @@ class Video:
         """Second at which the part that was opened begins."""
         return self.tokens.start_s
 
+    @property
+    def looked_at(self) -> dict[str, float]:
+        """What was looked at, for a result: one window, and its frames."""
+        return one_window(self.duration, len(self.tokens.temporal))
+
     @cached_property
     def familiarity(self) -> float | None:
         """Whether the model was trained on videos like this one, in [0, 1]; None for one that does not know."""
@@ -329,7 +334,7 @@ class Video:
         )
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
-        """Sentences, each with its moment, in the order in which the model gives them."""
+        """Sentences, each with its moment, in the order of time."""
         return self.expert.caption_many([self], max_new_tokens)[0]
 
     def ask(self, question: str, choices: Sequence[str] | None = None, max_new_tokens: int = 128) -> Answer:

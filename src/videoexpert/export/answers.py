@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..types import (
     FAMILIAR,
@@ -54,9 +54,10 @@ class Answers:
     start          second at which the part that was looked at begins; None where it was the whole video
     evidence       of each query, where it was asked for
     media, clock   only for formats that count frames
-    looked_at      windows of a long video and frames in all; None where one window took all of it
+    looked_at      number and length of the windows, what they share, frames in all; None: the model does not say
     familiarity    whether the model was trained on videos like this one, in [0, 1]; None: it does not know
     calibrated     whether scores and presence were fitted on labelled data; None: not said
+    warnings       sentences on what training never showed the model: the length, the number of frames
     """
 
     video: str
@@ -70,6 +71,7 @@ class Answers:
     looked_at: dict[str, float] | None = None
     familiarity: float | None = None
     calibrated: bool | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def familiar(self) -> bool | None:
@@ -119,6 +121,17 @@ class AnswerSet:
     def answers(self) -> tuple[Answers, ...]:
         """Those that did not fail."""
         return tuple(item for item in self.items if isinstance(item, Answers))
+
+
+def at_least(found: Found, score: float) -> Found:
+    """The same without moments that score less."""
+    if score <= 0:
+        return found
+    if isinstance(found, Captions):
+        return Captions((m for m in found if m.score >= score), found.told, found.source)
+    if isinstance(found, (Highlights, Answer)):
+        return replace(found, moments=tuple(m for m in found.moments if m.score >= score))
+    return tuple(replace(one, items=tuple(m for m in one if m.score >= score)) for one in found)
 
 
 def _shown(moments: Sequence[Moment], absent: bool) -> Sequence[Moment]:

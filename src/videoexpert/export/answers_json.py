@@ -30,7 +30,8 @@ def document(item: Answers | Failed) -> dict[str, Any]:
         head |= {"calibrated": item.calibrated}
     part = {} if item.start is None else {"start": round(item.start, 3)}
     looked = {} if item.looked_at is None else {"looked_at": _rounded(item.looked_at)}
-    return {**head, **part, **looked, **_answer(item.found, item.evidence)}
+    warned = {"warnings": list(item.warnings)} if item.warnings else {}
+    return {**head, **part, **looked, **warned, **_answer(item.found, item.evidence)}
 
 
 def _rounded(numbers: dict[str, float]) -> dict[str, float]:
@@ -153,6 +154,7 @@ def _read_one(value: Any, where: str) -> Answers | Failed:
         looked_at=_read_looked_at(value["looked_at"], where) if "looked_at" in value else None,
         familiarity=known,
         calibrated=calibrated if isinstance(calibrated, bool) else None,
+        warnings=tuple(map(str, list_field(value, "warnings", where))) if "warnings" in value else (),
     )
 
 

@@ -23,10 +23,11 @@ def one_line(text: str) -> str:
 
 
 def clock(value: float, end: float) -> str:
-    """For people: ``3.2 s``; in videos that end after two minutes ``2:05`` or ``1:02:05``."""
+    """For people, to the tenth: ``3.2 s``; in videos that end after two minutes ``2:05.3`` or ``1:02:05.3``."""
     if end < LONG_S:
         return f"{value:.1f} s"
-    return whole_seconds(round(value))
+    seconds, tenth = divmod(round(value * 10), 10)
+    return f"{whole_seconds(seconds)}.{tenth}"
 
 
 def whole_seconds(value: int) -> str:

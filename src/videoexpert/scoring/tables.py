@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..annotations.readers import BENCHMARKS
+from ..columns import columns
 from ..errors import InputError
 from ..escapes import printable
 from .paper import PAPER_TABLES, PaperTable
@@ -110,18 +111,8 @@ def _some(ids: Sequence[str]) -> str:
 
 def aligned(header: Sequence[str], rows: Rows) -> str:
     """A table for the terminal: names to the left, everything else to the right."""
-    table = [list(header), *rows]
-    widths = [max(len(line[column]) for line in table) for column in range(len(header))]
-    text_columns = [i for i, name in enumerate(header) if name in ("metric", "method", "setting")]
-    lines = []
-    for line in table:
-        cells = [
-            cell.ljust(widths[column]) if column in text_columns else cell.rjust(widths[column])
-            for column, cell in enumerate(line)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "-" * len(max(lines, key=len)))
-    return "\n".join(lines)
+    names = [i for i, name in enumerate(header) if name in ("metric", "method", "setting")]
+    return "\n".join(columns(header, rows, names))
 
 
 def markdown(header: Sequence[str], rows: Rows) -> str:

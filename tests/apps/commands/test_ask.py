@@ -23,7 +23,7 @@ def test_ground_json(call, model, video, expert):
     done = call("ground", video, "it falls", "a dog", "--model", model, "--format", "json", "--top-k", 2)
     assert (done.code, done.err) == (0, "")
     document = done.json
-    assert list(document) == ["video", "duration", "model", "calibrated", "queries"]
+    assert list(document) == ["video", "duration", "model", "calibrated", "looked_at", "queries"]
     assert (document["video"], document["duration"], document["model"]) == (str(video), 8.0, str(model))
     for query, part in zip(["it falls", "a dog"], document["queries"], strict=True):
         found = expert.open(video).ground(["it falls", "a dog"], 2)[query == "a dog"]
@@ -45,6 +45,29 @@ def test_part_of_a_video_and_number_of_frames(call, model, video, expert):
     assert found.curve != expert.open(video, start=2, end=6).ground("it falls").curve
 
 
+def test_times_of_the_clock_sentences_of_a_file_and_a_least_score(call, model, video, tmp_path):
+    common = ("ground", video, "--model", model, "--format", "json")
+    assert call(*common, "it falls", "--start", "0:02", "--end", "0:00:06.5").json["duration"] == 4.5
+    done = call(*common, "it falls", "--start", "1:75")
+    assert (done.code, done.out) == (2, "")
+    assert "'--start': a time is '1:75', expected seconds or h:mm:ss" in done.err
+    queries = tmp_path / "queries.txt"
+    queries.write_text("a dog\nit falls\n")
+    asked = call(*common, "--queries", queries).json["queries"]
+    assert [query["query"] for query in asked] == ["a dog", "it falls"]
+    scores = [m["score"] for m in asked[0]["moments"]]
+    least = sorted(scores)[1]
+    few = call(*common, "a dog", "--min-score", least - 1e-5).json["queries"][0]["moments"]
+    assert [m["score"] for m in few] == [score for score in scores if score >= least] != scores
+
+
+def test_more_frames_than_training_showed_are_told(call, model, video):
+    done = call("ground", video, "it falls", "--model", model, "--frames", 40, "--format", "json")
+    said = "the model was trained with 16 frames and looked at 40: scores may be off"
+    assert done.json["warnings"] == [said]
+    assert done.err == f"Warning: {video}: {said}\n"
+
+
 def test_windows_of_a_long_video(call, model, video, expert):
     asked = ("ground", video, "it falls", "--model", model, "--format", "json")
     document = call(*asked, "--window", 4, "--overlap", 1).json
@@ -62,7 +85,8 @@ def test_windows_of_a_long_video(call, model, video, expert):
         ("--window", "auto"),
         (),
     ):  # this model does not know its training length
-        assert "looked_at" not in call(*asked, *one_window).json
+        seen = call(*asked, *one_window).json["looked_at"]
+        assert seen == {"windows": 1, "window": 8.0, "overlap": 0.0, "frames": expert.config.num_frames}
     for wrong in ("0", "-3", "nan", "often"):
         done = call(*asked, "--window", wrong)
         assert (done.code, done.out) == (2, "")
@@ -76,7 +100,7 @@ def test_windows_of_a_long_video(call, model, video, expert):
 def test_ground_table(call, model, model_that_finds_nothing, video):
     done = call("ground", video, "it falls", "--model", model)
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(f'{video}: 8.0 s, model {model}\n"it falls"\n')
+    assert done.out.startswith(f'{video}: 8.0 s, 16 frames (2 a second), model {model}\n"it falls"\n')
     assert "not in this video" not in done.out
     done = call("ground", video, "it falls", "--model", model_that_finds_nothing)
     assert "not in this video (presence 0." in done.out
@@ -131,7 +155,7 @@ def test_a_folder_of_one_gives_a_list(call, model, video):
     done = call("caption", video.parent, "--model", model, "--format", "json")
     assert done.code == 0
     (document,) = done.json
-    assert list(document) == ["video", "duration", "model", "calibrated", "captions"]
+    assert list(document) == ["video", "duration", "model", "calibrated", "looked_at", "captions"]
 
 
 def test_highlight_json(call, model, video, tmp_path):

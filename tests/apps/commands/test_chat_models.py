@@ -33,7 +33,7 @@ def test_ground_through_a_server(call, server, address, video):
     assert [(m["start"], m["end"], m["score"]) for m in query["moments"]] == [(1, 2.5, 1), (4, 6, 1)]
     assert query["told"] == {"parsed": "pairs", "score": "none", "text": "[[1, 2.5], [4, 6]]"}
     table = call("ground", video, "it falls", "--model", address).out
-    assert table.startswith(f'{video}: 8.0 s, model m\n"it falls"\n')
+    assert table.startswith(f'{video}: 8.0 s, 8 frames (1 a second), model m\n"it falls"\n')
     assert "1.0 s" in table
     assert "score" not in table
     pieces = [{"token": t, "logprob": p} for t, p in (("[[", 0), ("1", -0.1), (", 2]]", -0.1))]

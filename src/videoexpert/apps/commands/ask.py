@@ -11,6 +11,7 @@ import typer
 
 from ...errors import InputError, UnsupportedError, VideoExpertError
 from ...export import Answers, Failed
+from ...export.answers import at_least
 from ...types import Captions
 from .. import options, output
 from ..exporting import Exporter, Target, target
@@ -23,7 +24,7 @@ from ..inputs import (
     picture_name,
     split_arguments,
 )
-from ..output import Waiting
+from ..output import Shown, Waiting
 from ..startup import lighten
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from ...export.answers import Found
     from ...types import Evidence
 
-_VIDEOS = "Video files, or folders of them; broken ones are told, the others done."
+TOP_K = 5  # moments a query that are asked for where nobody says how many
+_VIDEOS = "Video files, or folders of them. Unreadable files are reported and skipped."
 _QUERIES = f"{_VIDEOS} Then sentences, each in quotes."
 _QUERY = f"{_VIDEOS} Then a sentence in quotes."
 _QUESTION = f"{_VIDEOS} Then a question in quotes."
@@ -55,6 +57,7 @@ class Request:
     end: float | None
     target: Target
     plot: Path | None
+    shown: Shown = output.DEFAULT
 
     def __post_init__(self) -> None:
         model_options(self.model_option)
@@ -66,10 +69,12 @@ class Request:
 def ground(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY...", help=_QUERIES)],
     *,
+    queries: options.Queries = None,
     model: options.Model = None,
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
+    recursive: options.Recursive = False,
     window: options.Window = "auto",
     overlap: options.Overlap = None,
     start: options.Start = None,
@@ -79,21 +84,36 @@ def ground(
     rate: options.Rate = None,
     start_timecode: options.StartTimecode = None,
     plot: options.Plot = None,
-    top_k: options.TopK = 5,
+    top_k: options.TopK = None,
+    min_score: options.MinScore = 0.0,
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Say how far the answer moves when the video is taken away.")
     ] = False,
 ) -> None:
     """Find the moments of a video that a sentence describes, or say that it is not there."""
-    inputs = split_arguments(arguments, "query", many=True)
-    queries = list(inputs.texts)
+    inputs = split_arguments(arguments, "query", many=True, recursive=recursive, listed=queries)
+    asked = list(inputs.texts)
 
     def question(video: OpenVideo) -> tuple[Found, tuple[Evidence, ...]]:
-        return tuple(video.ground(queries, top_k)), _evidence(video, queries) if evidence else ()
+        found = tuple(video.ground(asked, top_k or TOP_K))
+        return found, _evidence(video, asked) if evidence else ()
 
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, model_option, device, frames, window, overlap, start, end, where, plot),
+        Request(
+            inputs,
+            model,
+            model_option,
+            device,
+            frames,
+            window,
+            overlap,
+            start,
+            end,
+            where,
+            plot,
+            Shown(top_k, min_score),
+        ),
         question,
     )
 
@@ -105,6 +125,7 @@ def highlight(
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
+    recursive: options.Recursive = False,
     window: options.Window = "auto",
     overlap: options.Overlap = None,
     start: options.Start = None,
@@ -114,14 +135,28 @@ def highlight(
     rate: options.Rate = None,
     start_timecode: options.StartTimecode = None,
     plot: options.Plot = None,
-    top_k: options.TopK = 5,
+    top_k: options.TopK = None,
+    min_score: options.MinScore = 0.0,
 ) -> None:
     """Rate every two-second clip of a video by how well it shows what a sentence describes."""
-    inputs = split_arguments(arguments, "query")
+    inputs = split_arguments(arguments, "query", recursive=recursive)
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, model_option, device, frames, window, overlap, start, end, where, plot),
-        lambda video: (video.highlights(inputs.texts[0], top_k), ()),
+        Request(
+            inputs,
+            model,
+            model_option,
+            device,
+            frames,
+            window,
+            overlap,
+            start,
+            end,
+            where,
+            plot,
+            Shown(top_k, min_score),
+        ),
+        lambda video: (video.highlights(inputs.texts[0], top_k or TOP_K), ()),
     )
 
 
@@ -132,6 +167,7 @@ def caption(
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
+    recursive: options.Recursive = False,
     window: options.Window = "auto",
     overlap: options.Overlap = None,
     start: options.Start = None,
@@ -143,10 +179,22 @@ def caption(
     plot: options.Plot = None,
 ) -> None:
     """Tell the events of a video, each with its time."""
-    inputs = split_arguments(arguments)
+    inputs = split_arguments(arguments, recursive=recursive)
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, model_option, device, frames, window, overlap, start, end, where, plot),
+        Request(
+            inputs,
+            model,
+            model_option,
+            device,
+            frames,
+            window,
+            overlap,
+            start,
+            end,
+            where,
+            plot,
+        ),
         lambda video: (_captions(video), ()),
     )
 
@@ -161,6 +209,7 @@ def ask(
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
+    recursive: options.Recursive = False,
     window: options.Window = "auto",
     overlap: options.Overlap = None,
     start: options.Start = None,
@@ -172,7 +221,7 @@ def ask(
     plot: options.Plot = None,
 ) -> None:
     """Answer a question about a video, with the moments that prove it."""
-    inputs = split_arguments(arguments, "question")
+    inputs = split_arguments(arguments, "question", recursive=recursive)
     choices = list(choice or ())
     if len(choices) == 1 or any(not c.strip() for c in choices):
         raise InputError(
@@ -181,7 +230,19 @@ def ask(
         )
     where = target(format, out, rate, start_timecode, inputs)
     _run(
-        Request(inputs, model, model_option, device, frames, window, overlap, start, end, where, plot),
+        Request(
+            inputs,
+            model,
+            model_option,
+            device,
+            frames,
+            window,
+            overlap,
+            start,
+            end,
+            where,
+            plot,
+        ),
         lambda video: (video.ask(inputs.texts[0], choices or None), ()),
     )
 
@@ -207,20 +268,19 @@ def _run(request: Request, question: Question) -> None:
     lighten(request.model)
     from ...session import load
 
-    videos, several = request.inputs.videos, request.inputs.several
-    failed, exporter = 0, Exporter(request.target, several)
+    several = request.inputs.several
+    exporter = Exporter(request.target, several)
+    videos = exporter.left(request.inputs)
+    failed = 0
     with Waiting("looking", len(videos) if several else None) as waiting, output.plain_warnings():
         chosen = model_options(request.model_option)
         expert: Backend = load(request.model, device=request.device, **chosen)
+        exporter.check_model(expert.name)
         for number, path in enumerate(videos, 1):
             try:
                 item = _answers(request, expert, path, question, waiting)
                 with waiting.paused():
-                    if request.plot is not None:
-                        _draw(item, picture_name(request.plot, number if several else None))
-                    if request.target.format is None:
-                        output.show_answers(item)
-                    exporter.add(item)
+                    _show(request, exporter, item, number)
             except VideoExpertError as error:
                 if not several:
                     raise
@@ -235,20 +295,35 @@ def _run(request: Request, question: Question) -> None:
         raise typer.Exit(1)
 
 
+def _show(request: Request, exporter: Exporter, item: Answers, number: int) -> None:
+    """One video's answers: what has to be said of them, the picture, the table or what is exported."""
+    for note in item.warnings:
+        output.complain(f"Warning: {item.video}: {note}")
+    if request.plot is not None:
+        _draw(item, picture_name(request.plot, number if request.inputs.several else None))
+    if request.target.format is None:
+        output.show_answers(item, request.shown)
+    exporter.add(item)
+
+
 def _answers(request: Request, expert: Backend, path: str, question: Question, waiting: Waiting) -> Answers:
+    from ..beyond import beyond_training
+
     video = _open(request, expert, path, waiting)
     found, evidence = question(video)
     start = None if request.start is None and request.end is None else video.start
+    looked_at = getattr(video, "looked_at", None)
     return Answers(
         video.path,
         video.duration,
         expert.name,
-        found,
+        at_least(found, request.shown.min_score),
         start,
         evidence,
-        looked_at=getattr(video, "looked_at", None),
+        looked_at=looked_at,
         familiarity=getattr(video, "familiarity", None),
         calibrated=getattr(expert, "calibrated", None),
+        warnings=beyond_training(getattr(expert, "config", None), looked_at),
     )
 
 

@@ -48,9 +48,11 @@ def clip(
         Path | None,
         typer.Option(metavar="FILE.mp4", help="All moments one after the other in one file as well."),
     ] = None,
-    pad: Annotated[float, typer.Option(min=0, help="Seconds to add before and after.")] = 0.0,
-    top_k: options.TopK = 5,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out moments that score less.")] = 0.0,
+    pad: Annotated[
+        float, typer.Option(parser=options.seconds, metavar="TIME", help="To add before and after.")
+    ] = 0.0,
+    top_k: Annotated[int, typer.Option(min=1, help="Most moments a query.")] = 5,
+    min_score: options.MinScore = 0.0,
     model: options.Model = None,
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
@@ -92,7 +94,7 @@ def clip(
 
 
 def _check(out: Path, reel: Path | None, pad: float) -> None:
-    if not math.isfinite(pad):
+    if not (math.isfinite(pad) and pad >= 0):
         raise InputError(f"--pad is {pad} s, expected 0 or more seconds.")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out is {str(out)!r}, which is a file, expected a folder for the clips.")

@@ -14,7 +14,7 @@ import torch
 from ...errors import InputError
 from ...grounding.decoding import saliency
 from ...types import Answer, Captions, Evidence, Frames, Highlights, Moment, Moments, Told
-from ..base import TASKS, check_queries, check_question
+from ..base import TASKS, check_queries, check_question, one_window
 from ..blank import GREY, evidence_of
 from ..fitted import Fit
 from ..sourced import sourced
@@ -124,6 +124,11 @@ class ChatVideo:
         self.duration, self.start, self.clip = frames.duration_s, frames.start_s, frames.stretch
         count = max(len(frames), min(MOST_POINTS, math.ceil(self.clip.seen_s * POINTS_PER_S)))
         self.centres = self.clip.centres(count)
+
+    @property
+    def looked_at(self) -> dict[str, float]:
+        """What was looked at, for a result: one window, and its frames."""
+        return one_window(self.duration, len(self.frames))
 
     @overload
     def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]

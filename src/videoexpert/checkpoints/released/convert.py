@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer
 
+from ...columns import columns
 from ...config import VideoExpertConfig
 from ...errors import CheckpointError, InputError
 from ...language.vocabulary import add_loc_token
@@ -89,12 +90,12 @@ class Conversion:
 
     def to_table(self, verbose: bool = False) -> str:
         """Counts by part; with ``verbose`` a line for every key."""
-        lines = [f"{'part':<18}{'tensors':>8}{'numbers':>15}"]
-        total = Counter[str]()
+        rows, total = [], Counter[str]()
         for part, (tensors, numbers) in self.parts().items():
-            lines.append(f"{part:<18}{tensors:>8}{numbers:>15,}")
+            rows.append((part, str(tensors), f"{numbers:,}"))
             total.update(tensors=tensors, numbers=numbers)
-        lines.append(f"{'all':<18}{total['tensors']:>8}{total['numbers']:>15,}")
+        rows.append(("all", str(total["tensors"]), f"{total['numbers']:,}"))
+        lines = columns(("part", "tensors", "numbers"), rows, left=(0,))
         lines.append(f"missing 0, unexpected 0, left out {len(self.left_out)}")
         reasons = Counter(self.left_out.values())
         lines += [f"  left out: {count} x {reason}" for reason, count in reasons.items()]
