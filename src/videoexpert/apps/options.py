@@ -14,10 +14,10 @@ from .inputs import as_seconds
 TABLE = "table"
 
 
-def seconds(text: str) -> float:
-    """A time of the command line. Raises typer.BadParameter."""
+def seconds(text: str | float) -> float:
+    """A time of the command line, or a default. Raises typer.BadParameter."""
     try:
-        return as_seconds(text)
+        return as_seconds(str(text))
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
 
