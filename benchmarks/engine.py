@@ -46,6 +46,7 @@ DOINGS = ("moves left", "moves right", "goes up", "goes down", "grows", "gets sm
 TOKENS_PER_PASS = 2048  # of the block-masked row
 SIZE = 64  # pixels a side of the planted video
 EVENT_S = 3.0
+STEPS = 16  # of decoding in one measurement
 NO_END = -1
 
 Work = Callable[[], object]
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--videos", type=int, default=100)
     parser.add_argument("--captions", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=120.0, help="of the planted video")
-    parser.add_argument("--size", default="auto", help="shape of the experts row")
+    parser.add_argument("--size", default="auto", help="shapes of the experts row, with commas between")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--before", type=Path, default=None)
     parser.add_argument("--save", type=Path, default=None)
@@ -247,16 +248,23 @@ def tokens_like(expert: Expert, count: int) -> list[VisualTokens]:
 
 def experts(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     """A decoding step and a prefill with folded experts, against the same model with its base layers alone."""
-    size = pick_size(args.size, device) if args.size != "auto" or device.type == "cuda" else "vicuna-layers"
+    if args.size == "auto":
+        sizes = ["vicuna-7b"] if device.type == "cuda" else ["small", "wide", "vicuna-layers"]
+    else:
+        sizes = args.size.split(",")
+    return {size: experts_at(size, args.rounds, device) for size in sizes}
+
+
+def experts_at(size: str, rounds: int, device: torch.device) -> dict[str, Any]:
     model = build(size, device, torch.bfloat16 if device.type == "cuda" else torch.float32).eval().fold()
     tokens, before = video(model), prefix_ids(model)
     prefix = model.open_prefix(tokens, before)
-    question = Segment(tuple(words(model, random.Random(1), 20)))
+    first = pad_rows([words(model, random.Random(1), 1)]).to(device)
 
     def step() -> None:
         current = model.row_pass([prefix], [1], room=64)
-        for _ in range(16):
-            model.read_rows(current, pad_rows([question.ids[:1]]).to(device))
+        for _ in range(STEPS):
+            model.read_rows(current, first)
             current.advance(torch.ones(1, dtype=torch.long, device=device))
 
     def prefill() -> None:
@@ -272,14 +280,13 @@ def experts(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
 
         return plain
 
-    found = in_turns(device, max(5, args.rounds), without(step), step, without(prefill), prefill)
+    found = in_turns(device, max(11, rounds), without(step), step, without(prefill), prefill)
     return {
-        "shape": size,
         "decode step": {"of the base": round(found[1] / found[0], 3), "target": "<= 1.02"},
         "prefill": {"of the base": round(found[3] / found[2], 3), "target": "<= 1.10"},
         "share of the bandwidth roofline": "needs a GPU"
         if device.type != "cuda"
-        else roofline(model, found[1] / 16),
+        else roofline(model, found[1] / STEPS),
     }
 
 

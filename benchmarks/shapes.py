@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SIZES = {
     "tiny": (64, 172, 2, 4, 1000),
     "small": (512, 1376, 8, 8, 32000),
+    "wide": (2048, 5504, 4, 16, 1000),
     "vicuna-layers": (4096, 11008, 2, 32, 1000),  # two of its layers: what a CPU holds
     "vicuna-7b": (4096, 11008, 32, 32, 32000),
 }

@@ -80,7 +80,7 @@ def test_rows_are_saved_beside_those_of_before(tmp_path, capsys):
         )
     report = json.loads(file.read_text())
     assert report["measured"] == "CPU seconds"
-    assert report["experts"]["decode step"]["of the base"] > 0
-    assert report["experts"]["share of the bandwidth roofline"] == "needs a GPU"
+    assert report["experts"]["tiny"]["decode step"]["of the base"] > 0
+    assert report["experts"]["tiny"]["share of the bandwidth roofline"] == "needs a GPU"
     assert "skipped" in report["first_answer"]
     assert "decode step" in capsys.readouterr().out

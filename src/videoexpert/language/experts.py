@@ -134,6 +134,8 @@ class ExpertLinear(nn.Module):
     Raises InputError for ranks that are negative or both zero, or roles of another shape than the tokens.
     """
 
+    difference: Tensor
+
     def __init__(
         self,
         base: nn.Module,
@@ -162,7 +164,11 @@ class ExpertLinear(nn.Module):
         self.lora_A = nn.Parameter(torch.empty(rank, self.in_features, dtype=torch.float32, device=device))
         self.lora_B = nn.Parameter(torch.empty(self.out_features, rank, dtype=torch.float32, device=device))
         self.dropout = nn.Dropout(dropout)
+        # what T-tokens get beyond a folded base: the temporal expert less the spatial one
+        factors = by_rank((temporal_rank, spatial_rank), (self.scale, -self.scale), self.lora_A)
+        self.register_buffer("difference", factors, persistent=False)
         self._unfolded: Tensor | None = None  # the base weight while the spatial expert is folded into it
+        self._plain: Callable[[Tensor], Tensor] | None = None  # the folded base, called as directly as can be
         self.reset_parameters()
         self.register_state_dict_post_hook(_save_unfolded)
         self.register_load_state_dict_pre_hook(_refuse_when_folded)
@@ -190,21 +196,22 @@ class ExpertLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``x`` (B, L, in) -> (B, L, out)."""
-        roles, folded = _ROLES.get(), self._unfolded is not None
-        if folded and self.training:
-            raise InputError(
-                "this layer's expert is folded into its base weight; unfold() it before training."
-            )
-        out: Tensor = self.base(x)
+        roles, plain = _ROLES.get(), self._plain
         alike = roles is None or self.experts == "shared"  # every token gets the same
-        if folded and alike:
-            return out
+        folded = plain is not None
+        if plain is not None:
+            if self.training:
+                raise InputError(
+                    "this layer's expert is folded into its base weight; unfold() it before training."
+                )
+            if alike:  # a decoding step: nothing beside the base
+                return plain(x)
+        out: Tensor = self.base(x)
         if roles is not None:
             roles.check(x)
             if folded and roles.temporal_span is not None:
                 first, last = roles.temporal_span
-                difference = self._temporal_difference(x[:, first:last])
-                out[:, first:last] += difference.to(out.dtype)
+                self._add_difference(out[:, first:last], x[:, first:last])
                 return out
         first = self._first_alike if alike else 0
         a, b = self.lora_A[first:], self.lora_B[:, first:]
@@ -219,11 +226,13 @@ class ExpertLinear(nn.Module):
             )
         return out + F.linear(hidden * self.scale, b).to(out.dtype)
 
-    def _temporal_difference(self, x: Tensor) -> Tensor:
-        """What T-tokens ``x`` (B, N, in) get beyond a folded base: the temporal expert less the spatial one."""
-        hidden = F.linear(x.to(self.lora_A.dtype), self.lora_A)
-        factors = by_rank((self.temporal_rank, self.spatial_rank), (self.scale, -self.scale), hidden)
-        return F.linear(hidden * factors, self.lora_B)
+    def _add_difference(self, out: Tensor, x: Tensor) -> None:
+        """Adds to ``out`` (B, N, out) what T-tokens ``x`` (B, N, in) get beyond a folded base."""
+        hidden = F.linear(x.to(self.lora_A.dtype), self.lora_A) * self.difference
+        if hidden.dtype == out.dtype:  # one pass over ``out`` less
+            out.baddbmm_(hidden, self.lora_B.t().expand(len(out), -1, -1))
+        else:
+            out += F.linear(hidden, self.lora_B).to(out.dtype)
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -248,13 +257,14 @@ class ExpertLinear(nn.Module):
         update = self.lora_B[:, first:].float() @ self.lora_A[first:].float() * self.scale
         self._unfolded = weight.detach().to("cpu", copy=True)
         weight.copy_(weight.float() + update)
+        self._plain = self.base.forward if type(self.base) is nn.Linear else self.base
 
     @torch.no_grad()
     def unfold(self) -> None:
         """Puts the base weight of before ``fold`` back, bit for bit."""
         if self._unfolded is not None:
             self._base_weight.copy_(self._unfolded)
-            self._unfolded = None
+            self._unfolded = self._plain = None
 
     def extra_repr(self) -> str:
         return (
