@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from shapes import build, pick_size, prefix_ids, synchronise, video, words
+from shapes import build, prefix_ids, synchronise, video, words
 from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.backends.expert import Expert
 from videoexpert.engine.decode import decode
