@@ -21,9 +21,10 @@ PAGE = ROOT / "ARCHITECTURE.md"
 BEGIN, END = "<!-- map: python reports/house.py --write -->", "<!-- end of map -->"
 LAYERS = (
     ("errors", "assets"),
-    ("limits", "escapes", "display"),
-    ("types", "windows", "columns", "files", "hub", "runtime", "http_client"),
-    ("config", "settings"),
+    ("limits", "escapes", "marks", "display"),
+    ("types", "windows", "columns", "files", "runtime", "http_client"),
+    ("config", "settings", "hub"),
+    ("pretrained",),
     ("video", "vision", "language", "grounding", "export"),
     ("annotations", "notebook"),
     ("model", "scoring", "recipes", "synthetic"),

@@ -111,7 +111,7 @@ def test_dry_run_without_base_models_says_so(annotations, tmp_path):
     found = dry_run(recipe)
     assert not found.groups
     assert found.steps == 6
-    assert "config could not be read" in found.notes[0]
+    assert "so nothing is known of the model" in found.notes[0]
 
 
 def test_all_faults_are_reported_at_once(tmp_path, bases, annotations):

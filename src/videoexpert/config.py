@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
 from .errors import InputError
+from .limits import limits
 
 # Where the paper and the released code disagree (docs/fidelity.md). New models choose field by field.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -47,6 +51,42 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "conversation": ("vicuna_v1", "chat_template"),
     "choice_format": ("letter", "text"),
     "moment_from": ("offsets", "run"),
+}
+# Smallest and largest value of every number: whole ones, then the others, which are finite.
+COUNTS: dict[str, tuple[int, int]] = {
+    "num_frames": (1, 10**9),  # limits() decide
+    "groups": (1, 10_000),
+    "tokens_per_group": (1, 10_000),
+    "key_tokens": (0, 10_000),
+    "temporal_rank": (0, 65_536),
+    "spatial_rank": (0, 65_536),
+    "head_width": (1, 65_536),
+}
+_MOST = 1e6  # of a weight, temperature or bias
+NUMBERS: dict[str, tuple[float, float]] = {
+    "gop_similarity": (-1.0, 1.0),
+    "lora_alpha": (0.0, _MOST),
+    "lora_dropout": (0.0, 0.999),
+    "text_weight": (0.0, _MOST),
+    "indicator_weight": (0.0, _MOST),
+    "l1_weight": (0.0, _MOST),
+    "giou_weight": (0.0, _MOST),
+    "background_weight": (0.0, _MOST),
+    "alignment_weight": (0.0, _MOST),
+    "nms_iou": (0.0, 1.0),
+    "score_temperature": (1e-6, _MOST),
+    "score_bias": (-_MOST, _MOST),
+    "presence_temperature": (1e-6, _MOST),
+    "presence_bias": (-_MOST, _MOST),
+    "absent_below": (0.0, 1.0),
+}
+TEXTS = ("preset", "loc_text", "moment_prefix")
+OPTIONAL = {
+    "vision_name": str,
+    "language_name": str,
+    "system_text": str,
+    "vision_config": dict,
+    "language_config": dict,
 }
 
 
@@ -129,24 +169,49 @@ class VideoExpertConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
         for name, allowed in CHOICES.items():
             value = getattr(self, name)
-            if value not in allowed:
+            if not isinstance(value, str) or value not in allowed:
                 raise InputError(f"config field {name} is {value!r}, expected one of {', '.join(allowed)}.")
-        if not 0 <= self.key_tokens <= self.tokens_per_group:
+        self._check_numbers()
+        for name in TEXTS:
+            if not isinstance(getattr(self, name), str) or not getattr(self, name).strip():
+                raise InputError(f"config field {name} is {_short(getattr(self, name))}, expected some text.")
+        for name, kind in OPTIONAL.items():
+            if not isinstance(getattr(self, name), (kind, type(None))):
+                what = "text" if kind is str else "an object"
+                raise InputError(
+                    f"config field {name} is {_short(getattr(self, name))}, expected {what}, or null."
+                )
+
+    def _check_numbers(self) -> None:
+        for name, (least, most) in (COUNTS | NUMBERS).items():
+            _check_number(name, getattr(self, name), least, most, whole=name in COUNTS)
+        limits().check("frames", self.num_frames, f"config field num_frames is {self.num_frames:,}")
+        if self.key_tokens > self.tokens_per_group:
             raise InputError(
                 f"key_tokens is {self.key_tokens}, expected 0 to tokens_per_group ({self.tokens_per_group})."
             )
-        if self.trained_seconds is not None and not 0 < self.trained_seconds < float("inf"):
+        if self.trained_seconds is not None:
+            _check_number("trained_seconds", self.trained_seconds, 1e-3, 1e9)
+        if self.loc_token_id is not None:
+            _check_number("loc_token_id", self.loc_token_id, 0, 10**9, whole=True)
+        for offset in _listed("temporal_differences", self.temporal_differences):
+            _check_number("an entry of temporal_differences", offset, -10_000, 10_000, whole=True)
+
+    @classmethod
+    def checked(cls, stored: Mapping[str, Any]) -> VideoExpertConfig:
+        """The config that a file holds. Raises InputError for a field that no config has, or a wrong value."""
+        known = {field.name for field in fields(cls)} | _WRITTEN_TOO
+        unknown = [name for name in stored if name not in known]
+        if unknown:
             raise InputError(
-                f"trained_seconds is {self.trained_seconds}, expected a positive number, or none."
+                f"{_short(unknown[0])} is no field of the config; take it out, or copy it again."
             )
-        for name in ("num_frames", "groups", "tokens_per_group", "head_width"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1.")
+        return cls.from_dict(dict(stored))
 
     @classmethod
     def from_preset(cls, preset: str, **fields: Any) -> VideoExpertConfig:
         """The preset's disputed fields, then ``fields`` on top."""
-        if preset not in PRESETS:
+        if not isinstance(preset, str) or preset not in PRESETS:
             raise InputError(f"preset is {preset!r}, expected one of {', '.join(PRESETS)}.")
         return cls(**{"preset": preset, **PRESETS[preset], **fields})
 
@@ -167,6 +232,35 @@ class VideoExpertConfig(PreTrainedConfig):
     def num_visual_tokens(self) -> int:
         """N + M."""
         return self.num_frames + self.num_spatial_tokens
+
+
+# what transformers writes into any config beside its fields
+_WRITTEN_TOO = {"model_type", "_name_or_path", "output_attentions", "torch_dtype", "use_cache"}
+
+
+def _check_number(name: str, value: Any, least: float, most: float, *, whole: bool = False) -> None:
+    kinds = (int,) if whole else (int, float)
+    sound = isinstance(value, kinds) and not isinstance(value, bool)
+    if not sound or not (math.isfinite(value) and least <= value <= most):
+        kind = "a whole number" if whole else "a number"
+        raise InputError(
+            f"config field {name} is {_short(value)}, expected {kind} from {least:.12g} to {most:.12g}."
+        )
+
+
+def _listed(name: str, value: Any) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)) or len(value) > 100:
+        raise InputError(
+            f"config field {name} is {_short(value)}, expected a list of at most 100 numbers, or null."
+        )
+    return list(value)
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 # so that transformers' own loaders know our config.json

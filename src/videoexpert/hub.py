@@ -7,13 +7,13 @@ are refused, and so are models that bring code of their own.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import CheckpointError
+from .errors import CheckpointError, DataError
+from .files import load_json
 
 CONFIG = "config.json"
 OPEN_CLIP_CONFIG = "open_clip_config.json"
@@ -38,7 +38,7 @@ def read_config(name: str | Path) -> dict[str, Any]:
                 return {**fields, "model_type": "open_clip"}
             if "model_type" not in fields and (folder / OPEN_CLIP_CONFIG).is_file():
                 continue  # timm's config, of the picture tower alone
-            _refuse_code(name, fields)
+            refuse_code(name, fields)
             return fields
     raise CheckpointError(
         f"{name} is not a model folder: it has no {CONFIG}; name a folder that a model was saved in, or a hub id."
@@ -61,9 +61,13 @@ def locate(name: str | Path, patterns: Sequence[str]) -> Path:
     What is in the cache is used without a network. Raises CheckpointError with the reason the hub gave none.
     """
     path, text = Path(name).expanduser(), str(name)
-    if path.is_dir():
-        return path
-    if path.exists():
+    try:
+        if path.is_dir():
+            return path
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        there = False
+    if there:
         raise CheckpointError(
             f"{name} is a file, expected a model: name the folder that holds it, or a hub id."
         )
@@ -131,8 +135,15 @@ def check_weights(name: str | Path, folder: Path) -> None:
     """Raises CheckpointError unless the folder holds whole safetensors, every shard its index names among them."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        wanted = sorted(set(_read_json(index).get("weight_map", {}).values()))
-        missing = [shard for shard in wanted if not (folder / str(shard)).is_file()]
+        table = _read_json(index).get("weight_map", {})
+        shards = table.values() if isinstance(table, dict) else [table]
+        wanted = sorted({str(shard) for shard in shards})
+        foreign = [shard for shard in wanted if Path(shard).name != shard]
+        if foreign:
+            raise CheckpointError(
+                f"{index} names the weight file {foreign[0][:80]!r}, expected files beside it; download {name} again."
+            )
+        missing = [shard for shard in wanted if not (folder / shard).is_file()]
         if missing:
             raise CheckpointError(
                 f"{name} is half a download: {len(missing)} of {len(wanted)} weight files are missing ({missing[0]} "
@@ -193,8 +204,11 @@ def weights_digest(folder: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def _refuse_code(name: str | Path, fields: dict[str, Any]) -> None:
-    """A model whose type only its own code knows; ``auto_map`` beside a known type is not needed and not used."""
+def refuse_code(name: str | Path, fields: dict[str, Any]) -> None:
+    """Raises CheckpointError for a model whose type only its own code knows.
+
+    ``auto_map`` beside a known type is not needed and not used.
+    """
     if "auto_map" not in fields:
         return
     from transformers import CONFIG_MAPPING
@@ -208,9 +222,9 @@ def _refuse_code(name: str | Path, fields: dict[str, Any]) -> None:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} is not readable JSON ({error}); download the model again.") from error
+        value = load_json(file)
+    except DataError as error:
+        raise CheckpointError(f"{str(error).rstrip('.')}; download the model again.") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{file} holds no JSON object; download the model again.")
     return value

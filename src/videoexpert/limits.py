@@ -41,6 +41,15 @@ class Limits:
     windows: int = 10_000
     """Windows in one prediction."""
 
+    clips: int = 100_000
+    """Clips of one video that are rated for highlights."""
+
+    new_tokens: int = 32_768
+    """Tokens of one answer that a model may write."""
+
+    moments: int = 100_000
+    """Moments asked for with one query."""
+
     picture_pixels: int = 8192 * 8192
     """Pixels of one picture of a video, or of a picture file."""
 

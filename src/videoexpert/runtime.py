@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import platform
 import queue
+import re
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing.context import BaseContext
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -83,6 +85,22 @@ def pick_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {device!r} is not available here; use --device cpu.") from error
     return found
+
+
+@contextmanager
+def enough_memory(advice: str) -> Iterator[None]:
+    """Where memory runs out inside, an InputError says so and gives the advice."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        said = str(error)
+        if isinstance(error, MemoryError) or re.search(
+            r"out of memory|not enough memory|can't allocate", said
+        ):
+            size = re.search(r"allocate ([\d.]+ ?\w+)", said)
+            tried = f" ({size[1]} were asked for)" if size else ""
+            raise InputError(f"there is not enough memory{tried}; {advice}.") from error
+        raise
 
 
 def rank_of_process(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:

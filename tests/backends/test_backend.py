@@ -125,3 +125,35 @@ def test_what_is_asked_has_limits(monkeypatch):
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+@pytest.mark.parametrize("kind", ["head", "text", "contrastive"])
+def test_amounts_and_texts_that_make_no_sense(kind, folder):
+    video = (contrastive if kind == "contrastive" else lambda: expert(kind))().open(folder / "a.mp4")
+    for asked, message in (
+        (lambda: video.ground("a", top_k=0), "top_k is 0, expected a whole number"),
+        (lambda: video.ground("a", 10**9), "VIDEOEXPERT_MAX_MOMENTS"),
+        (lambda: video.highlights("a", clip_s=1e-7), "clip_s is 1e-07, which makes .*VIDEOEXPERT_MAX_CLIPS"),
+        (lambda: video.highlights("a", clip_s=float("nan")), "clip_s is nan, expected"),
+        (lambda: video.ask("a", max_new_tokens=0), "max_new_tokens is 0, expected"),
+        (lambda: video.ask("a", max_new_tokens=10**9), "VIDEOEXPERT_MAX_NEW_TOKENS"),
+        (lambda: video.ask("a", choices="ab"), "choices are 'ab', expected a list"),
+        (lambda: video.ask("a", choices=["a", 1]), "a choice is 1, expected text"),
+        (lambda: video.ground("half \ud83d"), r"the query 'half \\ud83d' holds half a character"),
+        (lambda: video.ground([b"a"]), "the query is b'a', expected text"),
+    ):
+        with pytest.raises(InputError, match=message):
+            asked()
+
+
+def test_no_memory_is_said_in_a_sentence(folder, monkeypatch):
+    video = expert().open(folder / "a.mp4")
+
+    def fail(*_, **__):
+        torch.empty(1 << 60)
+
+    monkeypatch.setattr(video.expert, "ground_opened", fail)
+    with pytest.raises(
+        InputError, match=r"not enough memory \(\d+ bytes were asked for\); .* ask less at once"
+    ):
+        video.ground("a")

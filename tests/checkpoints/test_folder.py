@@ -114,7 +114,7 @@ def test_other_folders_are_refused(tmp_path, folder):
     (folder / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match="not valid JSON"):
         checkpoint.load(folder)
-    with pytest.raises(CheckpointError, match="not a model folder"):
+    with pytest.raises(CheckpointError, match="neither a model folder"):
         checkpoint.load(tmp_path / "a" / "b" / "nowhere")
 
 

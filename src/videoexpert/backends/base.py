@@ -6,6 +6,7 @@ knows what stands behind it.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any, Protocol, overload, runtime_checkable
@@ -93,6 +94,7 @@ def check_queries(queries: Sequence[str]) -> None:
     bounds = limits()
     bounds.check("queries", len(queries), f"{len(queries):,} queries were given in one call")
     for query in queries:
+        _check_text(query, "the query")
         if not query.strip():
             raise InputError("the query is empty, expected a sentence that describes what to find.")
         bounds.check("query_characters", len(query), f"a query has {len(query):,} characters")
@@ -101,13 +103,56 @@ def check_queries(queries: Sequence[str]) -> None:
 def check_question(question: str, choices: Sequence[str] | None) -> None:
     """Raises InputError for an empty question, an empty or single choice, or what is beyond ``limits``."""
     bounds = limits()
+    _check_text(question, "the question")
     if not question.strip():
         raise InputError("the question is empty, expected a sentence.")
     bounds.check("query_characters", len(question), f"the question has {len(question):,} characters")
     if choices is None:
         return
+    if isinstance(choices, str) or not isinstance(choices, Sequence):
+        raise InputError(f"choices are {choices!r:.80}, expected a list of at least two sentences.")
+    for choice in choices:
+        _check_text(choice, "a choice")
     if len(choices) < 2 or not all(choice.strip() for choice in choices):
         raise InputError(f"choices are {list(choices)}, expected at least two and none empty.")
     bounds.check("choices", len(choices), f"{len(choices):,} choices were given")
     longest = max(len(choice) for choice in choices)
     bounds.check("query_characters", longest, f"a choice has {longest:,} characters")
+
+
+def check_amounts(
+    duration_s: float,
+    *,
+    top_k: int | None = None,
+    clip_s: float | None = None,
+    max_new_tokens: int | None = None,
+) -> None:
+    """Raises InputError for a number of moments, a length of clips or of an answer that makes no sense, or too much.
+
+    None is not looked at.
+    """
+    bounds = limits()
+    for name, value, limit in (("top_k", top_k, "moments"), ("max_new_tokens", max_new_tokens, "new_tokens")):
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{name} is {value!r}, expected a whole number of at least 1.")
+        bounds.check(limit, value, f"{name} is {value:,}")
+    if clip_s is not None:
+        if not (isinstance(clip_s, (int, float)) and math.isfinite(clip_s) and clip_s > 0):
+            raise InputError(f"clip_s is {clip_s!r}, expected a positive number of seconds.")
+        bounds.check(
+            "clips",
+            duration_s / clip_s,
+            f"clip_s is {clip_s:g}, which makes {duration_s / clip_s:,.0f} clips",
+        )
+
+
+def _check_text(text: object, what: str) -> None:
+    """Raises InputError for what is no text, or holds half a surrogate pair, which no model can read."""
+    if not isinstance(text, str):
+        raise InputError(f"{what} is {text!r:.80}, expected text.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{what} {text[:80]!r} holds half a character, expected UTF-8 text.") from None

@@ -8,14 +8,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from ..runtime import enough_memory
 from ..types import Answer, Captions, Moment, Source
+from .base import check_amounts
 
 C = TypeVar("C")
+AMOUNTS = ("top_k", "clip_s", "max_new_tokens")
 _ANSWERS = ("ground", "highlights", "caption", "ask")
 
 
 def sourced(video: type[C]) -> type[C]:
-    """Decorates a class of open videos: what its methods answer gets ``source`` set, where the video has a path.
+    """Decorates a class of open videos: the one door of all that is asked and answered.
+
+    Amounts are checked, a lack of memory is told in one sentence, and answers get ``source`` set, where the video has
+    a path.
 
     Answers to questions also get the ``choices`` that were given, and captions are ``Captions``.
     """
@@ -31,9 +37,13 @@ def _with_source(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def answer(self: Any, *args: Any, **options: Any) -> Any:
-        found = method(self, *args, **options)
+        given = signature.bind(self, *args, **options)
+        given.apply_defaults()
+        check_amounts(self.duration, **{k: v for k, v in given.arguments.items() if k in AMOUNTS})
+        with enough_memory("the questions are too many, or the video too long, for it: ask less at once"):
+            found = method(self, *args, **options)
         if isinstance(found, Answer):
-            choices = signature.bind(self, *args, **options).arguments.get("choices")
+            choices = given.arguments.get("choices")
             found = replace(found, choices=tuple(choices or ()))
         if name == "caption" and not isinstance(found, Captions):
             found = Captions(found)

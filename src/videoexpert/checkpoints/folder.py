@@ -13,8 +13,6 @@ path, or a hub id.
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from .. import assets, files
+from .. import assets, files, hub, pretrained
 from ..config import VideoExpertConfig
 from ..errors import CheckpointError, InputError
 from ..language.time_text import TIME_TOKENS
@@ -37,6 +34,7 @@ from ..vision.encoder import VisionEncoder
 from ..vision.familiarity import FILE as FAMILIARITY
 from ..vision.familiarity import Familiarity
 from ..vision.preprocess import Preprocessor
+from .weights import check_fit, read_weights, some, untied
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -89,20 +87,15 @@ def load_language(path_or_id: str | Path, dtype: torch.dtype | None = None) -> t
     Raises CheckpointError for a model that transformers cannot load, or that lacks a weight: transformers
     would fill the gap with random numbers.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path_or_id))
-        with _bars_on_terminals_only():
-            found: Any = AutoModelForCausalLM.from_pretrained(
-                str(path_or_id), dtype=dtype or "auto", output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{path_or_id} cannot be the language model: {first}") from error
-    base, report = found
+    tokenizer = pretrained.tokenizer_of(path_or_id)
+    with _bars_on_terminals_only():
+        base, report = pretrained.model_of(
+            AutoModelForCausalLM, path_or_id, "language model", dtype=dtype or "auto"
+        )
     missing = set(report["missing_keys"])
     if missing:
         raise CheckpointError(
-            f"{path_or_id} lacks {len(missing)} weights of the language model ({_some(missing)}); download "
+            f"{path_or_id} lacks {len(missing)} weights of the language model ({some(missing)}); download "
             "it again."
         )
     return base, tokenizer
@@ -138,7 +131,7 @@ def save(
         if adapter_only:
             stored |= {field: _portable(stored[field], out) for field in ("vision_name", "language_name")}
         VideoExpertConfig.from_dict(stored).save_pretrained(part)
-        save_file(_untied(tensors), part / WEIGHTS, metadata={"format": "pt"})
+        save_file(untied(tensors), part / WEIGHTS, metadata={"format": "pt"})
         tokenizer.save_pretrained(part)
         (part / PREPROCESSOR).write_text(json.dumps(model.vision.preprocessor.to_dict(), indent=2) + "\n")
         if model.familiarity is not None:
@@ -155,7 +148,9 @@ def load(
     Raises CheckpointError with one sentence for anything missing, unexpected or of another shape.
     """
     path = _local(folder)
+    pretrained.check_folder(folder, path)
     config = read_config(path)
+    check_fit(config, path / WEIGHTS)
     if config.weights == "adapter":
         encoder = load_vision(_base_path(path, config.vision_name, "vision_name"))
         base, _ = load_language(
@@ -164,19 +159,15 @@ def load(
         model = VideoExpertModel(config, vision=encoder, language=base)
         expected = set(model.trained_names())
     else:
-        model = VideoExpertModel(config)
+        with pretrained.told(path / CONFIG, "built into a model"):
+            model = VideoExpertModel(config)
         expected = set(model.state_dict())
-    _read_weights(model, path / WEIGHTS, expected)
+    read_weights(model, path / WEIGHTS, expected)
     if (path / PREPROCESSOR).exists():
         model.vision.preprocessor = Preprocessor.from_file(path / PREPROCESSOR)
     if (path / FAMILIARITY).exists():
         model.familiarity = Familiarity.from_bytes((path / FAMILIARITY).read_bytes(), path / FAMILIARITY)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} holds no tokenizer that can be read; copy the model's own there."
-        ) from error
+    tokenizer = pretrained.tokenizer_of(path)
     found = tokenizer.convert_tokens_to_ids(config.loc_text)
     if found != config.loc_token_id:
         raise CheckpointError(
@@ -208,91 +199,29 @@ def digest(folder: str | Path) -> str:
 def read_config(folder: Path) -> VideoExpertConfig:
     """The config of a model folder; raises CheckpointError when it is none of ours."""
     file = folder / CONFIG
-    if not file.exists():
+    if not file.is_file():
         raise CheckpointError(
             f"{folder} is not a model folder: it has no {CONFIG}; give a folder saved by videoexpert."
         )
-    try:
-        fields = json.loads(file.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{file} is not valid JSON; copy the model folder again.") from error
-    if not isinstance(fields, dict) or fields.get("model_type") != "videoexpert":
-        kind = fields.get("model_type") if isinstance(fields, dict) else None
+    fields = pretrained.read_object(file)
+    if fields.get("model_type") != "videoexpert":
         raise CheckpointError(
-            f"{folder} holds a model of type {kind!r}, expected 'videoexpert'; "
+            f"{folder} holds a model of type {fields.get('model_type')!r}, expected 'videoexpert'; "
             "use `videoexpert convert` for the authors' checkpoints."
         )
-    return VideoExpertConfig.from_dict(fields)
-
-
-def _read_weights(model: VideoExpertModel, file: Path, expected: set[str]) -> None:
-    """Copy every expected tensor; nothing missing, nothing unexpected, no shape changed."""
-    if not file.exists():
-        raise CheckpointError(f"{file.parent} has no {WEIGHTS}; copy the model folder again.")
-    state = model.state_dict()
+    if "auto_map" in fields:
+        raise CheckpointError(
+            f"{file} asks to run code of the folder's own (auto_map), which videoexpert never does; take auto_map out."
+        )
+    pretrained.check_fields(file, fields)
     try:
-        with safe_open(file, framework="pt") as stored:
-            names = set(stored.keys())
-            tied = {
-                k
-                for k in expected - names
-                if any(state[k] is state[n] or _same(state[k], state[n]) for n in names & set(state))
-            }
-            missing, extra = expected - names - tied, names - expected
-            if missing or extra:
-                raise CheckpointError(
-                    f"{file} does not fit its config: {len(missing)} tensors missing ({_some(missing)}), "
-                    f"{len(extra)} unexpected ({_some(extra)})."
-                )
-            for name in names:
-                tensor = stored.get_tensor(name)
-                if tensor.shape != state[name].shape:
-                    raise CheckpointError(
-                        f"{name} in {file} has shape {tuple(tensor.shape)}, the config asks for "
-                        f"{tuple(state[name].shape)}."
-                    )
-                state[name].copy_(tensor)
-    except SafetensorError as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); copy the model folder again.") from error
-
-
-def _some(names: set[str]) -> str:
-    return ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "") or "none"
-
-
-def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return a.data_ptr() == b.data_ptr() and a.shape == b.shape
-
-
-def _untied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Tensors that share memory once: safetensors stores no ties."""
-    seen: set[tuple[int, torch.Size]] = set()
-    kept = {}
-    for name, tensor in tensors.items():
-        key = (tensor.data_ptr(), tensor.shape)
-        if key not in seen:
-            seen.add(key)
-            kept[name] = tensor
-    return kept
+        return VideoExpertConfig.checked(fields)
+    except InputError as error:
+        raise CheckpointError(f"{file}: {error}") from error
 
 
 def _local(folder: str | Path) -> Path:
-    path = Path(folder)
-    if path.is_dir():
-        return path
-    if path.exists() or (os.sep in str(folder).strip(os.sep) and str(folder).count("/") != 1):
-        raise CheckpointError(
-            f"{folder} is not a model folder; give a folder saved by videoexpert or a hub id."
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        return Path(snapshot_download(str(folder)))
-    except (OSError, HFValidationError, ValueError) as error:
-        raise CheckpointError(
-            f"there is no model folder {folder}, and the hub gave none of that name."
-        ) from error
+    return hub.locate(folder, (*hub.SMALL, hub.WEIGHTS))
 
 
 def _base_path(folder: Path, name: str | None, field: str) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..marks import marks_of, settled
 from .sequence import IGNORED
 
 VIDEO_PLACEHOLDER = -200  # in input_ids: the N + M visual tokens go here
@@ -97,6 +98,8 @@ def tokenize(
     itself. Supervised are every answer and what ends its turn. The released code masks a whole sample when
     its tokenizer splits a later turn's first word otherwise than at the start of a text; ours never does.
 
+    Texts of users come through ``marks.plain``, and their marks are words.
+
     Raises InputError for supervision without a last answer, or a tokenizer that the style cannot use.
     """
     (found,) = tokenize_many(
@@ -132,11 +135,13 @@ def tokenize_many(
         raise InputError("the last turn has no answer to supervise; give one, or pass supervise=False.")
     loc = re.escape(tokenizer.convert_ids_to_tokens(loc_token_id))
     around_loc = re.compile(rf"\s*({loc})\s*")
+    marks = marks_of(tokenizer)
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
         unlike = list(dict.fromkeys(texts))
+        words = [settled(text, marks) for text in unlike]
         found = (
-            dict(zip(unlike, tokenizer(unlike, add_special_tokens=False).input_ids, strict=True))
+            dict(zip(unlike, tokenizer(words, add_special_tokens=False).input_ids, strict=True))
             if unlike
             else {}
         )
@@ -171,7 +176,7 @@ def tokenize_many(
 def render(conversation: Conversation, tokenizer: Any, *, style: str) -> str:
     """The conversation as one string, ``<video>`` where the visual tokens go; for people and tests."""
     ((before, after),) = _parts([conversation], tokenizer, style)
-    return f"{before}<video>" + "".join(segment for segment, _ in after)
+    return settled(f"{before}<video>" + "".join(segment for segment, _ in after), marks_of(tokenizer))
 
 
 Parts = tuple[

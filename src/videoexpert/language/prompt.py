@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..config import VideoExpertConfig
 from ..errors import InputError
+from ..marks import plain
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def phrasings(config: VideoExpertConfig) -> Phrasings:
 
 def grounding_question(query: str, config: VideoExpertConfig, rng: random.Random | None = None) -> str:
     """Asks when ``query`` happens; the query loses a final '.' and gets a small first letter."""
-    return _pick(phrasings(config).grounding, rng).format(query=_tidy(query, "query"))
+    return _pick(phrasings(config).grounding, rng).format(query=plain(_tidy(query, "query")))
 
 
 def grounding_answer(config: VideoExpertConfig, count: int = 1) -> str:
@@ -107,7 +108,7 @@ def caption_answer(sentences: Sequence[str], config: VideoExpertConfig) -> str:
     if not sentences:
         raise InputError("dense captions have no sentence, expected at least one.")
     opening = f"{config.moment_prefix} {config.loc_text}, "
-    tidied = [sentence.strip() for sentence in sentences]
+    tidied = [plain(sentence.strip()) for sentence in sentences]
     return " ".join(f"{opening}{text}{'' if text.endswith('.') else '.'}" for text in tidied)
 
 
@@ -139,12 +140,14 @@ def question_with_choices(
     gets a small first letter and a final '?'; one without is put as it is.
     """
     wording = phrasings(config)
+    asked = plain(question.strip())
+    choices = [plain(choice) for choice in choices]
     if not choices:
-        return f"{question.strip()} {_pick(wording.grounded_open, rng)}" if grounded else question.strip()
+        return f"{asked} {_pick(wording.grounded_open, rng)}" if grounded else asked
     letters = string.ascii_uppercase[: len(choices)]
     if len(letters) < len(choices):
         raise InputError(f"a question has {len(choices)} choices, expected at most 26, one for each letter.")
-    asked = _tidy(question, "question").rstrip("?").rstrip()
+    asked = plain(_tidy(question, "question")).rstrip("?").rstrip()
     if config.choice_format == "letter":
         options = " ".join(
             f"Option {letter}: {choice}" for letter, choice in zip(letters, choices, strict=True)
@@ -164,13 +167,13 @@ def choice_answer(
     With ``choice_format`` "text" a choice is answered by its own text, so ``choices`` must be given.
     """
     if isinstance(answer, str):
-        text = answer.strip()
+        text = plain(answer.strip())
     elif config.choice_format == "letter":
         if not 0 <= answer < 26:
             raise InputError(f"the choice is {answer}, expected 0 to 25, one for each letter.")
         text = f"Option {string.ascii_uppercase[answer]}"
     elif 0 <= answer < len(choices):
-        text = choices[answer].strip()
+        text = plain(choices[answer].strip())
     else:
         raise InputError(f"the choice is {answer} of {len(choices)} choices; give the choices it is one of.")
     text = text if text.endswith(".") else f"{text}."

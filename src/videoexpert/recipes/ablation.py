@@ -28,7 +28,7 @@ class AblationRecipe(BaseModel):
     (``text_base``).
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: Literal["ablation"]
     seed: int

@@ -69,7 +69,7 @@ class BaseRecipe:
 class ShippedRecipe(BaseModel):
     """recipes/shipped.yaml; an unknown or wrong field is reported by name."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: str
     seed: int

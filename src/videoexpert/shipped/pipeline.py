@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, CLIPModel, LlamaConfig
+from transformers import CLIPModel, LlamaConfig
 
+from .. import pretrained
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..grounding.calibration import fit
@@ -92,7 +93,8 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
     if not (out / "clip").exists():
         log("stage 6 of 6: text tower, on the finished vision tower")
         words = world_tokenizer(out / "tokenizer")  # without <LOC>
-        train_text(CLIPModel.from_pretrained(tower).eval(), recipe.text, words, out / "clip", log=log)
+        clip, _ = pretrained.model_of(CLIPModel, tower, "two-tower model")
+        train_text(clip.eval(), recipe.text, words, out / "clip", log=log)
     return out / "model"
 
 
@@ -129,7 +131,7 @@ def world_tokenizer(folder: Path) -> Any:
         train_tokenizer((*templates, "USER: ASSISTANT: During. Question: Options:"), 900).save_pretrained(
             folder
         )
-    return AutoTokenizer.from_pretrained(folder)
+    return pretrained.tokenizer_of(folder)
 
 
 def _render(recipe: ShippedRecipe, count: int, seed: int) -> RenderRecipe:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, PreTrainedTokenizerFast
 
+from ..marks import marks_of, words_of
 from ..recipes import TextRecipe
 from ..synthetic.language import Seen, query_for, say_seen, seen_at
 from ..synthetic.render import render
@@ -192,7 +193,8 @@ def text_loss(
 
 def embed(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> Tensor:
     """(len(texts), C) of unit length."""
-    ids = tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True)
+    said = [words_of(text, marks_of(tokenizer)) for text in texts]
+    ids = tokenizer(said, return_tensors="pt", padding=True, truncation=True)
     found = model.get_text_features(input_ids=ids.input_ids, attention_mask=ids.attention_mask)
     return F.normalize(found.pooler_output, dim=-1)
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..annotations.samples import Sample, Window
 from ..language.conversation import Turn
 from ..language.prompter import Prompter
+from ..marks import plain
 from .batches import Example
 
 SPAN = re.compile(
@@ -32,19 +33,20 @@ def usable_turns(sample: Sample, config: Any) -> tuple[list[Turn], list[tuple[Wi
     for question, answer in zip(sample.turns[::2], sample.turns[1::2], strict=False):
         if PLACEHOLDER.search(question.text):
             continue
-        text, own, end = "", [], 0
+        text, own, end, rest = "", [], 0, ""
         for match in SPAN.finditer(answer.text):
             if match[1] != match[2]:
                 continue
-            text += answer.text[end : match.start()]
+            rest += answer.text[end : match.start()]
+            text += plain(answer.text[end : match.start()])
             opening = config.moment_prefix if SENTENCE_START.search(text) else config.moment_prefix.lower()
             text += f"{opening} {config.loc_text}"
             own.append(((times[f"<s{match[1]}>"], times[f"<e{match[2]}>"]),))
             end = match.end()
-        text += answer.text[end:]
-        if PLACEHOLDER.search(text):
+        text += plain(answer.text[end:])
+        if PLACEHOLDER.search(rest + answer.text[end:]):
             continue
-        turns.append(Turn(question.text, text))
+        turns.append(Turn(plain(question.text), text))
         windows += own
     return turns, windows
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer
 
+from .. import pretrained
 from ..annotations.samples import Sample
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
@@ -109,13 +109,10 @@ def _config(recipe: Recipe, found: DryRun) -> tuple[VideoExpertConfig, Any] | No
             return None
         return checkpoint.read_config(Path(made.start)), _tokenizer(made.start, found)
     try:
-        vision = AutoConfig.from_pretrained(str(made.vision)).to_dict()
-        language = AutoConfig.from_pretrained(str(made.language))
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        found.notes.append(
-            f"a base model's config could not be read ({first}), so nothing is known of the model"
-        )
+        vision = pretrained.config_of(str(made.vision)).to_dict()
+        language = pretrained.config_of(str(made.language))
+    except CheckpointError as error:
+        found.notes.append(f"{str(error).rstrip('.')}; so nothing is known of the model")
         return None
     tokenizer = _tokenizer(str(made.language), found)
     fields: dict[str, Any] = {
@@ -139,10 +136,9 @@ def _tower(vision: dict[str, Any]) -> dict[str, Any]:
 
 def _tokenizer(path: str, found: DryRun) -> Any:
     try:
-        return AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        found.notes.append(f"the tokenizer of {path} could not be read ({first}), so text is not counted")
+        return pretrained.tokenizer_of(path)
+    except CheckpointError as error:
+        found.notes.append(f"{str(error).rstrip('.')}; so text is not counted")
         return None
 
 

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig
-from transformers.utils.hub import cached_file
 
+from .. import hub, pretrained
 from ..errors import CheckpointError, InputError
 from .preprocess import Preprocessor
 from .towers import tower_config, tower_of
@@ -80,21 +78,12 @@ class VisionEncoder(nn.Module):
         another kind.
         """
         try:
-            config = AutoConfig.from_pretrained(path_or_id)
-            vision_config = tower_config(config.to_dict())
+            vision_config = tower_config(pretrained.config_of(path_or_id, "the vision encoder").to_dict())
             kind: Any = tower_of(vision_config.model_type).model_class
-            with _without_load_report():
-                model, report = kind.from_pretrained(
-                    path_or_id, config=vision_config, output_loading_info=True
-                )
         except InputError as error:
             raise CheckpointError(f"{path_or_id} cannot be the vision encoder: {error}") from error
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise CheckpointError(
-                f"{path_or_id} is not a vision encoder that transformers can load ({reason}); name a CLIP or "
-                "SigLIP folder or hub id."
-            ) from error
+        with _without_load_report():
+            model, report = pretrained.model_of(kind, path_or_id, "vision encoder", config=vision_config)
         _check_keys(path_or_id, report)
         return cls(model, _stored_preprocessor(path_or_id))
 
@@ -205,13 +194,8 @@ def _check_keys(path_or_id: str | Path, report: Mapping[str, Any]) -> None:
 
 
 def _stored_preprocessor(path_or_id: str | Path) -> Preprocessor | None:
+    folder = hub.locate(path_or_id, hub.SMALL)
     for name in ("preprocessor_config.json", "processor_config.json"):
-        file = cached_file(
-            path_or_id,
-            name,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-        if file is not None:
-            return Preprocessor.from_file(file)
+        if (folder / name).is_file():
+            return Preprocessor.from_file(folder / name)
     return None

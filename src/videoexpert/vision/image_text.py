@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from .. import hub
+from .. import hub, pretrained
 from ..errors import CheckpointError, InputError, ModelWarning
+from ..marks import marks_of, words_of
 from .preprocess import Preprocessor
 
 BATCH = 32
@@ -79,6 +80,7 @@ class TransformersTower:
         bias = getattr(model, "logit_bias", None)
         self.logit_bias = None if bias is None else float(bias.detach().float())
         # CLIP reads a sentence at its end token; a tokenizer that adds none gets it written out
+        self._marks = marks_of(tokenizer)
         ids = tokenizer("a")["input_ids"]
         self._end = "" if self.is_siglip or ids[-1] == tokenizer.eos_token_id else tokenizer.eos_token or ""
 
@@ -116,7 +118,7 @@ class TransformersTower:
         """Sentences to (Q, C) unit rows. Words past what the tower reads are left out, with a ModelWarning."""
         if not texts:
             return torch.empty(0, self.width)
-        ended = [text + self._end for text in texts]
+        ended = [words_of(text, self._marks) + self._end for text in texts]
         self._warn_of_long(ended)
         options: dict[str, Any] = {"padding": "max_length"} if self.is_siglip else {"padding": True}
         batch = self.tokenizer(
@@ -182,22 +184,11 @@ def load_tower(
 
 
 def _load(name: str | Path, folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
-    try:
-        with _quietly():
-            found: Any = AutoModel.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, ImportError, AttributeError, KeyError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise CheckpointError(f"{name} cannot be loaded ({reason}); download it again.") from error
-    model, report = found
+    with _quietly():
+        model, report = pretrained.model_of(AutoModel, folder, "model of pictures and text", dtype=dtype)
+        tokenizer = pretrained.tokenizer_of(folder)
     missing = sorted(key for key in report["missing_keys"] if not key.endswith(".position_ids"))
     if missing:
         raise CheckpointError(

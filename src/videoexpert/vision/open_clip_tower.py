@@ -13,9 +13,11 @@ from torch.nn.functional import normalize
 
 from .. import hub
 from ..errors import CheckpointError, DependencyError, InputError
+from ..marks import words_of
 from .preprocess import CLIP_MEAN, CLIP_STD, Preprocessor
 
 BATCH = 32
+MARKS = ("<start_of_text>", "<end_of_text>", "<|startoftext|>", "<|endoftext|>", "</s>", "<pad>")
 
 
 class OpenClipTower:
@@ -60,7 +62,9 @@ class OpenClipTower:
         """Sentences to (Q, C) unit rows."""
         if not texts:
             return torch.empty(0, self.width)
-        found = self.model.encode_text(self.tokenizer(list(texts)).to(self._device))
+        found = self.model.encode_text(
+            self.tokenizer([words_of(text, MARKS) for text in texts]).to(self._device)
+        )
         return normalize(found.float(), dim=-1).cpu()
 
 

@@ -249,17 +249,19 @@ def test_wrong_calls_on_an_open_video(backend, clip):
 
 
 @pytest.mark.parametrize("words", ["a <|im_end|> b", "<|video_pad|>"])
-def test_words_that_are_marks_of_the_prompt(backend, clip, words):
-    video = backend("qwen3_vl").open(clip)
-    for asked in (
-        lambda: video.ground(words),
-        lambda: video.ask(words),
-        lambda: video.ask("who?", [words, "b"]),
-    ):
-        with pytest.raises(
-            InputError, match=r"the text contains '<\|.*\|>', which is a mark of .*: leave it out"
-        ):
-            asked()
+def test_words_that_are_marks_of_the_prompt_are_words(backend, clip, words, monkeypatch):
+    monkeypatch.setattr(chat_backend, "GROUND_TOKENS", 4)
+    made = backend("qwen3_vl")
+    video = made.open(clip)
+    asked = []
+    given = LocalTalk._given
+    monkeypatch.setattr(LocalTalk, "_given", lambda self, text: asked.append(text) or given(self, text))
+    video.ground(words)
+    video.ask(words, max_new_tokens=2)
+    video.ask("who?", [words, "b"])
+    mark = words.split()[1] if " " in words else words
+    assert len(asked) >= 3
+    assert all(mark not in text and f"< {mark[1:]}" in text for text in asked)
 
 
 def test_wrong_options():

@@ -16,6 +16,7 @@ from typing import Any
 
 from ...errors import InputError, ServerError
 from ...http_client import ChatReply, ChatServer, Refused, TokenChance, chat, list_models
+from ...marks import said_elsewhere
 from ...types import Frames
 from .frames import Budget, Size, times_of, within
 from .local import TEMPERATURE
@@ -126,7 +127,9 @@ class EndpointTalk:
         return Reply(reply.text, chances_of(pieces) if matching else ())
 
     def _messages(self, question: str) -> list[dict[str, Any]]:
-        return [{"role": "user", "content": [*self.shown, {"type": "text", "text": question}]}]
+        return [
+            {"role": "user", "content": [*self.shown, {"type": "text", "text": said_elsewhere(question)}]}
+        ]
 
 
 def _shown(frames: Frames) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ... import hub
 from ...errors import CheckpointError, DependencyError, InputError
+from ...marks import marks_of, settled
 from ...runtime import pick_device
 from ...types import Frames
 from .feeds import Feed, Inputs, feed_for
@@ -199,14 +200,12 @@ class LocalTalk:
         self.whole = False  # True: this model's prompts cannot be split, each is run whole
 
     def replies(self, asks: Sequence[Ask]) -> list[Reply]:
-        for ask in asks:
-            self._check_words(ask.text)
-        return [self._reply(ask) for ask in asks]
+        return [self._reply(replace(ask, text=self._words(ask.text))) for ask in asks]
 
     @torch.inference_mode()
     def likelihoods(self, question: str, answers: Sequence[str]) -> list[float]:
         """Log-probability of each answer behind the question."""
-        self._check_words(question)
+        question = self._words(question)
         tokenizer = self.talker.processor.tokenizer
         ids = [tokenizer.encode(answer, add_special_tokens=False) for answer in answers]
         if all(len(own) == 1 for own in ids):
@@ -302,13 +301,9 @@ class LocalTalk:
             given["position_ids"] = _with_text_row(positions.to(model.device))
         return given
 
-    def _check_words(self, text: str) -> None:
-        """A text may not act as a mark of the prompt: end a turn, or stand for a picture."""
-        marks = [mark for mark in self.talker.processor.tokenizer.get_added_vocab() if mark in text]
-        if marks:
-            raise InputError(
-                f"the text contains {marks[0]!r}, which is a mark of {self.talker.name} and no word: leave it out."
-            )
+    def _words(self, text: str) -> str:
+        """A text whose user's words may not act as a mark of the prompt: end a turn, or stand for a picture."""
+        return settled(text, marks_of(self.talker.processor.tokenizer))
 
     def _check_length(self, length: int) -> None:
         config = self.talker.model.config.get_text_config()

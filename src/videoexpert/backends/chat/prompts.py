@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...errors import InputError
+from ...marks import plain
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -52,14 +53,17 @@ class Prompts:
     thinks: bool = False
 
     def grounding(self, query: str) -> str:
-        return _filled(self.ground, query=query.strip())
+        """Texts of users come out as ``marks.plain`` leaves them; what talks to the model settles them."""
+        return _filled(self.ground, query=plain(query.strip()))
 
     def asking(self, question: str, choices: Sequence[str] = ()) -> str:
         """An open question, or one with its choices lettered."""
         if not choices:
-            return _filled(self.question, question=question.strip())
-        listed = "\n".join(f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False))
-        return _filled(self.choices, question=question.strip(), choices=listed)
+            return _filled(self.question, question=plain(question.strip()))
+        listed = "\n".join(
+            f"{letter}. {plain(choice)}" for letter, choice in zip(LETTERS, choices, strict=False)
+        )
+        return _filled(self.choices, question=plain(question.strip()), choices=listed)
 
     def describe(self) -> dict[str, Any]:
         """All words, for a result file."""
@@ -88,8 +92,8 @@ def prompts_for(model: str, style: str | None = None) -> Prompts:
     Raises InputError for an unknown style.
     """
     if style is None:
-        plain = "".join(c for c in model.lower() if c.isalnum())
-        style = next((known for part, known in _STYLE_OF.items() if part in plain), "spans")
+        name = "".join(c for c in model.lower() if c.isalnum())
+        style = next((known for part, known in _STYLE_OF.items() if part in name), "spans")
     if style not in STYLES:
         raise InputError(f"the prompt style is {style!r}, expected one of {', '.join(STYLES)}.")
     return STYLES[style]

@@ -15,14 +15,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoTokenizer
 
+from ... import pretrained
 from ...columns import columns
 from ...config import VideoExpertConfig
 from ...errors import CheckpointError, InputError
 from ...language.vocabulary import add_loc_token
 from ...model import VideoExpertModel
 from .. import folder as checkpoint
+from .base import needs_safetensors, write_base
 from .files import ROTARY, Stages, find_stages, read_json, read_pickle, stored_shapes
 from .keys import (
     BASE_PART,
@@ -126,7 +127,8 @@ def convert(
     language, vision    base models, a folder or a hub id each; the new folder names them
     fusion          only where the files do not tell: "none" has the same keys as "add", which is assumed
 
-    The base language model is not loaded: its config, tokenizer and (of a folder) stored shapes are checked.
+    The base language model is not loaded: its config, tokenizer and (of a folder) stored shapes are checked. One whose
+    weights are pickles is written again as safetensors, to ``OUT-base``: nothing else opens a pickle.
     Raises CheckpointError for anything missing, unexpected, damaged or of another shape, InputError when
     ``out`` exists; nothing is written then.
     """
@@ -150,6 +152,11 @@ def convert(
     shapes = {name: model.get_parameter(name).shape for name in model.trained_names()}
     state = translate(weights, mapped, shapes, str(authors))
     model.load_state_dict(state, strict=False, assign=True)
+    if needs_safetensors(language):
+        model.config.language_name = str(write_base(language, target.with_name(f"{target.name}-base")))
+        notes.append(
+            f"the base was a pickle; as safetensors it is {model.config.language_name}, beside the model."
+        )
     checkpoint.save(model, tokenizer, target, adapter_only=True)
     entries = [
         ConvertedKey(
@@ -222,14 +229,7 @@ def _empty_model(
     weights: Mapping[str, Tensor], theirs: Mapping[str, Any], language: str, vision: str, fusion: str
 ) -> tuple[VideoExpertModel, Any]:
     """Our model of the checkpoint's sizes, on the meta device, and the tokenizer with [LOC]."""
-    try:
-        base = AutoConfig.from_pretrained(language)
-        tokenizer = AutoTokenizer.from_pretrained(language)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{language} cannot be the language model ({str(error).strip().splitlines()[0]}); "
-            "give the base model's folder or hub id."
-        ) from error
+    base, tokenizer = pretrained.config_of(language, "the language model"), pretrained.tokenizer_of(language)
     _check_same_base(theirs, base, language)
     encoder = checkpoint.load_vision(vision)
     projector = weights.get("model.mm_projector.weight", torch.empty(0))
