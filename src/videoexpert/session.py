@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, overload
@@ -15,6 +16,7 @@ import torch
 
 from . import hub, settings
 from .backends.base import Backend
+from .backends.cascade import Cascade
 from .backends.catalogue import kind_of, refusal
 from .backends.expert import Expert, Video
 from .backends.fitted import with_stored_fit
@@ -48,6 +50,8 @@ def load(
     *,
     device: str = "auto",
     dtype: torch.dtype | str | None = None,
+    verify: str | Path | Backend | None = None,
+    verify_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Backend:
     """A model ready for use: a folder, a hub id, an address, ``KIND:NAME``, or ``shipped``, the one in the package.
@@ -57,13 +61,22 @@ def load(
     device    "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", "mps"
     dtype     of the weights, "bfloat16" or torch.bfloat16
     options   those of the backend: backends/chat/load.py names a chat model's
+    verify    a second model (a name as ``model``, with ``verify_options``, or one that is loaded) that decides inside
+              the moments that the first one proposes: backends/cascade.py
 
     An address is ``http://HOST:PORT/v1#NAME`` of a server that speaks OpenAI's protocol. What `videoexpert calibrate`
     fitted for the model is applied. Raises CheckpointError for a folder that holds no model, InputError for an unknown
     device or option.
     """
     model = chosen(model)
-    return with_stored_fit(load_unfitted(model, device=device, dtype=dtype, **options), model)
+    found = with_stored_fit(load_unfitted(model, device=device, dtype=dtype, **options), model)
+    if verify is None:
+        if verify_options:
+            raise InputError("verify_options belong to verify; name the second model, or leave them out.")
+        return found
+    if isinstance(verify, (str, Path)):
+        verify = load(verify, device=device, **(verify_options or {}))
+    return Cascade(found, verify)
 
 
 def chosen(model: str | Path | None) -> str | Path | None:

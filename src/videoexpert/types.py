@@ -208,6 +208,31 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Verified:
+    """What a second ``model`` said inside the windows that a first one proposed (backends/cascade.py).
+
+    verdict      "present", "absent", or "unknown" where it cannot tell
+    probability  that the event is there, in [0, 1]: its highest presence in a window
+    windows      the seconds that it was shown, ascending and apart, of ``duration`` in all
+    """
+
+    model: str
+    verdict: str
+    probability: float
+    windows: tuple[Hole, ...]
+    duration: float
+
+    def __post_init__(self) -> None:
+        if self.verdict not in ("present", "absent", "unknown") or not 0.0 <= self.probability <= 1.0:
+            raise ValueError(f"no verdict, or no probability: {self.verdict!r}, {self.probability}")
+
+    @property
+    def read(self) -> float:
+        """Seconds that the second model was shown."""
+        return sum(end - start for start, end in self.windows)
+
+
+@dataclass(frozen=True)
 class Source:
     """The video that an answer is about: its path, and the part that was looked at, in seconds."""
 
@@ -254,6 +279,7 @@ class Moments(Shown, Sequence[Moment]):
     source      the video, where it is known; for showing the moments
     familiar    False where the model was never shown videos like this one: it cannot tell whether the event is
                 there, and ``absent`` is never True
+    verified    what a second model decided, of a cascade
     """
 
     query: str
@@ -265,6 +291,7 @@ class Moments(Shown, Sequence[Moment]):
     curve_times: tuple[float, ...] = field(default=(), repr=False)
     source: Source | None = field(default=None, repr=False, compare=False)
     familiar: bool = True
+    verified: Verified | None = None
 
     def __post_init__(self) -> None:
         if self.absent and not self.familiar:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..annotations.videos import VIDEO_SUFFIXES, is_video
 from ..errors import InputError, VideoError
@@ -130,15 +131,27 @@ def as_seconds(text: str) -> float:
 
 def model_options(given: Sequence[str] | None) -> dict[str, str]:
     """``NAME=VALUE`` of each --model-option. Raises InputError for one that is none, or a name that comes twice."""
+    return _pairs("--model-option", given)
+
+
+def _pairs(option: str, given: Sequence[str] | None) -> dict[str, str]:
     found: dict[str, str] = {}
     for text in given or ():
         name, equals, value = text.partition("=")
         if not (name.strip() and equals):
-            raise InputError(f"--model-option is {text!r}, expected NAME=VALUE, for instance fps=1.")
+            raise InputError(f"{option} is {text!r}, expected NAME=VALUE, for instance fps=1.")
         if name.strip() in found:
-            raise InputError(f"--model-option {name.strip()} is given twice, expected it once.")
+            raise InputError(f"{option} {name.strip()} is given twice, expected it once.")
         found[name.strip()] = value.strip()
     return found
+
+
+def verifier(name: str | None, given: Sequence[str] | None) -> dict[str, Any]:
+    """``--verify`` and ``--verify-option`` as arguments of ``load``. Raises InputError for options without a model."""
+    if name is None and given:
+        raise InputError("--verify-option belongs to --verify; name the second model, or leave it out.")
+    found = _pairs("--verify-option", given)
+    return {} if name is None else {"verify": name, "verify_options": found}
 
 
 def check_clip(start: float | None, end: float | None) -> None:

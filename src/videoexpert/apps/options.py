@@ -42,6 +42,17 @@ ModelOption = Annotated[
         help="An option of the model, such as fps=1 or dtype=bfloat16; repeatable (docs/real-videos.md).",
     ),
 ]
+Verify = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A second model that decides inside the moments that --model proposes (docs/real-videos.md).",
+    ),
+]
+VerifyOption = Annotated[
+    list[str] | None,
+    typer.Option("--verify-option", metavar="NAME=VALUE", help="An option of that second model; repeatable."),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Frames = Annotated[int | None, typer.Option(min=1, help="Frames to look at (default: the model's).")]
 Window = Annotated[

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..escapes import printable
 from ..export.text import clock
-from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, worth_showing
+from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, Verified, worth_showing
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -158,6 +158,17 @@ def looked(item: Answers) -> str:
     return f", {rate}" if windows == 1 else f", {windows} windows of {window:g} s, each {rate}"
 
 
+def verification(found: Verified, end: float) -> str:
+    """What a second model decided, and how much of the video it was shown for that."""
+    read, of = (clock(seconds, end) for seconds in (found.read, found.duration))
+    said = f"verified by {found.model}: {found.verdict} (probability {found.probability:.2f})"
+    return (
+        f"{said}; read {read} of {of}"
+        if found.windows
+        else f"not verified: nothing was proposed to {found.model}"
+    )
+
+
 def show_answers(item: Answers, shown: Shown = DEFAULT) -> None:
     """A line about the video, and what was found in it."""
     end, found = item.end, item.found
@@ -185,6 +196,8 @@ def show_grounding(
             say(f"   {instead}", ABSENT)
         else:
             show_moments(moments, end, moments.told, shown)
+        if moments.verified is not None:
+            say(f"   {verification(moments.verified, end)}")
         if evidence:
             say(f"   evidence: {reliance(evidence[number], end)}")
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import DataError
-from ..files import list_field, number, text_field
-from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told
+from ..files import list_field, number, pair, text_field
+from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, Verified
 from .answers import Answers, AnswerSet, Failed, Found
 
 
@@ -71,7 +71,19 @@ def _query(found: Moments) -> dict[str, Any]:
         "presence": round(found.presence, 4),
         "absent": found.absent,
         "moments": _moments(found),
+        **({} if found.verified is None else {"verified": _verified(found.verified)}),
         **_told(found.told),
+    }
+
+
+def _verified(found: Verified) -> dict[str, Any]:
+    return {
+        "model": found.model,
+        "verdict": found.verdict,
+        "probability": round(found.probability, 4),
+        "read": round(found.read, 3),
+        "of": round(found.duration, 3),
+        "windows": [[round(a, 3), round(b, 3)] for a, b in found.windows],
     }
 
 
@@ -202,7 +214,23 @@ def _read_query(value: dict[str, Any], where: str) -> Moments:
         presence,
         value.get("absent") is True,
         told=_read_told(value, where),
+        verified=_read_verified(value["verified"], where) if "verified" in value else None,
     )
+
+
+def _read_verified(value: Any, where: str) -> Verified:
+    found = _object(value, where)
+    windows = [pair(window, where) for window in list_field(found, "windows", where)]
+    try:
+        return Verified(
+            text_field(found, "model", where),
+            text_field(found, "verdict", where),
+            number(found.get("probability"), "probability", where),
+            tuple(windows),
+            number(found.get("of"), "of", where),
+        )
+    except ValueError as error:
+        raise DataError(f"{where}: {error}.") from error
 
 
 def _read_reply(value: dict[str, Any], where: str) -> Answer:

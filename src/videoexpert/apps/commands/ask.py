@@ -23,6 +23,7 @@ from ..inputs import (
     model_options,
     picture_name,
     split_arguments,
+    verifier,
 )
 from ..output import Shown, Waiting
 from ..startup import lighten
@@ -58,9 +59,12 @@ class Request:
     target: Target
     plot: Path | None
     shown: Shown = output.DEFAULT
+    verify: str | None = None
+    verify_option: list[str] | None = None
 
     def __post_init__(self) -> None:
         model_options(self.model_option)
+        verifier(self.verify, self.verify_option)
         as_window(self.window)
         check_clip(self.start, self.end)
         check_picture(self.plot)
@@ -86,6 +90,8 @@ def ground(
     plot: options.Plot = None,
     top_k: options.TopK = None,
     min_score: options.MinScore = 0.0,
+    verify: options.Verify = None,
+    verify_option: options.VerifyOption = None,
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Say how far the answer moves when the video is taken away.")
     ] = False,
@@ -99,23 +105,23 @@ def ground(
         return found, _evidence(video, asked) if evidence else ()
 
     where = target(format, out, rate, start_timecode, inputs)
-    _run(
-        Request(
-            inputs,
-            model,
-            model_option,
-            device,
-            frames,
-            window,
-            overlap,
-            start,
-            end,
-            where,
-            plot,
-            Shown(top_k, min_score),
-        ),
-        question,
+    request = Request(
+        inputs,
+        model,
+        model_option,
+        device,
+        frames,
+        window,
+        overlap,
+        start,
+        end,
+        where,
+        plot,
+        Shown(top_k, min_score),
+        verify,
+        verify_option,
     )
+    _run(request, question)
 
 
 def highlight(
@@ -265,7 +271,8 @@ def _run(request: Request, question: Question) -> None:
 
     Raises the error itself where it is the only video; exits with 1 after several of which some failed.
     """
-    lighten(request.model)
+    if request.verify is None:
+        lighten(request.model)
     from ...session import load
 
     several = request.inputs.several
@@ -274,7 +281,8 @@ def _run(request: Request, question: Question) -> None:
     failed = 0
     with Waiting("looking", len(videos) if several else None) as waiting, output.plain_warnings():
         chosen = model_options(request.model_option)
-        expert: Backend = load(request.model, device=request.device, **chosen)
+        second = verifier(request.verify, request.verify_option)
+        expert: Backend = load(request.model, device=request.device, **second, **chosen)
         exporter.check_model(expert.name)
         for number, path in enumerate(videos, 1):
             try:

@@ -6,13 +6,13 @@ import json
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...annotations.readers import ANSWERED
 from .. import options
-from ..inputs import model_options
+from ..inputs import model_options, verifier
 from ..output import Waiting
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def evaluate(
     ],
     model: options.Model = None,
     model_option: options.ModelOption = None,
+    verify: options.Verify = None,
+    verify_option: options.VerifyOption = None,
     device: options.Device = "auto",
     split: Annotated[str | None, typer.Option(help="Part of an annotation folder.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples.")] = None,
@@ -74,7 +76,7 @@ def evaluate(
 
     if format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
-    chosen = model_options(model_option)
+    chosen: dict[str, Any] = {**verifier(verify, verify_option), **model_options(model_option)}
     _check(videos, features, model, chosen, baseline, train_annotations, clip, control)
     system = _system(
         benchmark,
@@ -106,7 +108,7 @@ def _check(
     videos: Path | None,
     features: Path | None,
     model: str | None,
-    chosen: dict[str, str],
+    chosen: dict[str, Any],
     baseline: Baseline | None,
     train_annotations: Path | None,
     clip: str | None,
@@ -117,11 +119,11 @@ def _check(
 
     if baseline and (control or model or chosen):
         raise InputError(
-            "--baseline stands in place of a model; leave out --model, --model-option and --control."
+            "--baseline stands in place of a model; leave out --model, its options, --verify and --control."
         )
     if features is not None and chosen:
         raise InputError(
-            "--features holds the tokens of a VideoExpert, which has no options; leave out --model-option."
+            "--features holds the tokens of a VideoExpert, which has no options; leave out --model-option and --verify."
         )
     if baseline is Baseline.constant:
         if train_annotations is None:
@@ -145,7 +147,7 @@ def _system(
     videos: Path | None,
     features: Path | None,
     model: str | None,
-    chosen: dict[str, str],
+    chosen: dict[str, Any],
     device: str,
     baseline: Baseline | None,
     train: Path | None,
