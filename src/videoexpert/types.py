@@ -213,7 +213,7 @@ class Verified:
 
     verdict      "present", "absent", or "unknown" where it cannot tell
     probability  that the event is there, in [0, 1]: its highest presence in a window
-    windows      the seconds that it was shown, ascending and apart, of ``duration`` in all
+    windows      the seconds that it was shown (``read`` of them), ascending and apart, of ``duration`` in all
     """
 
     model: str
@@ -228,7 +228,6 @@ class Verified:
 
     @property
     def read(self) -> float:
-        """Seconds that the second model was shown."""
         return sum(end - start for start, end in self.windows)
 
 
@@ -295,9 +294,7 @@ class Moments(Shown, Sequence[Moment]):
 
     def __post_init__(self) -> None:
         if self.absent and not self.familiar:
-            raise ValueError(
-                "a model cannot tell that an event is absent from a video unlike all it has seen"
-            )
+            raise ValueError("a model cannot tell that an event is absent from a video unlike all it saw")
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing here
         return self.items[index]
