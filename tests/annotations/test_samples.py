@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from videoexpert.annotations.dirty import Report
+from videoexpert.annotations.dirty import CleaningReport
 from videoexpert.annotations.samples import Sample, Turn, captions_to_grounding, clip_count
 
 GOOD: dict[str, Any] = {
@@ -79,7 +79,7 @@ def test_the_last_second_is_that_of_the_original_video(change: dict[str, Any], l
 
 
 def test_a_report_refuses_a_kind_without_a_rule() -> None:
-    report = Report()
+    report = CleaningReport()
     report.add("short", "a")
     assert (report["short"], report["unsorted"], report.counts) == (["a"], [], {"short": 1})
     with pytest.raises(ValueError, match="unknown kind 'shrot'"):

@@ -13,7 +13,7 @@ from exported import RATES, told
 from videoexpert.errors import InputError, UnsupportedError
 from videoexpert.export import FORMATS, Answers, AnswerSet, Failed, Mark, export, find_format, format_of
 from videoexpert.export.edl import reel
-from videoexpert.export.registry import Format
+from videoexpert.export.registry import ExportFormat
 from videoexpert.types import Answer, Captions, Highlights, Moment, Moments
 
 PAL, NTSC, NTSC_DROP = RATES[2], RATES[3], RATES[4]
@@ -264,7 +264,7 @@ def test_names_that_say_no_format():
 def test_what_a_format_cannot_hold(monkeypatch):
     with pytest.raises(InputError, match="srt holds the answers about one video, got 2"):
         export(AnswerSet((TWO, TWO), several=True), "srt")
-    few = Format("few", ".few", "text/plain", "", lambda found: "", tasks=frozenset({"ground"}))
+    few = ExportFormat("few", ".few", "text/plain", "", lambda found: "", tasks=frozenset({"ground"}))
     monkeypatch.setitem(FORMATS, "few", few)
     with pytest.raises(UnsupportedError, match="few does not hold the answers of caption, expected ground"):
         export(TWO, "few")

@@ -21,7 +21,7 @@ from videoexpert.features import encode as encoding
 from videoexpert.features.encode import (
     Clip,
     Encoded,
-    Failed,
+    FailedClip,
     TokenEncoder,
     clips_of,
     encode_to_store,
@@ -342,7 +342,7 @@ def test_broken_missing_and_cut_outside_are_reported_and_the_others_encoded(vide
     ]
     results = list(encode_videos(clips, encoder, batch_size=BATCH, workers=2))
     good = [r for r in results if isinstance(r, Encoded)]
-    bad = {r.clip.key: r.reason for r in results if isinstance(r, Failed)}
+    bad = {r.clip.key: r.reason for r in results if isinstance(r, FailedClip)}
     assert [r.clip.key for r in good] == ["a", "e@2-4"]
     assert (good[1].tokens.start_s, good[1].tokens.duration_s) == pytest.approx((2.0, 2.0))
     assert list(bad) == ["broken", "gone", "late"]
@@ -356,7 +356,7 @@ def test_tokens_too_large_for_half_precision_are_no_tokens(videos, encoder, monk
     )
     monkeypatch.setattr(TokenEncoder, "encode", lambda *_: [huge])
     (result,) = encode_videos([Clip("a", videos / "a.mp4")], encoder)
-    assert isinstance(result, Failed)
+    assert isinstance(result, FailedClip)
     assert "half precision" in result.reason
 
 

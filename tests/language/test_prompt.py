@@ -17,8 +17,8 @@ from videoexpert.language.conversation import (
     VICUNA_SYSTEM,
     VIDEO_PLACEHOLDER,
     Conversation,
+    Exchange,
     PromptIds,
-    Turn,
     render,
     tokenize,
 )
@@ -119,7 +119,7 @@ def said(ids: PromptIds, tokenizer: Any) -> list[str]:
     return [tokenizer.decode(run) for run in runs]
 
 
-TALK = Conversation((Turn("a door?", "During <LOC>."), Turn("a cook?", "Option A.")))
+TALK = Conversation((Exchange("a door?", "During <LOC>."), Exchange("a cook?", "Option A.")))
 
 
 @pytest.mark.parametrize(
@@ -147,16 +147,16 @@ def test_strings_of_both_styles(tokenizers: dict[str, tuple[Any, int]]) -> None:
         f"{VICUNA_SYSTEM} USER: <video>\na door? ASSISTANT: During <LOC>.<|end|>"
         "USER: a cook? ASSISTANT: Option A.<|end|>"
     )
-    asking = Conversation((Turn("a door?"),), system="Look.")
+    asking = Conversation((Exchange("a door?"),), system="Look.")
     assert render(asking, tokenizer, style="vicuna_v1") == "Look. USER: <video>\na door? ASSISTANT:"
-    assert render(Conversation((Turn("a door?"),), system=""), tokenizer, style="vicuna_v1") == (
+    assert render(Conversation((Exchange("a door?"),), system=""), tokenizer, style="vicuna_v1") == (
         "USER: <video>\na door? ASSISTANT:"
     )
     assert render(asking, tokenizer, style="chat_template") == (
         "<|im_start|>system\nLook.<|im_end|>\n<|im_start|>user\n<video>\na door?<|im_end|>\n"
         "<|im_start|>assistant\n<think>\n\n</think>\n\n"
     )
-    answered = Conversation((Turn("a door?", "assistant"),))
+    answered = Conversation((Exchange("a door?", "assistant"),))
     assert render(answered, tokenizer, style="chat_template") == (
         "<|im_start|>user\n<video>\na door?<|im_end|>\n"
         "<|im_start|>assistant\n<think>\n\n</think>\n\nassistant<|im_end|>"
@@ -165,7 +165,7 @@ def test_strings_of_both_styles(tokenizers: dict[str, tuple[Any, int]]) -> None:
 
 def test_an_answer_that_looks_like_the_template_is_found(tokenizers: dict[str, tuple[Any, int]]) -> None:
     tokenizer, loc = tokenizers["byte_level"]
-    talk = Conversation((Turn("assistant", "a"), Turn("a", "assistant")))
+    talk = Conversation((Exchange("assistant", "a"), Exchange("a", "assistant")))
     ids = tokenize(talk, tokenizer, style="chat_template", loc_token_id=loc)
     assert said(ids, tokenizer) == ["a<|im_end|>", "assistant<|im_end|>"]
 
@@ -182,10 +182,10 @@ def test_asking_is_a_prefix_of_answering(
 ) -> None:
     """What the model is asked in use are the very ids it was trained to go on from."""
     tokenizer, loc = tokenizers[name]
-    turns = (Turn(question, answer), Turn("b?", "c.")) if more else (Turn(question, answer),)
+    turns = (Exchange(question, answer), Exchange("b?", "c.")) if more else (Exchange(question, answer),)
     trained = tokenize(Conversation(turns), tokenizer, style=style, loc_token_id=loc)
     asked = tokenize(
-        Conversation((Turn(question),)), tokenizer, style=style, loc_token_id=loc, supervise=False
+        Conversation((Exchange(question),)), tokenizer, style=style, loc_token_id=loc, supervise=False
     )
     length = len(asked.input_ids)
     if not (more and style == "chat_template"):  # Qwen's template thinks in the last turn only
@@ -199,7 +199,7 @@ def test_asking_is_a_prefix_of_answering(
 def test_spaces_around_loc_belong_to_no_token(tokenizers: dict[str, tuple[Any, int]]) -> None:
     for name, (tokenizer, loc) in tokenizers.items():
         forms = [
-            tokenize(Conversation((Turn("a", text),)), tokenizer, style="vicuna_v1", loc_token_id=loc)
+            tokenize(Conversation((Exchange("a", text),)), tokenizer, style="vicuna_v1", loc_token_id=loc)
             for text in ("During <LOC>, a. During <LOC>.", "During<LOC> , a. During  <LOC> .")
         ]
         assert forms[0].input_ids.tolist() == forms[1].input_ids.tolist(), name
@@ -208,7 +208,7 @@ def test_spaces_around_loc_belong_to_no_token(tokenizers: dict[str, tuple[Any, i
 
 def test_loc_in_a_question_asks_for_nothing(tokenizers: dict[str, tuple[Any, int]]) -> None:
     tokenizer, loc = tokenizers["byte_level"]
-    talk = Conversation((Turn("what is <LOC>?", "During <LOC>."),))
+    talk = Conversation((Exchange("what is <LOC>?", "During <LOC>."),))
     ids = tokenize(talk, tokenizer, style="vicuna_v1", loc_token_id=loc)
     assert (ids.input_ids == loc).sum().item() == 2
     assert ids.loc_positions == (int((ids.input_ids == loc).nonzero()[1]),)
@@ -226,7 +226,7 @@ def test_the_start_token_stands_once_where_the_tokenizer_has_one(
 
 def test_what_cannot_be_said_is_refused(tokenizers: dict[str, tuple[Any, int]]) -> None:
     tokenizer, loc = tokenizers["word_level"]
-    asking = Conversation((Turn("a"),))
+    asking = Conversation((Exchange("a"),))
     with pytest.raises(InputError, match="no answer to supervise"):
         tokenize(asking, tokenizer, style="vicuna_v1", loc_token_id=loc)
     with pytest.raises(InputError, match="no chat template"):
@@ -234,13 +234,13 @@ def test_what_cannot_be_said_is_refused(tokenizers: dict[str, tuple[Any, int]]) 
     with pytest.raises(InputError, match="'alpaca', expected 'vicuna_v1' or 'chat_template'"):
         render(asking, tokenizer, style="alpaca")
     with pytest.raises(InputError, match="the question of a turn is empty"):
-        Turn(" ")
+        Exchange(" ")
     with pytest.raises(InputError, match="the answer of a turn is empty"):
-        Turn("a", "")
+        Exchange("a", "")
     with pytest.raises(InputError, match="at least one question"):
         Conversation(())
     with pytest.raises(InputError, match="only the last turn"):
-        Conversation((Turn("a"), Turn("b", "c")))
+        Conversation((Exchange("a"), Exchange("b", "c")))
     endless = word_level()
     endless.eos_token = None
     with pytest.raises(InputError, match="end-of-sequence"):

@@ -12,8 +12,8 @@ from transformers import AutoTokenizer
 from videoexpert.config import VideoExpertConfig
 from videoexpert.language.conversation import (
     Conversation,
+    Exchange,
     PromptIds,
-    Turn,
     render,
     tokenize,
 )
@@ -49,8 +49,8 @@ def conversation(example: dict[str, Any], answered: bool = True) -> Conversation
     """The stored turns; without ``answered`` the first question alone, as in the stored inference prompt."""
     values = [turn["value"].removeprefix("<video>\n") for turn in example["conversation"]]
     if not answered:
-        return Conversation((Turn(values[0]),))
-    return Conversation(tuple(Turn(q, a) for q, a in zip(values[::2], values[1::2], strict=True)))
+        return Conversation((Exchange(values[0]),))
+    return Conversation(tuple(Exchange(q, a) for q, a in zip(values[::2], values[1::2], strict=True)))
 
 
 def ranges(ids: PromptIds) -> list[list[int]]:

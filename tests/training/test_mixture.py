@@ -16,7 +16,7 @@ from videoexpert.testing import tiny_config, tiny_model, tiny_tokenizer
 from videoexpert.training.conversation import usable_turns
 from videoexpert.training.mixture import (
     MicroBatches,
-    Source,
+    TrainingSource,
     example,
     open_source,
     plan,
@@ -25,13 +25,13 @@ from videoexpert.training.mixture import (
 )
 
 
-def source(name: str, videos: int, questions: int, weight: float = 1.0) -> Source:
+def source(name: str, videos: int, questions: int, weight: float = 1.0) -> TrainingSource:
     samples = [
         Sample(f"{name}{v}-{q}", f"{name}{v}", "grounding", 10.0, "x" * (1 + 7 * v % 50), ((1.0, 2.0),))
         for v in range(videos)
         for q in range(questions)
     ]
-    return Source(name, tuple(samples), {}, weight)
+    return TrainingSource(name, tuple(samples), {}, weight)
 
 
 @pytest.fixture(scope="module")

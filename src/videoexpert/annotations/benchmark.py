@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import files
 from ..errors import InputError
-from .dirty import Report
+from .dirty import CleaningReport
 from .records import Record, Records
 from .samples import Sample
 
@@ -51,7 +51,7 @@ class Benchmark:
     name: str
     title: str
     parse: Callable[..., Records]
-    clean: Callable[[Record, Report], Sample | None]
+    clean: Callable[[Record, CleaningReport], Sample | None]
     layout: Mapping[str, tuple[str, ...]]
     documented: Mapping[str, str]
     tasks: tuple[str, ...]
@@ -70,7 +70,7 @@ class Benchmark:
     score_split: str | None = None
     parts_in_file: bool = False
     submission: bool = False
-    inspect: Callable[[tuple[Path, ...], str | None, Report], None] | None = None
+    inspect: Callable[[tuple[Path, ...], str | None, CleaningReport], None] | None = None
 
     def known_split(self, split: str | None) -> str | None:
         """The split under its name in ``layout``. Raises InputError for one that the benchmark lacks."""

@@ -13,7 +13,7 @@ from typing import Any
 from ..columns import columns
 from ..errors import VideoError
 from ..escapes import printable
-from .dirty import RULES, Report
+from .dirty import RULES, CleaningReport
 from .readers import BENCHMARKS, read
 from .samples import Dataset
 from .videos import VideoFolder, leaves_folder
@@ -51,7 +51,7 @@ class CheckReport:
 
     dataset: Dataset
     counts: tuple[Count, ...]
-    dirty: Report
+    dirty: CleaningReport
     videos: VideoState | None
 
     @property
@@ -128,7 +128,7 @@ def check(
     """
     dataset = read(benchmark, annotations, split=split, **extra)
     known = BENCHMARKS[benchmark]
-    dirty = Report({kind: list(found) for kind, found in dataset.report.findings.items()})
+    dirty = CleaningReport({kind: list(found) for kind, found in dataset.report.findings.items()})
     if known.inspect is not None:
         known.inspect(dataset.files, dataset.split, dirty)
     counts = tuple(

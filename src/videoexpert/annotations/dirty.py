@@ -87,7 +87,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class CleaningReport:
     """Findings by kind; filled by one reader, then only read."""
 
     findings: dict[str, list[Finding]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from .. import files
 from ..errors import DataError
-from .dirty import Report
+from .dirty import CleaningReport
 from .readers.clean import UniqueIds, clean_text, clean_window
 from .samples import Dataset, Sample, Window
 
@@ -33,7 +33,7 @@ def read_label_studio(path: Path, fps: float | None) -> Dataset:
     tasks = files.load_json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise DataError(f"{path}: expected the list of tasks of Label Studio's JSON export.")
-    report, samples = Report(), []
+    report, samples = CleaningReport(), []
     unique = UniqueIds(report)
     for video, (task, where) in zip(_videos(tasks, path, report), _placed(tasks, path), strict=True):
         moments: dict[str, list[Window]] = {}
@@ -53,7 +53,7 @@ def _placed(tasks: list[dict[str, Any]], path: Path) -> Iterator[tuple[dict[str,
         yield task, where
 
 
-def _videos(tasks: list[dict[str, Any]], path: Path, report: Report) -> list[str]:
+def _videos(tasks: list[dict[str, Any]], path: Path, report: CleaningReport) -> list[str]:
     """The file's name of each task. Where two uploads differ in their prefix alone, it stays."""
     addresses = [_address(task, where) for task, where in _placed(tasks, path)]
     names = [(_name(address), "/upload/" in urlsplit(address).path) for address in addresses]
@@ -94,7 +94,7 @@ def _name(address: str) -> str:
     return re.split(r"[/\\]", unquote(local[0] if local else parts.path))[-1]
 
 
-def _regions(task: dict[str, Any], video: str, where: str, report: Report) -> list[dict[str, Any]]:
+def _regions(task: dict[str, Any], video: str, where: str, report: CleaningReport) -> list[dict[str, Any]]:
     """The regions of the annotation that is read."""
     done = []
     for annotation in task["annotations"]:
@@ -120,7 +120,7 @@ def _read_region(
     fps: float | None,
     video: str,
     where: str,
-    report: Report,
+    report: CleaningReport,
     moments: dict[str, list[Window]],
 ) -> None:
     """Add what one region says to the moments by query."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .dirty import Report
+from .dirty import CleaningReport
 from .samples import Window
 
 OTHER_GRID = "other grid"  # ``kind`` of a query whose scores stand for clips of another length
@@ -72,7 +72,7 @@ class Records:
     counts: dict[str, dict[str, int]]
     split: str | None
     files: tuple[Path, ...]
-    report: Report = field(default_factory=Report)
+    report: CleaningReport = field(default_factory=CleaningReport)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .dirty import Report
+from .dirty import CleaningReport
 
 TASKS = ("grounding", "highlight", "caption", "qa", "grounded_qa", "conversation")
 CLIP_S = 2.0  # length of one saliency clip (QVHighlights): clip i covers [2i, 2i + 2) seconds
@@ -148,7 +148,7 @@ class Dataset:
 
     benchmark: str
     samples: tuple[Sample, ...]
-    report: Report
+    report: CleaningReport
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     split: str | None = None
     files: tuple[Path, ...] = ()

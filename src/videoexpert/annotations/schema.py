@@ -3,8 +3,9 @@
 ``read_samples`` validates a whole file and reports every fault with its line; ``write_samples`` is its
 inverse: own.jsonl -> samples -> own.jsonl is identical.
 
-The checks are ours, and not pydantic's: a union of four forms answers one misspelt key with ten errors, each of another
-form, where one sentence says "unknown key 'qeury', did you mean 'query'?". It takes 14 microseconds a record, pydantic 5.
+The checks are ours, and not pydantic's: a union of four forms answers one misspelt key with ten errors, each of
+another form, where one sentence says "unknown key 'qeury', did you mean 'query'?". They take 14 microseconds a
+record, pydantic's 5.
 """
 
 from __future__ import annotations

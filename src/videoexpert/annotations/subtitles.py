@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .. import files
 from ..errors import DataError
-from .dirty import Report
+from .dirty import CleaningReport
 from .readers.clean import UniqueIds, clean_window, is_unicode
 from .samples import Dataset, Sample, Window
 
@@ -62,7 +62,7 @@ def read_subtitles(path: Path, format: str) -> Dataset:
     A file in a subfolder stands for the video of its path. Raises DataError that lists every fault of every file.
     """
     found = _files(path, format)
-    report, samples, faults = Report(), [], []
+    report, samples, faults = CleaningReport(), [], []
     unique = UniqueIds(report)
     for file in found:
         video = _video(file, path, format)
@@ -104,7 +104,7 @@ def _video(file: Path, root: Path, format: str) -> str:
     return (folder / name).as_posix()
 
 
-def _sample(video: str, cues: Sequence[Cue], report: Report, unique: UniqueIds) -> Sample | None:
+def _sample(video: str, cues: Sequence[Cue], report: CleaningReport, unique: UniqueIds) -> Sample | None:
     windows: list[Window] = []
     captions = []
     for cue, lines in _unrolled(cues, report, video):
@@ -126,7 +126,7 @@ def _sample(video: str, cues: Sequence[Cue], report: Report, unique: UniqueIds) 
     return Sample(unique(video), video, "caption", windows=tuple(windows), captions=tuple(captions))
 
 
-def parse_cues(content: str, format: str, report: Report, video: str) -> tuple[list[Cue], list[str]]:
+def parse_cues(content: str, format: str, report: CleaningReport, video: str) -> tuple[list[Cue], list[str]]:
     """The cues of a file and its faults, each with its line; comments, styles and regions drop out."""
     rows = content.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if format == "webvtt":
@@ -136,7 +136,7 @@ def parse_cues(content: str, format: str, report: Report, video: str) -> tuple[l
     return _parse_srt(rows, report, video)
 
 
-def _parse_webvtt(rows: list[str], report: Report, video: str) -> tuple[list[Cue], list[str]]:
+def _parse_webvtt(rows: list[str], report: CleaningReport, video: str) -> tuple[list[Cue], list[str]]:
     """A cue ends at an empty line (a line of one space is text), or where the next times stand."""
     cues: list[Cue] = []
     faults: list[str] = []
@@ -163,7 +163,7 @@ def _parse_webvtt(rows: list[str], report: Report, video: str) -> tuple[list[Cue
     return cues, faults
 
 
-def _parse_srt(rows: list[str], report: Report, video: str) -> tuple[list[Cue], list[str]]:
+def _parse_srt(rows: list[str], report: CleaningReport, video: str) -> tuple[list[Cue], list[str]]:
     """A cue goes on to the next times, over blank lines too; the number before those times is none of its text."""
     cues: list[Cue] = []
     faults: list[str] = []
@@ -219,7 +219,7 @@ def parse_timestamp(text: str, format: str) -> float | None:
     return (whole * 1000 + int(fraction.ljust(3, "0"))) / 1000
 
 
-def _unrolled(cues: Sequence[Cue], report: Report, video: str) -> list[tuple[Cue, list[str]]]:
+def _unrolled(cues: Sequence[Cue], report: CleaningReport, video: str) -> list[tuple[Cue, list[str]]]:
     """Cues with their plain lines. In rolling captions (YouTube's own) only the lines that a cue adds are its text.
 
     There each line is shown by several cues on end: as it is spoken, for a moment alone, and above the next one. A

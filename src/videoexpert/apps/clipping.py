@@ -15,7 +15,7 @@ from ..files import write_bytes
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..video.clip import Clip
+    from ..video.clip import WrittenClip
 
 SHEET = "contact-sheet.jpg"
 PICTURES = 4  # of each moment on the sheet
@@ -59,8 +59,8 @@ def choose(items: Iterable[Answers], top_k: int, min_score: float, pad: float) -
 
 
 def cut_all(
-    chosen: Sequence[Chosen], folder: Path, exact: bool, done: Callable[[Clip, Chosen], None]
-) -> list[Clip]:
+    chosen: Sequence[Chosen], folder: Path, exact: bool, done: Callable[[WrittenClip, Chosen], None]
+) -> list[WrittenClip]:
     """A file a moment in the folder; ``done`` is called with each. Raises what ``cut`` raises."""
     from ..video.clip import cut
 
@@ -72,7 +72,7 @@ def cut_all(
     return clips
 
 
-def write_sheet(chosen: Sequence[Chosen], clips: Sequence[Clip], folder: Path) -> Path:
+def write_sheet(chosen: Sequence[Chosen], clips: Sequence[WrittenClip], folder: Path) -> Path:
     """The contact sheet of the clips, in their folder."""
     from ..export.sheet import MOST_ROWS, Row, contact_sheet
 

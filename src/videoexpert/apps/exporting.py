@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from ..annotations.videos import VIDEO_SUFFIXES
 from ..errors import InputError
-from ..export import Answers, AnswerSet, Failed, Format, choose_clock, export, find_format, format_of
+from ..export import Answers, AnswerSet, ExportFormat, Failed, choose_clock, export, find_format, format_of
 from ..export.timecode import check_timecode, parse_rate
 from ..files import write_text
 from . import output
@@ -23,7 +23,7 @@ from .options import TABLE
 class Target:
     """What the options ask for; ``format`` None: a table for people."""
 
-    format: Format | None
+    format: ExportFormat | None
     out: Path | None = None
     rate: str | None = None
     start_timecode: str | None = None
@@ -39,7 +39,7 @@ def target(
 ) -> Target:
     """The options, checked before anything heavy is loaded. Raises InputError for those that do not fit together."""
     if format is None and out is not None and not out.is_dir():
-        chosen: Format | None = format_of(out)
+        chosen: ExportFormat | None = format_of(out)
     else:
         chosen = None if format in (None, TABLE) else find_format(str(format))
     found = Target(chosen, out, rate, start_timecode)
@@ -165,7 +165,7 @@ class Exporter:
         else:
             self._write(self.target.out, text)
 
-    def _free_name(self, video: str, format: Format) -> Path:
+    def _free_name(self, video: str, format: ExportFormat) -> Path:
         """The video's name with the format's ending; with a number where two videos share a name."""
         assert self.target.out is not None
         stem, number = PurePath(video).stem, 1

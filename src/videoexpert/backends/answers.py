@@ -26,7 +26,7 @@ class Question:
     choices: tuple[str, ...] = ()
 
 
-class Answers:
+class HeadAnswers:
     """Answers of a model with a temporal head: every moment is read at a ``<LOC>``."""
 
     def __init__(self, engine: Engine, prompter: Prompter) -> None:

@@ -17,7 +17,7 @@ ALL = ("ground", "highlight", "caption", "ask")
 
 
 @dataclass(frozen=True)
-class Entry:
+class Listed:
     """One model. ``size_gb`` of its weight files as published; ``needs`` in words."""
 
     name: str
@@ -29,22 +29,22 @@ class Entry:
 
 
 CATALOGUE = (
-    Entry("shipped", "videoexpert", ALL, 0.004, "Apache-2.0", "nothing; knows synthetic videos only"),
-    Entry("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "contrastive", CONTRASTIVE, 0.6, "MIT", "a CPU"),
-    Entry("openai/clip-vit-base-patch32", "contrastive", CONTRASTIVE, 0.6, "MIT, research use", "a CPU"),
-    Entry("facebook/metaclip-b32-400m", "contrastive", CONTRASTIVE, 0.6, "CC-BY-NC-4.0", "a CPU"),
-    Entry("google/siglip2-base-patch32-256", "contrastive", CONTRASTIVE, 1.5, "Apache-2.0", "a CPU; many languages"),
-    Entry("google/siglip2-base-patch16-256", "contrastive", CONTRASTIVE, 1.5, "Apache-2.0", "a CPU; many languages"),
-    Entry("openai/clip-vit-large-patch14", "contrastive", CONTRASTIVE, 1.7, "MIT, research use", "a GPU"),
-    Entry("google/siglip2-so400m-patch16-384", "contrastive", CONTRASTIVE, 4.5, "Apache-2.0", "a GPU; many languages"),
-    Entry("timm/PE-Core-B-16", "contrastive", CONTRASTIVE, 0.9, "Apache-2.0", "a CPU; videoexpert[openclip]"),
-    Entry("Qwen/Qwen3-VL-2B-Instruct", "chat", ALL, 4.3, "Apache-2.0", "a GPU of 8 GB"),
-    Entry("Qwen/Qwen3-VL-4B-Instruct", "chat", ALL, 8.9, "Apache-2.0", "a GPU of 16 GB"),
-    Entry("Qwen/Qwen3-VL-8B-Instruct", "chat", ALL, 17.5, "Apache-2.0", "a GPU of 24 GB"),
-    Entry("Qwen/Qwen2.5-VL-7B-Instruct", "chat", ALL, 16.6, "Apache-2.0", "a GPU of 24 GB"),
-    Entry("MCG-NJU/TimeLens2-2B", "chat", ALL, 4.3, "check: card and licence file differ", "a GPU of 8 GB"),
-    Entry("MCG-NJU/TimeLens2-8B", "chat", ALL, 17.5, "check: card and licence file differ", "a GPU of 24 GB"),
-    Entry("Boshenxx/Time-R1-7B", "chat", ALL, 16.6, "Apache-2.0", "a GPU of 24 GB"),
+    Listed("shipped", "videoexpert", ALL, 0.004, "Apache-2.0", "nothing; knows synthetic videos only"),
+    Listed("laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "contrastive", CONTRASTIVE, 0.6, "MIT", "a CPU"),
+    Listed("openai/clip-vit-base-patch32", "contrastive", CONTRASTIVE, 0.6, "MIT, research use", "a CPU"),
+    Listed("facebook/metaclip-b32-400m", "contrastive", CONTRASTIVE, 0.6, "CC-BY-NC-4.0", "a CPU"),
+    Listed("google/siglip2-base-patch32-256", "contrastive", CONTRASTIVE, 1.5, "Apache-2.0", "a CPU; many languages"),
+    Listed("google/siglip2-base-patch16-256", "contrastive", CONTRASTIVE, 1.5, "Apache-2.0", "a CPU; many languages"),
+    Listed("openai/clip-vit-large-patch14", "contrastive", CONTRASTIVE, 1.7, "MIT, research use", "a GPU"),
+    Listed("google/siglip2-so400m-patch16-384", "contrastive", CONTRASTIVE, 4.5, "Apache-2.0", "a GPU; many languages"),
+    Listed("timm/PE-Core-B-16", "contrastive", CONTRASTIVE, 0.9, "Apache-2.0", "a CPU; videoexpert[openclip]"),
+    Listed("Qwen/Qwen3-VL-2B-Instruct", "chat", ALL, 4.3, "Apache-2.0", "a GPU of 8 GB"),
+    Listed("Qwen/Qwen3-VL-4B-Instruct", "chat", ALL, 8.9, "Apache-2.0", "a GPU of 16 GB"),
+    Listed("Qwen/Qwen3-VL-8B-Instruct", "chat", ALL, 17.5, "Apache-2.0", "a GPU of 24 GB"),
+    Listed("Qwen/Qwen2.5-VL-7B-Instruct", "chat", ALL, 16.6, "Apache-2.0", "a GPU of 24 GB"),
+    Listed("MCG-NJU/TimeLens2-2B", "chat", ALL, 4.3, "check: card and licence file differ", "a GPU of 8 GB"),
+    Listed("MCG-NJU/TimeLens2-8B", "chat", ALL, 17.5, "check: card and licence file differ", "a GPU of 24 GB"),
+    Listed("Boshenxx/Time-R1-7B", "chat", ALL, 16.6, "Apache-2.0", "a GPU of 24 GB"),
 )  # fmt: skip
 
 
@@ -82,4 +82,4 @@ def refusal(name: str, config: Mapping[str, Any]) -> str:
     )
 
 
-__all__ = ["CATALOGUE", "Entry", "kind_of", "refusal"]
+__all__ = ["CATALOGUE", "Listed", "kind_of", "refusal"]

@@ -29,7 +29,7 @@ from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Mome
 from ..video.decode import read_frames
 from ..video.glance import glance
 from ..video.stream import read_windows
-from .answers import Answers, Question
+from .answers import HeadAnswers, Question
 from .base import TASKS, check_queries, check_question, one_window
 from .blank import GREY, evidence_of
 from .fitted import Fit
@@ -78,9 +78,9 @@ class Expert:
         config.presence_temperature, config.presence_bias = presence.temperature, presence.bias
         config.absent_below = fit.absent_below
 
-    def _answers(self) -> Answers:
+    def _answers(self) -> HeadAnswers:
         """How this kind of model answers."""
-        return Answers(self.engine, self.prompter)
+        return HeadAnswers(self.engine, self.prompter)
 
     def _stem(self) -> tuple[int, ...]:
         """Ids that belong to the prefix because all grounding questions begin with them."""

@@ -14,7 +14,7 @@ from ..language import prompt
 from ..language.sequence import Segment
 from ..language.time_text import Span, read_captions, read_times, without_times, write_times
 from ..types import Answer, Moment, Moments
-from .answers import Answers, Question, one_sentence
+from .answers import HeadAnswers, Question, one_sentence
 from .expert import Expert
 
 TIMES_TOKENS = 32  # generated at most where only times are asked for
@@ -23,11 +23,11 @@ TIMES_TOKENS = 32  # generated at most where only times are asked for
 class TextTimesExpert(Expert):
     """A loaded model whose config says that it writes its times."""
 
-    def _answers(self) -> Answers:
+    def _answers(self) -> HeadAnswers:
         return TextAnswers(self.engine, self.prompter)
 
 
-class TextAnswers(Answers):
+class TextAnswers(HeadAnswers):
     """Every moment is read from generated text."""
 
     def ground(

@@ -44,7 +44,7 @@ class SystemFiles:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PanelVideo:
     """One video to draw: its file, the part of it that is the input, and its questions with all voices.
 
     ``left_out`` counts the questions of this video that are not among ``items``.
@@ -62,7 +62,7 @@ class Shown:
 class Selection:
     """The videos in the order in which they were drawn, and the rule by which."""
 
-    videos: tuple[Shown, ...]
+    videos: tuple[PanelVideo, ...]
     rule: str
 
 
@@ -126,7 +126,7 @@ def _shown(
     systems: Sequence[SystemFiles],
     said: Sequence[Mapping[str, Voice]],
     most: int,
-) -> Shown:
+) -> PanelVideo:
     """The first questions of a video; of one that is cut into clips, those of its first clip."""
     path = folder.find(video)
     assert path is not None
@@ -141,7 +141,7 @@ def _shown(
         kind = {"grounded_qa": "qa"}.get(sample.task, sample.task)
         items.append(Item(kind, sample.query or "", _annotated(sample), tuple(voices), sample.choices))
     ids = tuple(sample.id for sample in taken)
-    return Shown(video, path, clip, tuple(items), ids, len(samples) - len(taken))
+    return PanelVideo(video, path, clip, tuple(items), ids, len(samples) - len(taken))
 
 
 def read_samples(
@@ -300,7 +300,7 @@ def _scaled(scores: Sequence[float], sample: Sample) -> tuple[float, ...]:
     return tuple((s - low) / (high - low) if high > low else 0.0 for s in shown)
 
 
-def length(shown: Shown) -> tuple[float, float]:
+def length(shown: PanelVideo) -> tuple[float, float]:
     """(start, duration) of what is drawn: the clip that is the input, or the whole file, as far as it goes."""
     from ..video.probe import probe
 
@@ -313,4 +313,4 @@ def length(shown: Shown) -> tuple[float, float]:
     return start, end - start
 
 
-__all__ = ["CLIP_S", "Selection", "Shown", "SystemFiles", "length", "select"]
+__all__ = ["CLIP_S", "PanelVideo", "Selection", "SystemFiles", "length", "select"]

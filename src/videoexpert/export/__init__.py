@@ -6,7 +6,7 @@
 
 from . import answers_json
 from .answers import TASKS, Answers, AnswerSet, Clock, Failed, Mark
-from .registry import FORMATS, Format, export, find_format, format_of
+from .registry import FORMATS, ExportFormat, export, find_format, format_of
 from .timeline import choose_clock
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "AnswerSet",
     "Answers",
     "Clock",
+    "ExportFormat",
     "Failed",
-    "Format",
     "Mark",
     "answers_json",
     "choose_clock",

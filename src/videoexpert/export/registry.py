@@ -30,7 +30,7 @@ Writer = Callable[[AnswerSet], str]
 
 
 @dataclass(frozen=True)
-class Format:
+class ExportFormat:
     """One format.
 
     write        pure: answers to the file's text
@@ -57,22 +57,26 @@ class Format:
 
 def _whole(
     name: str, suffix: str, media_type: str, what: str, write: Writer, streams: bool = False
-) -> Format:
+) -> ExportFormat:
     """A format that holds all that was answered, about any number of videos."""
-    return Format(name, suffix, media_type, what, write, many=True, streams=streams, marks=False)
+    return ExportFormat(name, suffix, media_type, what, write, many=True, streams=streams, marks=False)
 
 
-def _spans(name: str, suffix: str, media_type: str, what: str, write: Callable[[Answers], str]) -> Format:
+def _spans(
+    name: str, suffix: str, media_type: str, what: str, write: Callable[[Answers], str]
+) -> ExportFormat:
     """A format that holds the titled spans of one video."""
 
     def alone(found: AnswerSet) -> str:
         (item,) = found.answers
         return write(item)
 
-    return Format(name, suffix, media_type, what, alone)
+    return ExportFormat(name, suffix, media_type, what, alone)
 
 
-def _editor(name: str, suffix: str, media_type: str, what: str, write: Callable[[Answers], str]) -> Format:
+def _editor(
+    name: str, suffix: str, media_type: str, what: str, write: Callable[[Answers], str]
+) -> ExportFormat:
     """The same for an editor, in frames of its timeline."""
     return replace(_spans(name, suffix, media_type, what, write), frames=True, timecode=True)
 
@@ -91,7 +95,7 @@ _TABLE = (
     _editor("otio", ".otio", "application/json", "cuts and markers", otio.write),
     _editor("fcpxml", ".fcpxml", "application/xml", "cuts and markers", fcpxml.write),
     _editor("xmeml", ".xml", "application/xml", "markers for Premiere", xmeml.write),
-    Format(
+    ExportFormat(
         "label-studio",
         ".tasks.json",
         "application/json",
@@ -105,14 +109,14 @@ _TABLE = (
 FORMATS = {format.name: format for format in _TABLE}
 
 
-def find_format(name: str) -> Format:
+def find_format(name: str) -> ExportFormat:
     """Raises InputError for a name that is not in FORMATS."""
     if name not in FORMATS:
         raise InputError(f"the format is {name!r}, expected one of {', '.join(FORMATS)}.")
     return FORMATS[name]
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path) -> ExportFormat:
     """The format that a file's name ends like. Raises InputError where none does."""
     name = path.name.lower()
     fitting = [format for format in FORMATS.values() if name.endswith(format.suffix)]

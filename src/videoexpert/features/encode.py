@@ -68,7 +68,7 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedClip:
     """A clip that gives no tokens, with the sentence that says why."""
 
     clip: Clip
@@ -144,7 +144,7 @@ def encode_videos(
     *,
     batch_size: int = BATCH,
     workers: int | None = None,
-) -> Iterator[Encoded | Failed]:
+) -> Iterator[Encoded | FailedClip]:
     """Tokens of many videos, in the order of ``clips``; a failure comes as soon as it is met.
 
     It writes nothing and keeps no state, so any scheduler can hand a part of the clips to each of its
@@ -156,7 +156,7 @@ def encode_videos(
     together: list[tuple[Clip, str, Frames]] = []
     for clip, result in _read_ahead(clips, encoder, workers or default_workers()):
         if isinstance(result, str):
-            yield Failed(clip, result)
+            yield FailedClip(clip, result)
             continue
         together.append((clip, *result))
         if len(together) == videos_a_pass(encoder.config, batch_size):
@@ -211,7 +211,7 @@ def encode_to_store(
     each = videos_a_pass(encoder.config, batch_size)
     with ShardWriter(store, rank, world_size, -(-shard_videos // each) * each) as writer:
         for result in encode_videos(pending, encoder, batch_size=batch_size, workers=workers):
-            if isinstance(result, Failed):
+            if isinstance(result, FailedClip):
                 summary.failed[result.clip.key] = result.reason
             else:
                 writer.add(result.clip.key, result.tokens, result.content)
@@ -323,13 +323,13 @@ def default_workers() -> int:
 
 def _encode(
     encoder: TokenEncoder, together: Sequence[tuple[Clip, str, Frames]], batch_size: int
-) -> Iterator[Encoded | Failed]:
+) -> Iterator[Encoded | FailedClip]:
     tokens = encoder.encode([frames for _, _, frames in together], batch_size)
     for (clip, content, _), found in zip(together, tokens, strict=True):
         if bool(found.temporal.isfinite().all() and found.spatial.isfinite().all()):
             yield Encoded(clip, content, found)
         else:
-            yield Failed(clip, f"the tokens of {str(clip.path)!r} do not fit in half precision.")
+            yield FailedClip(clip, f"the tokens of {str(clip.path)!r} do not fit in half precision.")
 
 
 def _read_ahead(

@@ -29,7 +29,7 @@ _SLOT = re.compile("\ue000([VQA])(\\d+)\ue000")
 
 
 @dataclass(frozen=True)
-class Turn:
+class Exchange:
     """A question and its answer; ``answer`` None in the last turn of a conversation that asks."""
 
     question: str
@@ -45,7 +45,7 @@ class Turn:
 class Conversation:
     """Turns on one video, which precedes the first question. ``system`` None: the style's own system text."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[Exchange, ...]
     system: str | None = None
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import VideoExpertConfig
 from . import prompt
-from .conversation import Conversation, PromptLists, Turn, tokenize_many
+from .conversation import Conversation, Exchange, PromptLists, tokenize_many
 from .sequence import Segment
 from .time_text import Span, with_length, write_times
 
@@ -23,18 +23,18 @@ class Prompter:
     def __init__(self, config: VideoExpertConfig, tokenizer: Any) -> None:
         self.config, self.tokenizer = config, tokenizer
         self.has_head = config.times == "head"
-        asked = self._tokenized([(Turn("video"),)])[0]
+        asked = self._tokenized([(Exchange("video"),)])[0]
         self.prefix_ids: list[int] = asked.ids[: asked.after - 1]
 
     def segment(self, question: str, answer: str | None = None) -> Segment:
         """What follows the video. With an ``answer`` its tokens are supervised; without, the text ends asking."""
-        return self.conversation((Turn(question, answer),))
+        return self.conversation((Exchange(question, answer),))
 
     def segments(self, pairs: Sequence[tuple[str, str | None]]) -> list[Segment]:
         """``segment`` of many questions and answers, all with an answer or none, tokenised together."""
-        return self._segments([(Turn(question, answer),) for question, answer in pairs])
+        return self._segments([(Exchange(question, answer),) for question, answer in pairs])
 
-    def conversation(self, turns: Sequence[Turn]) -> Segment:
+    def conversation(self, turns: Sequence[Exchange]) -> Segment:
         """Several turns on one video; the answers are supervised where the last turn has one."""
         return self._segments([turns])[0]
 
@@ -81,7 +81,7 @@ class Prompter:
         text = str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
         return re.sub(r"\s+([.,;:!?])", r"\1", text)  # word-splitting tokenizers leave a space there
 
-    def _segments(self, conversations: Sequence[Sequence[Turn]]) -> list[Segment]:
+    def _segments(self, conversations: Sequence[Sequence[Exchange]]) -> list[Segment]:
         found = []
         for turns, told in zip(conversations, self._tokenized(conversations), strict=True):
             first = told.after
@@ -89,7 +89,7 @@ class Prompter:
             found.append(Segment(tuple(told.ids[first:]), labels, tuple(p - first for p in told.locs)))
         return found
 
-    def _tokenized(self, conversations: Sequence[Sequence[Turn]]) -> list[PromptLists]:
+    def _tokenized(self, conversations: Sequence[Sequence[Exchange]]) -> list[PromptLists]:
         """Conversations that all have a last answer, or none."""
         return tokenize_many(
             [Conversation(tuple(turns), self.config.system_text) for turns in conversations],

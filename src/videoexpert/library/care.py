@@ -19,7 +19,7 @@ BLOCK = 512
 
 
 @dataclass(frozen=True)
-class Report:
+class LibraryInfo:
     """Numbers of a library; ``bytes`` of its shards, ``hours`` of video."""
 
     videos: int
@@ -31,12 +31,12 @@ class Report:
     failed: dict[str, str]
 
 
-def info(folder: Path) -> Report:
+def info(folder: Path) -> LibraryInfo:
     """What a library holds. Raises DataError for a folder that holds none."""
     manifest = Manifest(folder)
     per = [manifest.videos(number) for number in manifest.encoders()]
     videos = {content: video for found in per for content, video in found.items()}
-    report = Report(
+    report = LibraryInfo(
         len(videos),
         len(manifest.files()),
         sum(video.duration for video in videos.values()) / 3600,

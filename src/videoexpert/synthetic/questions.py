@@ -16,7 +16,7 @@ TIMES = ("never", "once", "twice", "three times", "four times")
 
 
 @dataclass(frozen=True)
-class Question:
+class ChoiceQuestion:
     """A multiple-choice question; ``windows`` prove the answer. ``type`` is NExT-QA's code."""
 
     question: str
@@ -26,7 +26,7 @@ class Question:
     windows: tuple[tuple[float, float], ...]
 
 
-def questions_of(script: Script, rng: random.Random, wording: Wording = PLAIN) -> list[Question]:
+def questions_of(script: Script, rng: random.Random, wording: Wording = PLAIN) -> list[ChoiceQuestion]:
     """Questions with one right answer of NUM_CHOICES, where the script allows them."""
     spec = LEVELS[script.level]
     found = [*_what(script, rng, wording), *_which(script, rng, wording)]
@@ -42,7 +42,7 @@ def _said(wording: Wording) -> dict[str, str]:
     return {action: verbs[0] for action, verbs in wording.verbs.items()}
 
 
-def _what(script: Script, rng: random.Random, wording: Wording) -> Iterator[Question]:
+def _what(script: Script, rng: random.Random, wording: Wording) -> Iterator[ChoiceQuestion]:
     """What a thing does, alone or after something else it did."""
     said = _said(wording)
     by_name: dict[str, list[Event]] = {}
@@ -67,7 +67,7 @@ def _alone(script: Script) -> Iterator[tuple[Event, SceneObject]]:
             yield event, script.doer(event)
 
 
-def _which(script: Script, rng: random.Random, wording: Wording) -> Iterator[Question]:
+def _which(script: Script, rng: random.Random, wording: Wording) -> Iterator[ChoiceQuestion]:
     spec, said = LEVELS[script.level], _said(wording)
     for event, thing in _alone(script):
         names = [o.name for o in script.objects]
@@ -77,7 +77,7 @@ def _which(script: Script, rng: random.Random, wording: Wording) -> Iterator[Que
         yield _question(text, thing.name, near + rng.sample(names, len(names)), "TP", (event,), rng)
 
 
-def _details(script: Script, rng: random.Random, wording: Wording) -> Iterator[Question]:
+def _details(script: Script, rng: random.Random, wording: Wording) -> Iterator[ChoiceQuestion]:
     """What is on a thing: only its patches tell."""
     said, things = _said(wording), [SceneObject("", "", 0, 0, 0, 0, glyph=g) for g in GLYPHS]
     for event, thing in _alone(script):
@@ -86,7 +86,7 @@ def _details(script: Script, rng: random.Random, wording: Wording) -> Iterator[Q
             yield _question(text, detail(thing), [detail(t) for t in things], "DO", (event,), rng)
 
 
-def _order(script: Script, rng: random.Random, wording: Wording) -> Iterator[Question]:
+def _order(script: Script, rng: random.Random, wording: Wording) -> Iterator[ChoiceQuestion]:
     """What happens first, last, and next after an event."""
     events = sorted(script.events, key=lambda e: e.start)
     told = [caption_of(script, e, wording) for e in events]
@@ -103,7 +103,7 @@ def _order(script: Script, rng: random.Random, wording: Wording) -> Iterator[Que
             yield _question(text, told[right], told, kind, (events[right],), rng)
 
 
-def _counts(script: Script, rng: random.Random, wording: Wording) -> Iterator[Question]:
+def _counts(script: Script, rng: random.Random, wording: Wording) -> Iterator[ChoiceQuestion]:
     """How often a thing does something that it does at least once."""
     events = sorted(script.events, key=lambda e: e.start)
     for event in rng.sample(events, min(1, len(events))):
@@ -112,12 +112,12 @@ def _counts(script: Script, rng: random.Random, wording: Wording) -> Iterator[Qu
             order = list(TIMES)
             rng.shuffle(order)
             text = f"how many times is this seen: {caption_of(script, event, wording)}"
-            yield Question(text, tuple(order), order.index(TIMES[len(windows)]), "DC", windows)
+            yield ChoiceQuestion(text, tuple(order), order.index(TIMES[len(windows)]), "DC", windows)
 
 
 def _question(
     text: str, right: str, pool: list[str], kind: str, events: tuple[Event, ...], rng: random.Random
-) -> Question:
+) -> ChoiceQuestion:
     wrong = [option for option in dict.fromkeys(pool) if option != right]
     if kind != "TP" or text.startswith("what"):  # for "which thing", things of the same video come first
         rng.shuffle(wrong)
@@ -126,4 +126,4 @@ def _question(
         options.append(("stands still", "does nothing", "waits")[len(options) % 3])
     rng.shuffle(options)
     windows = tuple((e.start, e.end) for e in events)
-    return Question(text, tuple(options), options.index(right), kind, windows)
+    return ChoiceQuestion(text, tuple(options), options.index(right), kind, windows)

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ..annotations.samples import Sample, Window
-from ..language.conversation import Turn
+from ..language.conversation import Exchange
 from ..language.prompter import Prompter
 from ..marks import plain
 from .batches import Example
@@ -22,13 +22,13 @@ PLACEHOLDER = re.compile(r"<[a-z]\d+>")
 SENTENCE_START = re.compile(r"(?:^|[.!?]\s*)$")
 
 
-def usable_turns(sample: Sample, config: Any) -> tuple[list[Turn], list[tuple[Window, ...]]]:
+def usable_turns(sample: Sample, config: Any) -> tuple[list[Exchange], list[tuple[Window, ...]]]:
     """The exchanges that can be trained on, ``<LOC>`` in place, and the window of each ``<LOC>``.
 
     "From <s0> to <e0>, he runs." becomes "During <LOC>, he runs." (paper III-D).
     """
     times = dict(sample.times)
-    turns: list[Turn] = []
+    turns: list[Exchange] = []
     windows: list[tuple[Window, ...]] = []
     for question, answer in zip(sample.turns[::2], sample.turns[1::2], strict=False):
         if PLACEHOLDER.search(question.text):
@@ -46,7 +46,7 @@ def usable_turns(sample: Sample, config: Any) -> tuple[list[Turn], list[tuple[Wi
         text += plain(answer.text[end:])
         if PLACEHOLDER.search(rest + answer.text[end:]):
             continue
-        turns.append(Turn(plain(question.text), text))
+        turns.append(Exchange(plain(question.text), text))
         windows += own
     return turns, windows
 

@@ -19,7 +19,7 @@ from ..model import VideoExpertModel
 from ..recipes import Recipe, SourceRecipe
 from ..types import VisualTokens
 from ..vision.towers import tower_config
-from .mixture import Source, example, plan, read_samples, unusable
+from .mixture import TrainingSource, example, plan, read_samples, unusable
 from .run import make_schedule
 from .trainer import set_trained
 
@@ -157,7 +157,9 @@ def _marked(name: str, marks: tuple[str, ...]) -> bool:
     return any(name.endswith(mark) if mark.startswith(".") else name.startswith(mark) for mark in marks)
 
 
-def _source(recipe: SourceRecipe, config: Any, prompter: Prompter | None, found: DryRun) -> Source | None:
+def _source(
+    recipe: SourceRecipe, config: Any, prompter: Prompter | None, found: DryRun
+) -> TrainingSource | None:
     name = f"{recipe.benchmark} ({recipe.annotations})"
     try:
         samples = read_samples(recipe)
@@ -170,7 +172,7 @@ def _source(recipe: SourceRecipe, config: Any, prompter: Prompter | None, found:
     if prompter is not None and samples:
         lengths = [_text_tokens(prompter, sample) for sample in samples[:: max(1, len(samples) // MEASURED)]]
         found.text_tokens[name] = (sum(lengths) / len(lengths), max(lengths))
-    return Source(name, tuple(samples), {}, recipe.weight) if samples else None
+    return TrainingSource(name, tuple(samples), {}, recipe.weight) if samples else None
 
 
 def _text_tokens(prompter: Prompter, sample: Sample) -> int:
@@ -180,7 +182,7 @@ def _text_tokens(prompter: Prompter, sample: Sample) -> int:
     return len(example(prompter, sample, shown).segment.ids)
 
 
-def _steps(recipe: Recipe, sources: list[Source], world: int, found: DryRun) -> None:
+def _steps(recipe: Recipe, sources: list[TrainingSource], world: int, found: DryRun) -> None:
     total = sum(len(source.samples) for source in sources)
     complete = len(sources) == len(recipe.data)
     if recipe.training.steps is None and not complete:

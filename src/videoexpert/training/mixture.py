@@ -35,7 +35,7 @@ class TokenSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """Samples that can be trained on, with their tokens; ``left_out``: how many were not, by reason."""
 
     name: str
@@ -65,7 +65,9 @@ def read_samples(recipe: SourceRecipe) -> list[Sample]:
     return samples
 
 
-def open_source(recipe: SourceRecipe, samples: Sequence[Sample], tokens: TokenSource, config: Any) -> Source:
+def open_source(
+    recipe: SourceRecipe, samples: Sequence[Sample], tokens: TokenSource, config: Any
+) -> TrainingSource:
     """Keep the samples that have tokens and labels. Raises DataError where none has."""
     kept: list[Sample] = []
     left_out: Counter[str] = Counter()
@@ -80,7 +82,7 @@ def open_source(recipe: SourceRecipe, samples: Sequence[Sample], tokens: TokenSo
             ", ".join(f"{reason} ({count})" for reason, count in left_out.items()) or "the file is empty"
         )
         raise DataError(f"no sample of {recipe.annotations} can be trained on: {reasons}.")
-    return Source(recipe.benchmark, tuple(kept), tokens, recipe.weight, dict(left_out))
+    return TrainingSource(recipe.benchmark, tuple(kept), tokens, recipe.weight, dict(left_out))
 
 
 def unusable(sample: Sample, config: Any) -> str | None:
@@ -97,7 +99,7 @@ def unusable(sample: Sample, config: Any) -> str | None:
 
 
 def plan(
-    sources: Sequence[Source],
+    sources: Sequence[TrainingSource],
     *,
     micro_batch: int,
     count: int,
@@ -139,7 +141,7 @@ def plan(
     return batches
 
 
-def _stream(index: int, source: Source, questions_per_video: int, seed: int) -> Iterator[list[Pick]]:
+def _stream(index: int, source: TrainingSource, questions_per_video: int, seed: int) -> Iterator[list[Pick]]:
     """Endless: samples of one video at a time, all videos in a new order each time round."""
     videos: dict[str, list[int]] = {}
     for place, sample in enumerate(source.samples):
@@ -171,7 +173,7 @@ class MicroBatches(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        sources: Sequence[TrainingSource],
         batches: Sequence[Sequence[Pick]],
         prompter: Prompter,
         *,
@@ -241,8 +243,8 @@ def _seen_windows(windows: Sequence[Window], clip: Stretch) -> tuple[Window, ...
 __all__ = [
     "MicroBatches",
     "Pick",
-    "Source",
     "TokenSource",
+    "TrainingSource",
     "example",
     "open_source",
     "plan",

@@ -21,7 +21,16 @@ from ..model import VideoExpertModel
 from ..recipes import RECIPE, Recipe, SourceRecipe, claim
 from ..vision.familiarity import Familiarity
 from . import familiarity
-from .mixture import MicroBatches, Pick, Source, TokenSource, open_source, plan, read_samples, token_key
+from .mixture import (
+    MicroBatches,
+    Pick,
+    TokenSource,
+    TrainingSource,
+    open_source,
+    plan,
+    read_samples,
+    token_key,
+)
 from .sharded import make_shardable
 from .trainer import (
     VideoExpertTrainer,
@@ -135,7 +144,7 @@ def open_model(recipe: Recipe) -> tuple[VideoExpertModel, Any]:
 
 def open_sources(
     recipes: Sequence[SourceRecipe], model: VideoExpertModel, stores: Stores | None
-) -> list[Source]:
+) -> list[TrainingSource]:
     """Every source with its tokens; stores are opened once and must fit the model."""
     opened: dict[str, TokenSource] = dict(stores or {})
     found = []
@@ -159,7 +168,9 @@ def make_schedule(recipe: Recipe, samples: int, world: int) -> Schedule:
     return Schedule(steps, training.batch_size // together, world)
 
 
-def batches_of(recipe: Recipe, sources: Sequence[Source], count: int, prompter: Prompter) -> MicroBatches:
+def batches_of(
+    recipe: Recipe, sources: Sequence[TrainingSource], count: int, prompter: Prompter
+) -> MicroBatches:
     """The training data of a run."""
     training = recipe.training
     planned = plan(
@@ -217,7 +228,7 @@ def _familiarity(trainer: VideoExpertTrainer, log: Callable[[str], None]) -> Fam
     )
 
 
-def described(source: Source) -> str:
+def described(source: TrainingSource) -> str:
     """One line on what a source gives and what of it was left out."""
     videos = len({(sample.video, sample.clip) for sample in source.samples})
     text = f"{source.name}: {len(source.samples)} samples of {videos} videos, weight {source.weight:g}"

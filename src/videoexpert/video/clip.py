@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from .. import files
-from .container import Source, open_video
+from .container import OpenFile, open_video
 from .decode import seek_to
 from .encode import Span, encode_spans
 from .pictures import DamageError
@@ -26,7 +26,7 @@ _SOUND_LATE_S = 2  # sound may stand in the file this much behind the pictures i
 
 
 @dataclass(frozen=True)
-class Clip:
+class WrittenClip:
     """A file that was written.
 
     start_s, end_s   what it holds, on the clock of the video it was cut from
@@ -46,7 +46,7 @@ def cut(
     out: str | os.PathLike[str],
     *,
     exact: bool = False,
-) -> Clip:
+) -> WrittenClip:
     """Writes ``[start_s, end_s)`` of a video as a file, sound included; ``out`` gets the ending of its container.
 
     Without ``exact`` nothing is decoded: the file begins at the last key frame before the start, and may end a few
@@ -71,10 +71,10 @@ def cut(
             return copied
     target = base.with_name(base.name + ".mp4")
     encode_spans([Span(name, float(start), float(end))], target)
-    return Clip(target, float(start), float(end), True)
+    return WrittenClip(target, float(start), float(end), True)
 
 
-def _copy_to(source: Source, packets: Packets) -> tuple[str, str] | None:
+def _copy_to(source: OpenFile, packets: Packets) -> tuple[str, str] | None:
     """Ending and name of the container to copy into; None where packets cannot be copied."""
     # AVI has no presentation times to copy, and animations no container but their own
     if not packets.seekable or source.container.format.name in ("avi", "gif", "apng"):
@@ -88,7 +88,7 @@ def _copy_to(source: Source, packets: Packets) -> tuple[str, str] | None:
 
 def _copy(
     name: str, packets: Packets, start: Fraction, end: Fraction, target: Path, container: str
-) -> Clip | None:
+) -> WrittenClip | None:
     """The clip; None where the container refuses its streams, or the file cannot be entered at the key frame."""
     with open_video(name) as source, files.whole_file(target) as part:
         base = source.time_base
@@ -100,7 +100,7 @@ def _copy(
                 raise
             return None
         begins = float((chosen.key_tick - packets.zero) * base)
-        return Clip(target, begins, float((last - packets.zero) * base), False)
+        return WrittenClip(target, begins, float((last - packets.zero) * base), False)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _choose(packets: Packets, start: Fraction, end: Fraction) -> _Chosen:
     return _Chosen(first, max(first, int(shown.max())), int(packets.ticks[first]))
 
 
-def _write(source: Source, packets: Packets, chosen: _Chosen, part: Path, container: str) -> int:
+def _write(source: OpenFile, packets: Packets, chosen: _Chosen, part: Path, container: str) -> int:
     """Copies the packets with times from 0 on; returns the tick at which the last picture ends."""
     seek_to(source, packets, chosen.first)
     audio = source.container.streams.best("audio")

@@ -39,7 +39,7 @@ _MAX_SAMPLE_ASPECT = 8  # outside [1/8, 8] a sample aspect ratio is a broken hea
 
 
 @dataclass(frozen=True)
-class Source:
+class OpenFile:
     """An open file and its picture stream."""
 
     path: str
@@ -165,7 +165,7 @@ def clockwise_turn(frame: av.VideoFrame) -> int:
 @contextmanager
 def open_video(
     path: str | os.PathLike[str], *, threads: bool = True, reduce: bool = False
-) -> Iterator[Source]:
+) -> Iterator[OpenFile]:
     """Opens a local video file for reading its best picture stream. The one place that opens videos.
 
     Only whitelisted single-file formats over the ``file`` protocol: a "video" that is really a playlist
@@ -196,7 +196,7 @@ def open_video(
         if reduce and large and stream.codec_context.name in _REDUCED_BY_DECODER:
             options["lowres"] = str(min(3, halvings(width, height, FULL_PIXELS)))
         stream.codec_context.options = options
-        yield Source(name, container, stream, width, height, reduce)
+        yield OpenFile(name, container, stream, width, height, reduce)
 
 
 def _backstop(most: int) -> int:

@@ -23,7 +23,7 @@ import torch
 from ..errors import InputError, VideoError
 from ..limits import limits
 from ..types import Frames, Stretch
-from .container import Source, open_video
+from .container import OpenFile, open_video
 from .pictures import DamageError, Measured, VideoWarning, decode_carefully, decode_quickly, measured_ways
 from .sampling import linspace_indices, shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of
@@ -143,7 +143,7 @@ def check_request(num_frames: int, sampling: str) -> None:
         raise InputError(f"sampling is {sampling!r}, expected 'centre' or 'linspace'.")
 
 
-def convert(source: Source, frame: av.VideoFrame, resize: Resize | None) -> torch.Tensor:
+def convert(source: OpenFile, frame: av.VideoFrame, resize: Resize | None) -> torch.Tensor:
     """(3, h, w) uint8: the upright picture, as ``resize`` makes it. Raises InputError for a wrong ``resize``."""
     picture = source.upright(frame)
     small = torch.from_numpy(picture).permute(2, 0, 1) if resize is None else resize(picture)
@@ -154,7 +154,7 @@ def convert(source: Source, frame: av.VideoFrame, resize: Resize | None) -> torc
     return small
 
 
-def same_shape(source: Source, picture: torch.Tensor, shape: tuple[int, ...] | None) -> tuple[int, ...]:
+def same_shape(source: OpenFile, picture: torch.Tensor, shape: tuple[int, ...] | None) -> tuple[int, ...]:
     """The picture's shape; raises VideoError where the pictures before had another."""
     if shape is not None and picture.shape != shape:
         raise VideoError(
@@ -172,7 +172,7 @@ class _Bins:
         self.pixels: torch.Tensor | None = None
         self.ticks = np.zeros(num_frames, dtype=np.int64)
 
-    def put(self, low: int, high: int, source: Source, frame: av.VideoFrame, tick: int) -> None:
+    def put(self, low: int, high: int, source: OpenFile, frame: av.VideoFrame, tick: int) -> None:
         """Bins ``[low, high)`` show ``frame``: converted once, at once."""
         small = convert(source, frame, self.resize)
         if self.pixels is None:
@@ -268,7 +268,7 @@ def _read_planned(
 
 
 def _fill(
-    source: Source,
+    source: OpenFile,
     packets: Packets,
     run: Run,
     to_end: bool,
@@ -309,7 +309,7 @@ def _fill(
     return met
 
 
-def seek_to(source: Source, packets: Packets, key: int) -> None:
+def seek_to(source: OpenFile, packets: Packets, key: int) -> None:
     """Moves reading to the key frame at packet ``key``. Raises DamageError where the file cannot."""
     # MPEG streams have no index and are searched by decoding time; the others by presentation time.
     by_dts = source.container.format.name in ("mpegts", "mpeg")
@@ -337,7 +337,7 @@ def _read_measured(request: _Request, packets: Packets, resize: Resize | None) -
         return bins.frames(measured.timeline, choice)
 
 
-def _fetch(source: Source, packets: Packets, measured: Measured, choice: Choice, bins: _Bins) -> None:
+def _fetch(source: OpenFile, packets: Packets, measured: Measured, choice: Choice, bins: _Bins) -> None:
     """Raises DamageError where the pictures measured do not come again."""
     frames = (decode_carefully if measured.careful else decode_quickly)(source, packets.clock, [])
     low = 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import files
 from ..errors import VideoError
-from .container import Source, open_video
+from .container import OpenFile, open_video
 from .decode import seek_to
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .sound import HERTZ, has_sound, sound
@@ -94,12 +94,12 @@ def pictures(span: Span) -> Iterator[tuple[Fraction, np.ndarray]]:
 
 
 def _shown(
-    span: Span, timeline: Timeline, found: Iterable[tuple[int, Source, av.VideoFrame]]
+    span: Span, timeline: Timeline, found: Iterable[tuple[int, OpenFile, av.VideoFrame]]
 ) -> Iterator[tuple[Fraction, np.ndarray]]:
     """Of pictures in order, with their ticks, those of the span."""
     start, end = timeline.clip(span.start_s, span.end_s, span.video)
     first, last = (timeline.zero + t / timeline.time_base for t in (start, end))
-    held: tuple[int, Source, av.VideoFrame] | None = None
+    held: tuple[int, OpenFile, av.VideoFrame] | None = None
     for place in found:
         if place[0] >= last:
             break
@@ -112,7 +112,7 @@ def _shown(
 
 def _from_key(
     span: Span, packets: Packets, timeline: Timeline
-) -> Iterator[tuple[int, Source, av.VideoFrame]]:
+) -> Iterator[tuple[int, OpenFile, av.VideoFrame]]:
     """Pictures from the last key frame before the span on, by their own ticks. Raises DamageError."""
     start, _ = timeline.clip(span.start_s, span.end_s, span.video)
     key = last_key(packets, timeline.zero + start / timeline.time_base) if packets.seekable else None
@@ -125,8 +125,8 @@ def _from_key(
 
 
 def _in_order(
-    found: Iterable[tuple[int, Source, av.VideoFrame]],
-) -> Iterator[tuple[int, Source, av.VideoFrame]]:
+    found: Iterable[tuple[int, OpenFile, av.VideoFrame]],
+) -> Iterator[tuple[int, OpenFile, av.VideoFrame]]:
     """Raises DamageError where times run backwards."""
     reached = None
     for place in found:
@@ -138,7 +138,7 @@ def _in_order(
 
 def _measured(
     span: Span, packets: Packets, measured: Measured
-) -> Iterator[tuple[int, Source, av.VideoFrame]]:
+) -> Iterator[tuple[int, OpenFile, av.VideoFrame]]:
     """All pictures, at the measured ticks."""
     decode = decode_carefully if measured.careful else decode_quickly
     with open_video(span.video, threads=not measured.careful) as source:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from ..types import MediaInfo
-from .container import Source, open_video
+from .container import OpenFile, open_video
 from .timeline import Timeline, read_packets, timeline_of
 
 EVEN_S = 0.004  # gaps between pictures that differ by less are a rounded constant frame rate
@@ -42,7 +42,7 @@ def media_info(path: str | os.PathLike[str]) -> MediaInfo:
         )
 
 
-def _rate(source: Source, timeline: Timeline) -> tuple[Fraction, bool]:
+def _rate(source: OpenFile, timeline: Timeline) -> tuple[Fraction, bool]:
     """Pictures a second, and whether they are evenly spaced.
 
     Packets are timed to the container's tick, often a millisecond: of rates that fit, the header names the exact one.
@@ -59,7 +59,7 @@ def _rate(source: Source, timeline: Timeline) -> tuple[Fraction, bool]:
     return measured, even
 
 
-def _size(source: Source) -> tuple[int, int]:
+def _size(source: OpenFile) -> tuple[int, int]:
     """(width, height), upright, of the first picture; as stored where none decodes."""
     try:
         frame = next(source.container.decode(source.stream), None)
@@ -68,7 +68,7 @@ def _size(source: Source) -> tuple[int, int]:
     return source.square_size if frame is None else source.upright_size(frame)
 
 
-def _timecode(source: Source) -> str | None:
+def _timecode(source: OpenFile) -> str | None:
     """The first picture's timecode: of the picture stream, a timecode track, or the file."""
     places = [
         source.stream.metadata,

@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from ..errors import VideoError
-from .container import Source, clockwise_turn, open_video
+from .container import OpenFile, clockwise_turn, open_video
 from .timeline import Packets, Reclock, Timeline, demux, is_left_out, timeline_of
 
 Picture = tuple[int, av.VideoFrame]  # presentation tick, and the picture as stored
@@ -26,7 +26,7 @@ class VideoWarning(UserWarning):
 
 
 def decode_quickly(
-    source: Source, clock: Reclock, problems: list[str], from_tick: int | None = None
+    source: OpenFile, clock: Reclock, problems: list[str], from_tick: int | None = None
 ) -> Iterator[Picture]:
     """Pictures in display order, on the ``clock``; after a seek, those shown before ``from_tick`` are passed over.
 
@@ -50,7 +50,7 @@ def decode_quickly(
             yield frame.pts, frame
 
 
-def decode_carefully(source: Source, clock: Reclock, problems: list[str]) -> Iterator[Picture]:
+def decode_carefully(source: OpenFile, clock: Reclock, problems: list[str]) -> Iterator[Picture]:
     """Pictures in display order up to each damage, and again from the next key frame on.
 
     Between the two, pictures would be predicted from one that is missing: they are left out. ``problems``
@@ -83,7 +83,7 @@ def decode_carefully(source: Source, clock: Reclock, problems: list[str]) -> Ite
             problems.append(f"{count} {what}")
 
 
-def _decode(source: Source, packet: av.Packet[Any]) -> list[av.VideoFrame] | None:
+def _decode(source: OpenFile, packet: av.Packet[Any]) -> list[av.VideoFrame] | None:
     """None where the packet is damaged."""
     try:
         return source.stream.codec_context.decode(packet if packet.size else None)
@@ -91,7 +91,7 @@ def _decode(source: Source, packet: av.Packet[Any]) -> list[av.VideoFrame] | Non
         return None
 
 
-def _rest(source: Source) -> list[av.VideoFrame]:
+def _rest(source: OpenFile) -> list[av.VideoFrame]:
     """Pictures still inside the decoder before a packet that breaks off; they decoded well.
 
     Before a packet that reads well and does not decode they are not used: the damage may have begun in them.
@@ -146,7 +146,7 @@ def measured_ways(path: str, packets: Packets) -> Iterator[Measured]:
     raise VideoError(f"{path!r} changed while it was read, expected a finished file: try again.")
 
 
-def _measure(source: Source, packets: Packets, careful: bool) -> Measured:
+def _measure(source: OpenFile, packets: Packets, careful: bool) -> Measured:
     problems: list[str] = []
     ticks = array("q")
     size, turn = source.square_size, 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..types import Hole
 from .colour import TRANSFERS
-from .container import Source, open_video
+from .container import OpenFile, open_video
 from .decode import Sampling, choose
 from .media import EVEN_S
 from .pictures import Measured, measure
@@ -91,7 +91,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         return _info(source, measured)
 
 
-def _info(source: Source, measured: Measured) -> VideoInfo:
+def _info(source: OpenFile, measured: Measured) -> VideoInfo:
     container, stream, timeline = source.container, source.stream, measured.timeline
     times = timeline.seconds(timeline.ticks)
     gaps = np.diff(times)
@@ -132,7 +132,7 @@ def _describe(stream: av.stream.Stream) -> str:
     return f"{stream.type}:{context.name if context is not None else 'unknown'}"
 
 
-def _header_problems(source: Source, frames: int, duration_s: float, declared_s: float | None) -> list[str]:
+def _header_problems(source: OpenFile, frames: int, duration_s: float, declared_s: float | None) -> list[str]:
     found = []
     stream = source.stream
     if stream.frames and stream.frames != frames:

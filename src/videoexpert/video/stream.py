@@ -21,7 +21,7 @@ import torch
 from ..errors import InputError
 from ..limits import limits
 from ..types import Frames
-from .container import Source, open_video
+from .container import OpenFile, open_video
 from .decode import (
     Choice,
     Resize,
@@ -312,7 +312,7 @@ def _planned(
 
 
 def _walk(
-    source: Source, packets: Packets, run: Run, ticks: list[int], problems: list[str]
+    source: OpenFile, packets: Packets, run: Run, ticks: list[int], problems: list[str]
 ) -> Iterator[tuple[int, int, av.VideoFrame, int]]:
     """Decodes one run and says which wanted ticks each picture is on show at.
 

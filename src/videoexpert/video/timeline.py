@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError, VideoError
 from ..types import Stretch
 from .clock import Break, Layout, holes, lay_out
-from .container import Source
+from .container import OpenFile
 from .sampling import centre_ticks
 
 END_SLACK_S = (
@@ -165,7 +165,7 @@ def _exact(seconds: float, name: str) -> Fraction:
         raise InputError(f"{name} is {seconds} s, expected a finite number of seconds.") from error
 
 
-def read_packets(source: Source) -> Packets:
+def read_packets(source: OpenFile) -> Packets:
     """Lists the packets of the picture stream. Reads the file once and decodes nothing.
 
     Raises:
@@ -215,7 +215,7 @@ class _Listed:
         )
 
 
-def _list_packets(source: Source) -> _Listed:
+def _list_packets(source: OpenFile) -> _Listed:
     found = _Listed()
     for number, (packet, broken) in enumerate(demux(source, [])):
         if packet.is_discard:  # cut away by an edit list: never shown
@@ -254,7 +254,7 @@ def last_key(packets: Packets, tick: float | Fraction) -> int | None:
     return int(keys[np.argmax(packets.ticks[keys])]) if len(keys) else None
 
 
-def timeline_of(source: Source, packets: Packets, shown: np.ndarray | None = None) -> Timeline:
+def timeline_of(source: OpenFile, packets: Packets, shown: np.ndarray | None = None) -> Timeline:
     """Timeline of the ``shown`` ticks (those of decoded pictures), by default of every packet.
 
     The last picture is shown for as long as its packet says, cut where the stream's own declared end lies
@@ -317,7 +317,7 @@ def _some(phrases: list[str]) -> str:
     return ", ".join(phrases[:3]) + more
 
 
-def _declared_end(source: Source) -> int | None:
+def _declared_end(source: OpenFile) -> int | None:
     """Tick at which the header says the picture stream ends, None where it says nothing about it alone."""
     stream, container = source.stream, source.container
     if stream.duration:
@@ -329,7 +329,7 @@ def _declared_end(source: Source) -> int | None:
 
 
 def demux(
-    source: Source, problems: list[str], clock: Reclock | None = None
+    source: OpenFile, problems: list[str], clock: Reclock | None = None
 ) -> Iterator[tuple[av.Packet[Any], bool]]:
     """Packets of the picture stream, the flush packet last; a file that breaks off ends where it does.
 

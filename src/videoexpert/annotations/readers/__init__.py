@@ -13,7 +13,7 @@ from typing import Any
 
 from ...errors import DataError, InputError
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records
 from ..samples import Dataset, Window
 from . import (
@@ -133,7 +133,7 @@ def _needs_nothing(record: Record) -> bool:
 
 
 def _kept(found: Benchmark, record: Record) -> Record:
-    sample = found.clean(record, Report())
+    sample = found.clean(record, CleaningReport())
     if sample is None:
         return replace(record, asked=False)
     if not record.labelled or sample.task in ("qa", "conversation"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ... import files
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records
 from ..samples import Sample
 from . import query_forms
@@ -32,7 +32,7 @@ def parse(path: Path, split: str | None = None) -> Records:
     return parse_events(file, content, split)
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The video as one caption sample. Reversed events are swapped: the swapped spans fit their sentences."""
     if record.form != FORM:
         return query_forms.clean(record, report)

@@ -9,7 +9,7 @@ from pathlib import Path
 from ... import files
 from ...errors import DataError
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records, counted
 from ..samples import Sample
 from . import query_forms
@@ -35,7 +35,7 @@ def parse(path: Path, split: str | None = None, *, lengths_csv: str | PathLike[s
 
 def _parse_text(file: Path, split: str | None, lengths_csv: str | PathLike[str] | None) -> Records:
     lengths, tables = video_lengths(file, lengths_csv)
-    report, items = Report(), []
+    report, items = CleaningReport(), []
     unique, seen = UniqueIds(report), set()
     for number, line in files.lines(file):
         video, start, end, sentence = _parse_line(line, f"{file}, line {number}")
@@ -47,7 +47,7 @@ def _parse_text(file: Path, split: str | None, lengths_csv: str | PathLike[str] 
     return Records(tuple(items), counted(items, split), split, (file, *tables), report)
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The query as a grounding sample. Windows past the end of the video are clipped to it.
 
     Four reversed records of the training split are dropped: three lie after the end of their video, so
@@ -87,14 +87,14 @@ def video_lengths(
     return lengths, tuple(tables)
 
 
-def inspect(read: tuple[Path, ...], split: str | None, report: Report) -> None:
+def inspect(read: tuple[Path, ...], split: str | None, report: CleaningReport) -> None:
     """Dirty records of the tables of lengths that were read; reading needs just the lengths."""
     for table in read[1:]:
         for number, row in files.csv_rows(table, ("id", "length", "actions", "quality")):
             _inspect_row(row, f"{table}, line {number}", report)
 
 
-def _inspect_row(row: dict[str, str], where: str, report: Report) -> None:
+def _inspect_row(row: dict[str, str], where: str, report: CleaningReport) -> None:
     length = _seconds(row["length"], where)
     for column in ("actions", "quality"):
         if not row[column].strip():

@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record
 from ..samples import Window
 
 
-def clean_text(text: str, report: Report, id: str) -> str:
+def clean_text(text: str, report: CleaningReport, id: str) -> str:
     """One line without outer or repeated spaces; empty where nothing can be asked (the caller drops and counts
     that)."""
     if not text.isascii():
@@ -45,7 +45,7 @@ def is_unicode(text: str) -> bool:
 def clean_window(
     window: Window,
     duration_s: float | None,
-    report: Report,
+    report: CleaningReport,
     id: str,
     *,
     swap_reversed: bool = False,
@@ -89,7 +89,7 @@ def lies_inside(record: Record) -> bool:
     return all(0 <= start < end <= last for start, end in record.windows)
 
 
-def usable_windows(record: Record, report: Report) -> tuple[Window, ...] | None:
+def usable_windows(record: Record, report: CleaningReport) -> tuple[Window, ...] | None:
     """The windows inside the video; None where one of them cannot be found."""
     cleaned = [clean_window(window, record.duration_s, report, record.id) for window in record.windows]
     kept = tuple(window for window in cleaned if window is not None)
@@ -99,7 +99,7 @@ def usable_windows(record: Record, report: Report) -> tuple[Window, ...] | None:
     return kept
 
 
-def note_order(windows: Sequence[Window], report: Report, id: str) -> None:
+def note_order(windows: Sequence[Window], report: CleaningReport, id: str) -> None:
     """Count videos whose events are out of order or overlap, as annotated; both are normal and kept."""
     if list(windows) != sorted(windows):
         report.add("unsorted", id)
@@ -107,7 +107,7 @@ def note_order(windows: Sequence[Window], report: Report, id: str) -> None:
         report.add("overlapping", id)
 
 
-def named(record: Record, report: Report) -> bool:
+def named(record: Record, report: CleaningReport) -> bool:
     """Whether the record's ids can be written down; counts ids that look like options of a command."""
     for name in (record.video, record.id):
         if not name.isascii() and not is_unicode(name):
@@ -121,7 +121,7 @@ def named(record: Record, report: Report) -> bool:
 class UniqueIds:
     """Ids of one file made unique: the second "a" becomes "a#2", and is counted."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: CleaningReport) -> None:
         self._report = report
         self._used: set[str] = set()
         self._again: dict[str, int] = {}

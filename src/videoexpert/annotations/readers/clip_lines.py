@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import files
 from ...errors import DataError
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records, counted
 from ..samples import Sample, Window
 from .clean import UniqueIds, clean_text, named
@@ -23,7 +23,7 @@ def read_clips(file: Path, split: str | None, grid: Grid) -> Records:
 
     Raises DataError with the line of a malformed record.
     """
-    report = Report()
+    report = CleaningReport()
     unique = UniqueIds(report)
     items = []
     for place, row in files.json_records(file):
@@ -54,7 +54,7 @@ def read_clips(file: Path, split: str | None, grid: Grid) -> Records:
     return Records(tuple(items), counted(items, split), split, (file,), report)
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The video as a highlight sample whose scores stand for ``clips``; it has no windows."""
     if not named(record, report):
         return None

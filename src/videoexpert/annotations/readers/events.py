@@ -9,7 +9,7 @@ from typing import Any
 
 from ... import files
 from ...errors import DataError
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records
 from ..samples import Sample, Window, captions_to_grounding
 from .clean import clean_text, clean_window, named, note_order
@@ -92,7 +92,7 @@ def _timechat(file: Path, record: Any) -> Record:
     )
 
 
-def clean_events(record: Record, report: Report, short_s: float) -> Sample | None:
+def clean_events(record: Record, report: CleaningReport, short_s: float) -> Sample | None:
     """The events of one video as a caption sample; None where none is left. Windows below ``short_s`` are counted.
 
     An event that reaches past the video is kept as annotated: the scorers of dense captioning count it so.
@@ -148,7 +148,7 @@ def sentences_of(records: Iterable[Record]) -> Iterator[Record]:
             )
 
 
-def clean_sentence(record: Record, report: Report, short_s: float) -> Sample | None:
+def clean_sentence(record: Record, report: CleaningReport, short_s: float) -> Sample | None:
     """A record of ``sentences_of`` as a grounding sample, by the rules of ``clean_events``."""
     alone = replace(record.raw, windows=record.windows, captions=[record.text], numbers=())
     sample = clean_events(alone, report, short_s)
@@ -161,7 +161,7 @@ def kept_sentences(records: Iterable[Record], short_s: float = 0.0) -> list[Reco
     for record in sentences_of(records):
         ((start, end),) = record.windows
         if not (start < end and record.text.strip() and record.text != "None" and record.text.isascii()):
-            sample = clean_sentence(record, Report(), short_s)
+            sample = clean_sentence(record, CleaningReport(), short_s)
             record.asked = sample is not None
             if sample is not None:
                 record.windows = sample.windows

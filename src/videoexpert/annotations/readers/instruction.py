@@ -9,7 +9,7 @@ from typing import Any
 from ... import files
 from ...errors import DataError
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records, counted
 from ..samples import Sample, Turn, Window
 from .clean import is_unicode, named, note_order
@@ -76,7 +76,7 @@ def _turns(row: dict[str, Any], where: str) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The conversation as a sample; placeholders stay in the turns.
 
     ``windows`` are the complete pairs (``<s0>``, ``<e0>``), ... by number; ``clip`` is ``meta.split``.
@@ -119,7 +119,7 @@ def clean(record: Record, report: Report) -> Sample | None:
 
 
 def _times(
-    tokens: dict[str, float], named: set[str], duration_s: float | None, report: Report, id: str
+    tokens: dict[str, float], named: set[str], duration_s: float | None, report: CleaningReport, id: str
 ) -> dict[str, float]:
     times: dict[str, float] = {}
     for placeholder, seconds in tokens.items():
@@ -143,7 +143,7 @@ def _times(
     return times
 
 
-def _windows(times: dict[str, float], report: Report, id: str) -> tuple[Window, ...]:
+def _windows(times: dict[str, float], report: CleaningReport, id: str) -> tuple[Window, ...]:
     windows = {}
     for placeholder, start in times.items():
         match = PLACEHOLDER.fullmatch(placeholder)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ... import files
 from ...errors import DataError
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import MISMATCH, OTHER_GRID, Record, Records, counted
 from ..samples import CLIP_S, Sample, Window, clip_count
 from .clean import UniqueIds, clean_text, is_unicode, lies_inside, named, usable_windows
@@ -21,7 +21,7 @@ FORM = "lines"
 
 def read_lines(file: Path, split: str | None) -> Records:
     """One record a line, id = ``qid`` as text. Raises DataError with the line of a malformed record."""
-    report = Report()
+    report = CleaningReport()
     unique, queries = UniqueIds(report), set()
     items = []
     for place, record in files.json_records(file):
@@ -76,12 +76,12 @@ def _marks(record: dict[str, Any], where: str) -> tuple[list[int], list[list[flo
     return clips, scores
 
 
-def clean_grounding(record: Record, report: Report) -> Sample | None:
+def clean_grounding(record: Record, report: CleaningReport) -> Sample | None:
     """The query as a grounding sample; see ``clean_highlight``."""
     return _clean(record, report, "grounding")
 
 
-def clean_highlight(record: Record, report: Report) -> Sample | None:
+def clean_highlight(record: Record, report: CleaningReport) -> Sample | None:
     """The query with its windows and one tuple of scores for every clip; without scores a grounding sample.
 
     A record of which one window cannot be found is dropped whole: the others are not all that is relevant.
@@ -89,7 +89,7 @@ def clean_highlight(record: Record, report: Report) -> Sample | None:
     return _clean(record, report, "highlight")
 
 
-def _clean(record: Record, report: Report, task: str) -> Sample | None:
+def _clean(record: Record, report: CleaningReport, task: str) -> Sample | None:
     id, duration_s = record.id, record.duration_s
     assert duration_s is not None
     query = clean_text(record.text, report, id)
@@ -120,7 +120,7 @@ def _clean(record: Record, report: Report, task: str) -> Sample | None:
 
 def kept_highlight(record: Record) -> Record:
     """The record as it is scored. Scores that fit no windows stay, but nobody is asked for them (``kind``)."""
-    report = Report()
+    report = CleaningReport()
     inside = lies_inside(record)
     usable = record.windows if inside else usable_windows(record, report)
     text_is_good = bool(record.text.strip()) and is_unicode(record.text + record.video + record.id)
@@ -133,7 +133,7 @@ def kept_highlight(record: Record) -> Record:
 
 
 def _saliency(
-    record: Record, windows: Sequence[Window], report: Report
+    record: Record, windows: Sequence[Window], report: CleaningReport
 ) -> tuple[tuple[float, ...], ...] | None:
     """One tuple of scores for every clip of the video; clips nobody labelled have 0 (the data set's rule)."""
     if record.marks is None:
@@ -163,7 +163,7 @@ def marks_fit(record: Record, windows: Sequence[Window]) -> bool:
     )
 
 
-def _note_span(video: str, duration_s: float, report: Report, id: str) -> None:
+def _note_span(video: str, duration_s: float, report: CleaningReport, id: str) -> None:
     """``{youtube id}_{start}_{end}``: split from the right, because YouTube ids contain '_'."""
     match = re.fullmatch(r".*_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)", video)
     if match and duration_s < float(match[2]) - float(match[1]):

@@ -10,7 +10,7 @@ from typing import Any
 from ... import files
 from ...errors import DataError
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records
 from ..samples import Sample, Window
 from . import nextqa
@@ -37,7 +37,7 @@ def parse(
     Raises DataError for malformed files.
     """
     file, split = BENCHMARK.locate(path, split)
-    report = Report()
+    report = CleaningReport()
     spans = _spans(file, report)
     segments = sum(len(record.windows) for record in spans.values())
     table = _question_file(file, split, questions)
@@ -63,7 +63,7 @@ def _question_file(file: Path, split: str | None, given: str | PathLike[str] | N
     return path
 
 
-def _spans(file: Path, report: Report) -> dict[str, Record]:
+def _spans(file: Path, report: CleaningReport) -> dict[str, Record]:
     """``{video}_{qid}`` -> a record of the spans alone."""
     database = files.load_json(file)
     if not isinstance(database, dict):
@@ -86,7 +86,9 @@ def _spans(file: Path, report: Report) -> dict[str, Record]:
     return spans
 
 
-def _join(spans: dict[str, Record], table: Path, indices: dict[str, int], report: Report) -> list[Record]:
+def _join(
+    spans: dict[str, Record], table: Path, indices: dict[str, int], report: CleaningReport
+) -> list[Record]:
     """The spans with their questions; spans without one keep their place, and are asked of nobody."""
     rows = {}
     for row in nextqa.parse_questions(table, report, indices):
@@ -106,7 +108,7 @@ def _join(spans: dict[str, Record], table: Path, indices: dict[str, int], report
     return joined
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The question as a grounded-QA sample.
 
     A span that ends up to 1 s after the duration is kept, and the duration raised: spans are finer than durations,
@@ -134,11 +136,11 @@ def kept(record: Record) -> Record:
     right = not record.options or bool(record.right)
     if right and record.windows and lies_inside(record):
         return record
-    windows, _ = usable_spans(record, Report())
+    windows, _ = usable_spans(record, CleaningReport())
     return replace(record, windows=windows or record.windows, asked=record.asked and right and bool(windows))
 
 
-def usable_spans(record: Record, report: Report) -> tuple[tuple[Window, ...], float]:
+def usable_spans(record: Record, report: CleaningReport) -> tuple[tuple[Window, ...], float]:
     """The spans that can be found, and the duration that they show."""
     assert record.duration_s is not None
     duration_s = rounded = record.duration_s
@@ -152,7 +154,7 @@ def usable_spans(record: Record, report: Report) -> tuple[tuple[Window, ...], fl
     return tuple(window for window in cleaned if window is not None), duration_s
 
 
-def inspect(read: tuple[Path, ...], split: str | None, report: Report) -> None:
+def inspect(read: tuple[Path, ...], split: str | None, report: CleaningReport) -> None:
     """Count videos of a ``frame2time_*.json`` whose last time is after the duration; reading needs no such file."""
     spans = read[0]
     table = files.existing(spans.parent, [f"frame2time_{split}.json"]) if split else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from ... import files
 from ...errors import DataError
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records, counted
 from ..samples import Sample
 from .clean import UniqueIds, clean_text, named
@@ -25,7 +25,7 @@ def parse(path: Path, split: str | None = None, *, nextqa_csv: str | PathLike[st
     Raises DataError with the line of a malformed row.
     """
     file, split = BENCHMARK.locate(path, split)
-    report = Report()
+    report = CleaningReport()
     items = tuple(parse_questions(file, report, answer_indices(nextqa_csv)))
     part = split or "all"
     if items and not items[0].options:
@@ -33,7 +33,7 @@ def parse(path: Path, split: str | None = None, *, nextqa_csv: str | PathLike[st
     return Records(items, counted(items, part), split, (file,), report)
 
 
-def parse_questions(file: Path, report: Report, indices: dict[str, int]) -> list[Record]:
+def parse_questions(file: Path, report: CleaningReport, indices: dict[str, int]) -> list[Record]:
     """Every row. The answer is an index in NExT-QA (column ``video``), the option's text in NExT-GQA (column
     ``video_id``), free text in NExT-OE (no options)."""
     unique = UniqueIds(report)
@@ -84,7 +84,7 @@ def answer_indices(nextqa_csv: str | PathLike[str] | None) -> dict[str, int]:
     }
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The question as a sample, with choices but for the open-ended files."""
     if not named(record, report):
         return None
@@ -109,7 +109,7 @@ def clean(record: Record, report: Report) -> Sample | None:
     )
 
 
-def _choice(record: Record, report: Report) -> int | None:
+def _choice(record: Record, report: CleaningReport) -> int | None:
     """Index of the right option; None where the answer is none of them, which is counted."""
     raw, choice, by_text = record.raw
     if any(option != option.strip() for option in raw):
@@ -129,7 +129,7 @@ def _index(text: str, count: int, where: str) -> int:
     return int(text)
 
 
-def _fix_encoding(text: str, report: Report, id: str) -> str:
+def _fix_encoding(text: str, report: CleaningReport, id: str) -> str:
     """UTF-8 bytes that were once read as GBK ("man鈥檚" is "man’s"): undone where it is
     certain, that is where the bytes are valid UTF-8 and fewer letters outside ASCII come out."""
     if text.isascii():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...errors import DataError
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records, counted
 from ..samples import TASKS, Sample
 from ..schema import read_samples
@@ -24,7 +24,7 @@ def parse(path: Path, split: str | None = None) -> Records:
     return Records(tuple(items), counted(items, None), None, (path,))
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The line's sample as it is."""
     sample: Sample = record.raw
     return sample

@@ -11,7 +11,7 @@ from typing import Any
 
 from ... import files
 from ...errors import DataError
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records, counted
 from ..samples import Sample
 from . import events, moment_lines
@@ -39,7 +39,7 @@ def parse_content(file: Path, content: Any, split: str | None) -> Records:
     if not has_queries(content):
         items = list(events.sentences_of(events.parse_events(file, content, split)))
         return Records(tuple(items), counted(items, split), split, (file,))
-    report = Report()
+    report = CleaningReport()
     unique = UniqueIds(report)
     items = []
     for place, row in enumerate(content["annotations"]):
@@ -67,7 +67,7 @@ def has_queries(content: Any) -> bool:
     return True
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The query as a grounding sample, by the rules of the layout that it was read from."""
     if record.form == events.FORM:
         return events.clean_sentence(record, report, short_s=0.0)

@@ -10,7 +10,7 @@ from ... import files
 from ...errors import DataError
 from ...limits import limits
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records, counted
 from ..samples import CLIP_S, Sample, Window
 from .clean import clean_text, clean_window, is_unicode, named
@@ -45,7 +45,7 @@ def parse(path: Path, split: str | None = None) -> Records:
     return Records(tuple(items), counted(items, None), None, (path,))
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """One caption, grounding or highlight sample; an answer of another pattern becomes a QA sample.
 
     The query of grounding and highlights is the quoted part of the question, or all of it. Scores stand for
@@ -75,12 +75,12 @@ def clean(record: Record, report: Report) -> Sample | None:
     return Sample(task="qa", query=question, answer=clean_text(answer, report, id), **common)
 
 
-def _query(question: str, report: Report, id: str) -> str:
+def _query(question: str, report: CleaningReport, id: str) -> str:
     quoted = re.search(r"""(?<!\w)'(.+)'(?!\w)|"(.+)\"""", question, re.DOTALL)
     return clean_text((quoted[1] or quoted[2]) if quoted else question, report, id)
 
 
-def _captions(answer: str, common: dict[str, Any], report: Report, id: str) -> Sample | None:
+def _captions(answer: str, common: dict[str, Any], report: CleaningReport, id: str) -> Sample | None:
     parts = EVENT.split(answer)  # "", start, end, text, start, end, text, ...
     windows: list[Window] = []
     captions = []
@@ -99,7 +99,7 @@ def _captions(answer: str, common: dict[str, Any], report: Report, id: str) -> S
 
 
 def _highlight(
-    times: str, scores: str, query: str, common: dict[str, Any], report: Report, id: str
+    times: str, scores: str, query: str, common: dict[str, Any], report: CleaningReport, id: str
 ) -> Sample | None:
     starts, values = _numbers(times), _numbers(scores)
     # 400 digits are an infinite number, which has no clip

@@ -8,7 +8,7 @@ from pathlib import Path
 from ... import files
 from ...errors import DataError
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records, counted
 from ..samples import Sample
 from .clean import clean_text, named
@@ -33,7 +33,7 @@ def parse(path: Path, split: str | None = None) -> Records:
         there = [kind for kind in kinds if files.existing(path, BENCHMARK.layout[kind])]
         # without any of them locate names what was expected
         parts = [BENCHMARK.locate(path, kind) for kind in there or kinds]
-    report, counts = Report(), {}
+    report, counts = CleaningReport(), {}
     items: list[Record] = []
     for file, kind in parts:
         found, places = _read_file(file, kind, report)
@@ -42,7 +42,7 @@ def parse(path: Path, split: str | None = None) -> Records:
     return Records(tuple(items), counts, split, tuple(file for file, _ in parts), report)
 
 
-def _read_file(file: Path, kind: str | None, report: Report) -> tuple[list[Record], int]:
+def _read_file(file: Path, kind: str | None, report: CleaningReport) -> tuple[list[Record], int]:
     rows = files.load_json(file)
     if not isinstance(rows, list):
         raise DataError(f"{file}: expected a list of questions, got {type(rows).__name__}.")
@@ -68,13 +68,13 @@ def _read_file(file: Path, kind: str | None, report: Report) -> tuple[list[Recor
     return items, len(rows)
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The question as an open QA sample. What is found stands under the id of the item, which may have two wordings."""
     if not named(record, report):
         return None
     # the second wording repeats the answer, which is counted once
     again = record.id.endswith("_2") and record.raw != record.id
-    answer = clean_text(record.answer, Report() if again else report, record.raw)
+    answer = clean_text(record.answer, CleaningReport() if again else report, record.raw)
     text = clean_text(record.text, report, record.raw)
     if not text or not answer:
         report.add("empty_text", record.raw)
@@ -84,7 +84,7 @@ def clean(record: Record, report: Report) -> Sample | None:
 
 def kept(record: Record) -> Record:
     """The record as it is scored: asked where ``clean`` gives a sample."""
-    return replace(record, asked=clean(record, Report()) is not None)
+    return replace(record, asked=clean(record, CleaningReport()) is not None)
 
 
 BENCHMARK = Benchmark(

@@ -8,7 +8,7 @@ from typing import Any
 from ... import files
 from ...errors import DataError
 from ..benchmark import Benchmark
-from ..dirty import Report
+from ..dirty import CleaningReport
 from ..records import Record, Records
 from ..samples import Sample
 from .events import clean_events, event_records, make_event_record, parse_events
@@ -59,7 +59,7 @@ def _record(file: Path, video: str, entry: Any) -> tuple[str, Record]:
     return subset, record
 
 
-def clean(record: Record, report: Report) -> Sample | None:
+def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The video as one caption sample."""
     if record.raw is not None and not str(record.raw).endswith(f"={record.video}"):
         report.add("url_mismatch", record.video, str(record.raw))

@@ -18,7 +18,7 @@ from ..output import Waiting
 from .export import read_answers
 
 if TYPE_CHECKING:
-    from ...video.clip import Clip
+    from ...video.clip import WrittenClip
 
 NOTHING = 3  # the exit code where there is nothing to cut
 FAR_S = 1.0  # a clip that begins this much early gets a word about --exact
@@ -156,7 +156,7 @@ def _absent(items: list[Answers], min_score: float) -> list[str]:
 def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | None) -> None:
     with Waiting("cutting", len(chosen) + 1 + (reel is not None)) as waiting:
 
-        def done(made: Clip, one: clipping.Chosen) -> None:
+        def done(made: WrittenClip, one: clipping.Chosen) -> None:
             with waiting.paused():
                 output.say(f"{made.path}   {_said(made, one)}")
             waiting.advance()
@@ -176,7 +176,7 @@ def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | Non
         output.say(f"{reel}   {len(chosen)} moments, {clock(length, length)}")
 
 
-def _said(made: Clip, one: clipping.Chosen) -> str:
+def _said(made: WrittenClip, one: clipping.Chosen) -> str:
     """What the file holds, and how far that is from what was asked for."""
     held = f"{clock(made.start_s, made.end_s)} to {clock(made.end_s, made.end_s)}"
     if made.exact:

@@ -14,7 +14,7 @@ from ...annotations.readers import DRAWN
 from ...errors import InputError, VideoExpertError
 
 if TYPE_CHECKING:
-    from ...evaluation.panels import Shown, SystemFiles
+    from ...evaluation.panels import PanelVideo, SystemFiles
 
 
 def panels(
@@ -115,7 +115,7 @@ def _systems(predictions: list[Path], names: list[str], answers: list[Path]) -> 
     return [SystemFiles(n, p, a) for n, p, a in zip(used, predictions, second, strict=True)]
 
 
-def _draw(shown: Shown, picture: Path) -> None:
+def _draw(shown: PanelVideo, picture: Path) -> None:
     from ...evaluation.panels import CLIP_S, length
     from ...plot.comparison import plot_comparison
 

@@ -23,7 +23,7 @@ class CancelledError(VideoExpertError):
 
 
 @dataclass(frozen=True)
-class Question:
+class PendingQuestion:
     """One question about one file; ``arguments`` are those of the method of OpenVideo that ``task`` names."""
 
     path: Path
@@ -35,7 +35,7 @@ class Question:
 class Ticket:
     """A question on its way. ``started`` is called when its turn comes; ``cancel`` works until then."""
 
-    question: Question
+    question: PendingQuestion
     future: Future[Any] = field(default_factory=Future)
     started: Callable[[], object] | None = None
     cancelled: bool = False
@@ -127,7 +127,7 @@ class Answerer:
             self.answered += 1
             ticket.future.set_result(answer)
 
-    def _ask(self, questions: Sequence[Question]) -> list[Any]:
+    def _ask(self, questions: Sequence[PendingQuestion]) -> list[Any]:
         """Answers to questions about one video: sentences to ground share a pass."""
         first = questions[0]
         video = self._video(first.path)

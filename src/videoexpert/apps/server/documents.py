@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import InputError
 from ...export import answers_json, choose_clock
 from ...export.answers import Answers, AnswerSet, Found
-from ...export.registry import FORMATS, Format, export, find_format
+from ...export.registry import FORMATS, ExportFormat, export, find_format
 from ...types import Captions
 from .state import StoredVideo
 
@@ -50,7 +50,7 @@ def formats() -> list[dict[str, Any]]:
     ]
 
 
-def as_file(document: dict[str, Any], name: str, video: StoredVideo, path: str) -> tuple[str, Format]:
+def as_file(document: dict[str, Any], name: str, video: StoredVideo, path: str) -> tuple[str, ExportFormat]:
     """A document as the text of a file. Raises InputError, DataError or UnsupportedError."""
     format = find_format(name)
     items = answers_json.read(document, "document").answers

@@ -18,7 +18,7 @@ from ...errors import InputError, UnsupportedError, VideoExpertError
 from ...library.encoders import encoder_of
 from ...library.find import Library
 from . import documents
-from .answerer import Answerer, BusyError, CancelledError, Question, Ticket
+from .answerer import Answerer, BusyError, CancelledError, PendingQuestion, Ticket
 from .intake import Intake, safe_name
 from .schemas import BODIES, Body, SearchBody
 from .settings import ServerSettings
@@ -118,7 +118,7 @@ class Service:
         arguments = body.model_dump()
         if task == "evidence" and not self.has_evidence:
             raise UnsupportedError(f"the model {self.backend.name!r} cannot answer without the video.")
-        return Ticket(Question(self.intake.file_of(video), task, arguments))
+        return Ticket(PendingQuestion(self.intake.file_of(video), task, arguments))
 
     def _document(self, task: str, video: StoredVideo, found: Any) -> dict[str, Any]:
         if task == "evidence":
