@@ -20,6 +20,8 @@ SCRIPTS = (
     "training_free.py",
     "engine.py",
     "openmp.py",
+    "library_search.py",
+    "serve_load.py",
 )
 
 

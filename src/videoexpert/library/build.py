@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,10 @@ from ..annotations.videos import is_video
 from ..errors import DataError, InputError, VideoError, VideoExpertError, WriteError
 from ..features.store import content_hash
 from . import transcripts
+from .captions import Told
 from .encoders import LibraryEncoder
 from .manifest import File, Manifest, Text, real_path
-from .shards import shard_path, write_shard
+from .shards import Shard, shard_path, write_shard
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,16 @@ def index(
     library: str | os.PathLike[str],
     encoder: LibraryEncoder,
     *,
-    captions: Callable[[str], Iterable[tuple[float, float, str]]] | None = None,
+    captions: Callable[[Path, Shard], Told] | None = None,
     retry: bool = False,
     progress: Callable[[int, int, float], None] = lambda done, total, seconds: None,
 ) -> Summary:
     """Bring a library up to date with folders (or single files): new, changed, moved and removed videos.
 
-    ``captions`` tells (start, end, words) of a video; transcripts beside it are read in any case. ``retry`` tries
-    failed videos again. ``progress`` is called with videos done, videos to do, and seconds of video done.
-    Killed, it continues where it stopped. Several processes may index one library: each takes what nobody has taken.
+    ``captions`` tells (start, end, words) of a video and its shard; transcripts beside it are read in any case.
+    ``retry`` tries failed videos again. ``progress`` is called with videos done, videos to do, and seconds of video
+    done. Killed, it continues where it stopped. Several processes may index one library: each takes what nobody has
+    taken.
 
     Raises InputError for a folder that does not exist, WriteError where the library cannot be written.
     """
@@ -138,7 +140,7 @@ def _encode(
     encoder: LibraryEncoder,
     content: str,
     path: Path,
-    captions: Callable[[str], Iterable[tuple[float, float, str]]] | None,
+    captions: Callable[[Path, Shard], Told] | None,
 ) -> float:
     """One claimed video: its shard, then its row. Returns its seconds; a video that fails is a row with the reason."""
     try:
@@ -149,7 +151,7 @@ def _encode(
             for cue in transcripts.read(file)
         ]
         if captions is not None:
-            texts += [Text(content, "caption", *cue) for cue in captions(str(path))]
+            texts += [Text(content, "caption", *cue) for cue in captions(path, shard)]
         size = write_shard(shard_path(manifest.folder, content, number), shard)
         manifest.finish(number, content, shard.duration, len(shard.embeddings), size, texts)
     except (VideoError, DataError) as error:

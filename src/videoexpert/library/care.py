@@ -113,5 +113,5 @@ def duplicates(folder: Path, encoder: int, width: int, least: float = 0.995) -> 
             owner = next((contents[i] for i in np.flatnonzero(likes) if contents[i] in groups), content)
             groups.setdefault(owner, []).append(content)
     manifest.close()
-    named = [[path for content in group for path in videos[content].paths] for group in groups]
+    named = [[path for content in group for path in videos[content].paths] for group in groups.values()]
     return [group for group in named if len(group) > 1]

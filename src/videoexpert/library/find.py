@@ -16,7 +16,6 @@ import numpy as np
 from ..backends.base import check_queries
 from ..backends.expert import Expert
 from ..errors import InputError, UnsupportedError
-from ..types import Moments
 from ..windows import iou
 from .encoders import LibraryEncoder
 from .manifest import Manifest, Video
@@ -121,7 +120,7 @@ class Library:
         """The best moments for a sentence.
 
         method  recall: frames alone. rerank: the expert looks into the best CANDIDATES. text: words of transcripts and
-                captions. hybrid: rerank (recall without an expert) and text, fused by their ranks
+                captions. hybrid: both, fused by their ranks; the expert (if there is one) looks into what either finds
         Raises InputError for an empty query, another method or a cursor of another search.
         """
         check_queries([query])
@@ -147,15 +146,23 @@ class Library:
         return Page("", tuple(_fold(snapshot, self._recall(snapshot, embedding, filter))[:top]))
 
     def _hits(self, snapshot: Snapshot, query: str, method: str, filter: Filter) -> list[Hit]:
-        lists: list[list[Hit]] = []
+        seen: list[Hit] = []
         if method != "text" and len(snapshot.rows):
             row = self.encoder.encode_texts([query])[0].numpy()
-            found = self._recall(snapshot, row, filter)
-            if method != "recall" and self.expert is not None:
-                found = self._rerank(query, found)
-            lists.append(_fold(snapshot, found))
-        if method in ("text", "hybrid"):
-            lists.append(_fold(snapshot, self._text(snapshot, query, filter)))
+            seen = self._recall(snapshot, row, filter)
+        said = self._text(snapshot, query, filter) if method in ("text", "hybrid") else []
+        if method == "text":
+            return _fold(snapshot, said)
+        if method == "recall" or self.expert is None:
+            return _fold(snapshot, seen) if method == "recall" else self._fused(snapshot, seen, said)
+        # what words find is looked at, too
+        looked = self._rerank(query, fuse([seen, said])[:CANDIDATES])
+        found = self._fused(snapshot, looked, said) if method == "hybrid" else _fold(snapshot, looked)
+        return found + _behind(found, _fold(snapshot, _others(seen, looked)))
+
+    def _fused(self, snapshot: Snapshot, seen: Sequence[Hit], said: Sequence[Hit]) -> list[Hit]:
+        """Both lists by their ranks; one that is empty has nothing to say."""
+        lists = [_fold(snapshot, hits) for hits in (seen, said) if hits]
         return lists[0] if len(lists) == 1 else fuse(lists)
 
     def _recall(self, snapshot: Snapshot, row: np.ndarray, filter: Filter) -> list[Hit]:
@@ -167,28 +174,24 @@ class Library:
             found.append(Hit(video.paths[0], start, end, score, video.duration, frames.content))
         return sorted(found, key=lambda hit: (-hit.score, hit.path))
 
-    def _rerank(self, query: str, found: Sequence[Hit]) -> list[Hit]:
-        """What the expert says of the best candidates, from their stored tokens; the others follow as recalled."""
+    def _rerank(self, query: str, candidates: Sequence[Hit]) -> list[Hit]:
+        """What the expert says of candidates, from their stored tokens: its best moment of each video."""
         assert self.expert is not None
         asked, owners = [], []
-        for hit in found[:CANDIDATES]:
+        for hit in {hit.content: hit for hit in reversed(candidates)}.values():
             shard = read_shard(shard_path(self.folder, hit.content, self.number))
             near = sorted(shard.tokens, key=lambda t: _distance(t.start_s, t.start_s + t.duration_s, hit))[
                 :WINDOWS
             ]
             asked += [self.expert.open_tokens(tokens, hit.path) for tokens in near]
-            owners += [hit] * len(near)
+            owners += [replace(hit, text=None)] * len(near)
         best: dict[str, Hit] = {}
-        for owner, answer in zip(owners, _ground(self.expert, asked, query), strict=True):
+        for owner, (answer,) in zip(owners, self.expert.ground_many(asked, [query]), strict=True):
             for moment in answer[:1]:
                 score = moment.score * answer.presence
                 if owner.content not in best or score > best[owner.content].score:
                     best[owner.content] = replace(owner, start=moment.start, end=moment.end, score=score)
-        ranked = sorted(best.values(), key=lambda hit: (-hit.score, hit.path))
-        rest = [hit for hit in found if hit.content not in best]
-        # behind what the expert has seen, never above it
-        least = ranked[-1].score if ranked else 1.0
-        return ranked + [replace(hit, score=least * max(hit.score, 0.0) / 2) for hit in rest]
+        return sorted(best.values(), key=lambda hit: (-hit.score, hit.path))
 
     def _text(self, snapshot: Snapshot, query: str, filter: Filter) -> list[Hit]:
         found = []
@@ -211,12 +214,17 @@ class Library:
         return found
 
 
-def _ground(expert: Expert, videos: Sequence[Any], query: str) -> list[Moments]:
-    """One sentence asked of many open videos: in one pass where the expert has one."""
-    many = getattr(expert, "ground_many", None)
-    if many is None:
-        return [video.ground(query, 1) for video in videos]
-    return [answers[0] for answers in many(videos, [query])]
+def _others(seen: Sequence[Hit], looked: Sequence[Hit]) -> list[Hit]:
+    """Videos that the expert did not look at."""
+    known = {hit.content for hit in looked}
+    return [hit for hit in seen if hit.content not in known]
+
+
+def _behind(found: Sequence[Hit], rest: Sequence[Hit]) -> list[Hit]:
+    """What no better judge has seen, never above what one has."""
+    least = min((hit.score for hit in found), default=1.0)
+    known = {hit.content for hit in found}
+    return [replace(hit, score=least * max(hit.score, 0.0) / 2) for hit in rest if hit.content not in known]
 
 
 def segment(times: np.ndarray, scores: np.ndarray, duration: float) -> tuple[float, float, float]:
@@ -241,42 +249,46 @@ def fuse(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
 
     The score of a hit is its share of what the first of all lists would get.
     """
-    merged: list[tuple[Hit, float]] = []
-    for hits in lists:
+    merged: list[tuple[Hit, dict[int, float]]] = []
+    for number, hits in enumerate(lists):
         for rank, hit in enumerate(hits):
             weight = 1 / (RANK_CONSTANT + rank + 1)
-            for i, (other, total) in enumerate(merged):
+            for i, (other, weights) in enumerate(merged):
                 if other.content == hit.content and iou((other.start, other.end), (hit.start, hit.end)) > 0:
-                    merged[i] = (replace(other, text=other.text or hit.text), total + weight)
+                    merged[i] = (replace(other, text=other.text or hit.text), weights)
+                    # of several hits of one list the best counts: the first
+                    weights.setdefault(number, weight)
                     break
             else:
-                merged.append((hit, weight))
+                merged.append((hit, {number: weight}))
     most = len(lists) / (RANK_CONSTANT + 1)
-    ranked = sorted(merged, key=lambda pair: (-pair[1], pair[0].path, pair[0].start))
-    return [replace(hit, score=total / most) for hit, total in ranked]
+    fused = [replace(hit, score=sum(weights.values()) / most) for hit, weights in merged]
+    return sorted(fused, key=lambda hit: (-hit.score, hit.path, hit.start))
 
 
 def _fold(snapshot: Snapshot, hits: Sequence[Hit]) -> list[Hit]:
     """Near-duplicates behind the first of them, and moments of one video that are the same."""
-    contents = list(dict.fromkeys(hit.content for hit in hits))
-    if not contents:
-        return []
-    number = {content: i for i, content in enumerate(contents)}
-    alike = snapshot.likeness(contents, contents) > DUPLICATE
-    kept: list[Hit] = []
+    first = _firsts(snapshot, list(dict.fromkeys(hit.content for hit in hits)))
+    kept: dict[str, list[Hit]] = {}
     for hit in hits:
-        row = alike[number[hit.content]]
-        for i, other in enumerate(kept):
-            if hit.content == other.content:
-                if iou((hit.start, hit.end), (other.start, other.end)) > SAME:
-                    break
-            elif row[number[other.content]]:
-                copies = (*other.copies, *snapshot.videos[hit.content].paths)
-                kept[i] = replace(other, copies=tuple(dict.fromkeys(copies)))
-                break
-        else:
-            kept.append(replace(hit, copies=(*hit.copies, *snapshot.videos[hit.content].paths[1:])))
-    return kept
+        own = kept.setdefault(first[hit.content], [])
+        others = snapshot.videos[hit.content].paths
+        if first[hit.content] != hit.content:
+            copies = (*own[0].copies, *others)
+            own[0] = replace(own[0], copies=tuple(dict.fromkeys(copies)))
+        elif all(iou((hit.start, hit.end), (other.start, other.end)) <= SAME for other in own):
+            own.append(replace(hit, copies=(*hit.copies, *others[1:])))
+    return sorted((hit for own in kept.values() for hit in own), key=lambda hit: -hit.score)
+
+
+def _firsts(snapshot: Snapshot, contents: Sequence[str]) -> dict[str, str]:
+    """Each video's first near-duplicate among these: itself where it is like none before it."""
+    found: dict[str, str] = {}
+    alike = snapshot.likeness(contents, contents) > DUPLICATE if contents else np.empty((0, 0), bool)
+    for row, content in zip(alike, contents, strict=True):
+        before = (contents[i] for i in np.flatnonzero(row[: len(found)]).tolist())
+        found[content] = next((other for other in before if found[other] == other), content)
+    return found
 
 
 def _distance(start: float, end: float, hit: Hit) -> float:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ VERSION = 1
 READY, FAILED, WORKING = "ready", "failed", "working"
 # how long a video stays claimed by a process of another machine that says nothing more
 LEASE_S = 900.0
+# a word that stands in more than this share of the texts tells none of them apart
+COMMON = 0.5
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS encoders (id INTEGER PRIMARY KEY, fields TEXT NOT NULL UNIQUE);
@@ -38,6 +42,7 @@ CREATE TABLE IF NOT EXISTS faults (path TEXT PRIMARY KEY, reason TEXT NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
     words, content UNINDEXED, kind UNINDEXED, start UNINDEXED, end UNINDEXED,
     tokenize = 'unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE IF NOT EXISTS terms USING fts5vocab (texts, 'row');
 """
 
 
@@ -281,18 +286,29 @@ class Manifest:
             if left is None:
                 db.execute("DELETE FROM texts WHERE content = ?", (content,))
 
-    def search_texts(self, query: str, most: int = 500) -> list[tuple[Text, float]]:
-        """Words like the query's with their BM25 weight, best first; any of its words may match."""
-        words = [word.replace('"', '""') for word in query.split()]
-        if not words:
+    def search_texts(self, query: str, most: int = 200) -> list[tuple[Text, float]]:
+        """Words like the query's with their BM25 weight, best first; any of its words may match.
+
+        A word that most texts have ("the") says nothing and is left out, unless all are such.
+        """
+        words = re.findall(r"\w+", query)
+        (texts,) = self._rows("SELECT coalesce(max(rowid), 0) FROM texts")[0]
+        telling = [word for word in words if self._texts_with(word) <= COMMON * texts] or words
+        if not telling:
             return []
-        asked = " OR ".join(f'"{word}"' for word in words)
+        asked = " OR ".join(f'"{word}"' for word in telling)
         rows = self._rows(
             "SELECT content, kind, start, end, words, bm25(texts) FROM texts WHERE texts MATCH ? "
             "ORDER BY bm25(texts), content, start LIMIT ?",
             (asked, most),
         )
         return [(Text(c, k, float(s), float(e), w), -float(weight)) for c, k, s, e, w, weight in rows]
+
+    def _texts_with(self, word: str) -> int:
+        plain = unicodedata.normalize("NFD", word.lower())
+        term = "".join(c for c in plain if not unicodedata.combining(c))
+        found = self._rows("SELECT doc FROM terms WHERE term = ?", (term,))
+        return int(found[0][0]) if found else 0
 
     def check(self) -> str | None:
         """What SQLite finds wrong with the file; None where it is sound."""

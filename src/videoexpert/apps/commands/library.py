@@ -41,6 +41,7 @@ def index(
 ) -> None:
     """Make videos searchable: each once, incrementally; run it again after adding, moving or removing some."""
     from ...library.build import index as run
+    from ...library.captions import captions_of
     from ...library.encoders import encoder_of
     from ...session import load
     from ..output import Waiting, complain, say
@@ -48,15 +49,12 @@ def index(
     backend = load(model, device=device)
     encoder = encoder_of(backend, rate)
 
-    def tell(path: str) -> list[tuple[float, float, str]]:
-        return [(m.start, m.end, m.text or "") for m in backend.open(path).caption()]
-
     with Waiting("indexing") as waiting:
         done = run(
             folders,
             library,
             encoder,
-            captions=tell if captions else None,
+            captions=captions_of(backend) if captions else None,
             retry=retry,
             progress=lambda *_: waiting.advance(),
         )
