@@ -25,7 +25,7 @@ LAYERS = (
     ("types", "windows", "columns", "files", "runtime", "http_client"),
     ("config", "settings", "hub"),
     ("pretrained",),
-    ("video", "vision", "language", "grounding", "export"),
+    ("video", "vision", "language", "grounding", "outputs", "export"),
     ("annotations", "notebook"),
     ("model", "scoring", "recipes", "synthetic"),
     ("engine", "checkpoints"),

@@ -6,7 +6,6 @@ Frames --vision--> VisualTokens --adapter--> [text][T][S][question][answer] --la
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
-from transformers.utils.generic import ModelOutput
 
 from .config import VideoExpertConfig
 from .errors import InputError
@@ -29,30 +27,11 @@ from .language.experts import expert_layers, install_experts, keep_roles, token_
 from .language.passes import CopiedPass, Prefix, RowPass, SharedPass
 from .language.sequence import IGNORED, Segment, TokenSequence, block_causal_mask, build_sequence, pad_rows
 from .language.vocabulary import install_loc
+from .outputs import VideoExpertOutput
 from .types import Frames, Moments, Stretch, TokenRole, VisualTokens
 from .vision.encoder import VisionEncoder
 from .vision.familiarity import Familiarity
 from .vision.tokens import visual_tokens
-
-
-@dataclass
-class VideoExpertOutput(ModelOutput):
-    """``loss`` is the weighted sum (paper Eq. 11); its parts are unweighted. Q is the number of ``<LOC>``.
-
-    states              (B, L, D) of the language model after its last norm
-    indicator_logits    (Q, N)
-    boundary_logits     (Q, N, 2)
-    """
-
-    loss: Tensor | None = None
-    text_loss: Tensor | None = None
-    indicator_loss: Tensor | None = None
-    l1_loss: Tensor | None = None
-    giou_loss: Tensor | None = None
-    alignment_loss: Tensor | None = None
-    states: Tensor | None = None
-    indicator_logits: Tensor | None = None
-    boundary_logits: Tensor | None = None
 
 
 class VideoExpertModel(PreTrainedModel):

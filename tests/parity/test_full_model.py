@@ -34,7 +34,8 @@ from videoexpert.language.experts import token_roles
 from videoexpert.language.prompter import Prompter
 from videoexpert.language.sequence import IGNORED, PADDING, TokenSequence, build_sequence
 from videoexpert.language.vocabulary import add_loc_token
-from videoexpert.model import VideoExpertModel, VideoExpertOutput
+from videoexpert.model import VideoExpertModel
+from videoexpert.outputs import VideoExpertOutput
 from videoexpert.types import TokenRole, VisualTokens
 
 CASES = [file.stem.removeprefix("case_") for file in stored("reference/full_model/case_*.safetensors")]
