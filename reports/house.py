@@ -21,7 +21,7 @@ PAGE = ROOT / "ARCHITECTURE.md"
 BEGIN, END = "<!-- map: python reports/house.py --write -->", "<!-- end of map -->"
 LAYERS = (
     ("errors", "assets"),
-    ("limits", "escapes", "marks", "display"),
+    ("limits", "escapes", "look", "marks", "display"),
     ("types", "windows", "columns", "files", "runtime", "http_client"),
     ("config", "settings", "hub"),
     ("pretrained",),

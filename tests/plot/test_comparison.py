@@ -79,7 +79,7 @@ def test_highlights_begin_where_the_part_begins(video, drawn, tmp_path):
     truth = Voice("annotated", (Moment(4.0, 6.0),), (0.0, 1.0, 0.25))
     item = Item("highlight", "goal", truth, (Voice("ours", (Moment(4, 6),), (0.5, 0.0, 1.0), overlap=1.0),))
     plot_comparison(video, [item], 6.0, 2.0, tmp_path / "a.png")
-    assert "2.0 s to 8.0 s" in check_layout(drawn[0])
+    assert "a.mp4   2 to 8 s" in check_layout(drawn[0])
     found = [
         (bar.get_x(), bar.get_height())
         for axes in drawn[0].axes

@@ -10,9 +10,11 @@ import numpy as np
 
 from .. import files
 from ..errors import InputError
+from ..look import BLUE, DIM, DPI, INK, LABEL, ORANGE, RULE, SMALL, TITLE, WIDTH, drawable, fit_fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # two-sided 95% quantiles of Student's t for 1, 2, ... degrees of freedom; beyond them the normal's
 T95 = (
@@ -21,7 +23,8 @@ T95 = (
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
 FAILED = "failed videos"  # metric of a benchmark: how many could not be answered, and so count as wrong
-BLUE, ORANGE, INK = "#0072B2", "#E69F00", "#202124"  # Okabe and Ito's colours
+HEAD, ROW, BETWEEN, FOOT = 0.75, 0.21, 0.34, 0.42  # inches of a picture
+WIDEST = 160.0  # percent of the reference that a panel shows; a wider interval is cut
 
 
 def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
@@ -138,10 +141,10 @@ def write_report(result: dict[str, Any], out: Path) -> dict[str, Any]:
 
 
 def draw(summary: dict[str, Any], out: Path) -> Path | None:
-    """A PNG: one panel a metric, the variants across; our mean and seeds, the paper's numbers beside.
+    """A PNG: a panel a metric, a line a variant; our mean with its interval, the paper's number beside.
 
-    Both in percent of the reference row's value, so that systems of different scale can be compared; metrics of
-    which that row has 0, or a row nothing, have no panel. None, and no picture, where there is no metric left.
+    Both in percent of the reference row's value and on one scale, so that systems and metrics can be compared; metrics
+    of which that row has 0, or a row nothing, have no panel. None, and no picture, where there is no metric left.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -152,49 +155,83 @@ def draw(summary: dict[str, Any], out: Path) -> Path | None:
     if not metrics:
         out.unlink(missing_ok=True)  # of an earlier call
         return None
+    names = [row["name"] for row in summary["rows"]]
     columns = min(3, len(metrics))
-    rows = math.ceil(len(metrics) / columns)
-    figure = Figure(figsize=(4.6 * columns, 0.9 + 2.9 * rows), facecolor="white", layout="constrained")
+    lines = math.ceil(len(metrics) / columns)
+    left = 0.3 + 0.078 * max(map(len, names))
+    tall = ROW * len(names)
+    height = HEAD + lines * (tall + BETWEEN) + FOOT
+    wide = (WIDTH - left - 0.25 - 0.25 * (columns - 1)) / columns
+    figure = Figure(figsize=(WIDTH, height), facecolor="white")
     FigureCanvasAgg(figure)
-    axes = np.array(figure.subplots(rows, columns, squeeze=False)).ravel()
-    for place, metric in zip(axes, metrics, strict=False):
-        _panel(place, summary, metric)
-    for place in axes[len(metrics) :]:
-        place.set_axis_off()
-    figure.suptitle(f"{summary['title']}: percent of “{summary['reference']}”", fontsize=11, color=INK)
-    handles, labels = axes[0].get_legend_handles_labels()
-    for place in axes[1:]:  # the first panel may have no number of the paper's
-        for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
-            if label not in labels:
-                handles, labels = [*handles, handle], [*labels, label]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    highest = max(high for metric in metrics for high in _highest(summary, reference, metric))
+    most = min(1.05 * highest, WIDEST)
+    for number, metric in enumerate(metrics):
+        line, column = divmod(number, columns)
+        below = height - HEAD - line * (tall + BETWEEN) - tall
+        place = ((left + column * (wide + 0.25)) / WIDTH, below / height, wide / WIDTH, tall / height)
+        axes = figure.add_axes(place)
+        _panel(axes, summary, reference, metric)
+        axes.set_xlim(0, most)
+        last = number + columns >= len(metrics)
+        axes.tick_params(length=0, labelsize=SMALL, labelleft=column == 0, labelbottom=last, colors=INK)
+    title = f"{summary['title']}, in percent of “{summary['reference']}”"
+    figure.text(0.02, 1 - 0.28 / height, drawable(title), fontsize=TITLE, weight="bold", color=INK)
+    _legend(figure, summary, left / WIDTH, 0.16 / height)
+    fit_fonts(figure)
     with files.whole_file(out) as part:
-        figure.savefig(part, dpi=120, format="png")
+        figure.savefig(part, dpi=DPI, format="png")
     return out
 
 
-def _panel(axes: Axes, summary: dict[str, Any], metric: str) -> None:
-    rows = summary["rows"]
-    reference = next(row for row in rows if row["name"] == summary["reference"])
+def _highest(summary: dict[str, Any], reference: dict[str, Any], metric: str) -> list[float]:
+    """The right ends of all that a panel draws."""
+    base, found = reference["mean"][metric], []
+    for row in summary["rows"]:
+        found.append(100 * (row["mean"][metric] + (row["interval"][metric] or 0.0)) / base)
+        if metric in row["paper"] and metric in reference["paper"]:
+            found.append(100 * row["paper"][metric] / reference["paper"][metric])
+    return found
+
+
+def _panel(axes: Axes, summary: dict[str, Any], reference: dict[str, Any], metric: str) -> None:
+    rows, base = summary["rows"], reference["mean"][metric]
     place = np.arange(len(rows))
-    base = reference["mean"][metric]
     ours = [100 * row["mean"][metric] / base for row in rows]
-    axes.bar(place - 0.2, ours, 0.38, color=BLUE, label="here")
-    for seed in range(summary["seeds"]):  # joined, because differences are paired by seed
-        dots = [100 * row["scores"][seed][metric] / base for row in rows]
-        label = None if seed else "each seed"
-        axes.plot(
-            place - 0.2, dots, color=INK, marker=".", markersize=5, linewidth=0.6, alpha=0.7, label=label
-        )
+    colours = [DIM if row is reference else BLUE for row in rows]
+    axes.barh(place, ours, 0.6, color=colours, alpha=0.85)
+    for y, (row, value) in enumerate(zip(rows, ours, strict=True)):
+        half = row["interval"][metric]
+        if half is not None:
+            ends = [value - 100 * half / base, value + 100 * half / base]
+            axes.plot(ends, [y, y], color=INK, linewidth=1.4)
     if all(metric in row["paper"] for row in rows):
         theirs = [100 * row["paper"][metric] / reference["paper"][metric] for row in rows]
-        axes.bar(place + 0.2, theirs, 0.38, color=ORANGE, label="paper")
-    axes.axhline(100, color=INK, linewidth=0.7, linestyle=":")
-    axes.set_title(f"{metric.replace('/', ' ', 1)}   (here {base:.1f} = 100)", fontsize=9, color=INK)
-    axes.set_xticks(place, [row["name"] for row in rows], rotation=20, ha="right", fontsize=8)
-    axes.tick_params(axis="y", labelsize=8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+        axes.plot(theirs, place, "D", color=ORANGE, markersize=6, markeredgecolor="white", linestyle="none")
+    axes.axvline(100, color=INK, linewidth=0.7, linestyle=":")
+    benchmark, _, name = metric.partition("/")
+    axes.set_title(f"{benchmark}  {name}: {base:.1f}", fontsize=LABEL, color=INK, loc="left")
+    axes.set_yticks(place, [drawable(row["name"]) for row in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xticks([0, 50, 100])
+    axes.grid(axis="x", color=RULE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    for side in axes.spines.values():
+        side.set_visible(False)
+
+
+def _legend(figure: Figure, summary: dict[str, Any], left: float, below: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    reference = f"{summary['reference']}, its value above each panel"
+    handles: list[Any] = [Patch(color=DIM, label=drawable(reference)), Patch(color=BLUE, label="here")]
+    if summary["seeds"] > 1:
+        handles.append(Line2D([], [], color=INK, label=f"95% interval over {summary['seeds']} seeds"))
+    if any(row["paper"] for row in summary["rows"]):
+        handles.append(Line2D([], [], color=ORANGE, marker="D", linestyle="none", label="paper"))
+    look: dict[str, Any] = {"ncols": len(handles), "frameon": False, "fontsize": SMALL, "borderpad": 0.0}
+    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(left, below), labelcolor=DIM, **look)
 
 
 __all__ = ["FAILED", "difference", "draw", "mean_and_interval", "summarise", "to_markdown", "write_report"]

@@ -6,6 +6,6 @@
 
 from __future__ import annotations
 
-from .answers import plot_answers, plot_captions, plot_grounding, plot_highlights
+from .answers import plot_answer, plot_answers, plot_captions, plot_grounding, plot_highlights
 
-__all__ = ["plot_answers", "plot_captions", "plot_grounding", "plot_highlights"]
+__all__ = ["plot_answer", "plot_answers", "plot_captions", "plot_grounding", "plot_highlights"]

@@ -1,17 +1,27 @@
-"""What the session answers about one video: moments, highlights, captions."""
+"""What the session answers about one video: moments, highlights, captions, answers to questions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..export import Answers
+from ..look import BLUE, DIM, GREEN, GREY, INK, LABEL, drawable
 from ..types import Answer, Captions, Highlights, Moment, Moments
 from .panels import (
+    CALIBRATED,
     CURVE,
+    FAINTEST,
+    FOUND,
     GAP,
-    GREEN,
+    GUESS,
+    INSIDE,
+    LANE,
+    SCORE,
+    TRUE,
+    Key,
     Panel,
     Window,
     clip_bars,
@@ -21,22 +31,27 @@ from .panels import (
     header,
     indicator_curve,
     lanes,
+    verdict,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 UNFAMILIAR = "This model was never shown videos like this one: its answers are guesses."
+MOST_LETTERS = 60  # of a choice
 
 
 def plot_answers(item: Answers, out: str | os.PathLike[str]) -> Path:
-    """What one command answered about a video; a PNG at ``out``. Raises VideoError for one that gives no frames."""
-    start, found = item.start or 0.0, item.found
+    """What one command answered about a video; a picture at ``out``. Raises VideoError for one without frames."""
+    start, found, seconds = item.start or 0.0, item.found, item.duration
+    known, said = item.familiar is not False, (item.model, item.calibrated)
     if isinstance(found, Highlights):
-        return plot_highlights(item.video, found, item.duration, start, out)
+        return plot_highlights(item.video, found, seconds, start, out, *said)
     if isinstance(found, Captions):
-        return plot_captions(item.video, found, item.duration, start, out, item.familiar is not False)
+        return plot_captions(item.video, found, seconds, start, out, known, *said)
     if isinstance(found, Answer):
-        known = item.familiar is not False
-        found = (Moments(f"{found.question}   {found.text}", found.moments, familiar=known),)
-    return plot_grounding(item.video, found, item.duration, start, out)
+        return plot_answer(item.video, found, seconds, start, out, known, *said)
+    return plot_grounding(item.video, found, seconds, start, out, None, *said)
 
 
 def plot_grounding(
@@ -46,26 +61,34 @@ def plot_grounding(
     start: float,
     out: str | os.PathLike[str],
     truth: Sequence[Sequence[Window]] | None = None,
+    model: str = "",
+    calibrated: bool | None = None,
 ) -> Path:
-    """Film strip, and for each query its sentence, indicator curve and ranked moments; a PNG at ``out``.
+    """Film strip, and for each query its sentence, indicator curve and ranked moments; a picture at ``out``.
 
     ``duration`` seconds from ``start`` on are shown. ``truth`` gives the true windows of each query, none
-    where its event is absent. Raises VideoError for a video that gives no frames.
+    where its event is absent. ``model`` is named, and ``calibrated`` says whether scores are probabilities.
+    The picture is a PNG, SVG or PDF, as ``out`` ends. Raises VideoError for a video that gives no frames.
     """
     panels: list[Panel] = []
     for number, found in enumerate(moments):
+        panels += [header(f"“{found.query}”"), *verdict(found, found.items, start + duration)]
         if found.curve:
-            panels += [header(f"“{found.query}”"), indicator_curve(found, start, duration)]
-        else:
-            panels.append(header(found.query))
+            panels.append(indicator_curve(found, start, duration))
         panels += found_lanes(found.items, start, duration, found.absent or not found.familiar)
         if truth is not None and truth[number]:
             windows = [Moment(a, b) for a, b in truth[number]]
             panels += lanes(windows, start, duration, label="true", colour=GREEN)
         panels.append(gap())
-    note = "curve: probability that a frame is inside the moment" if any(m.curve for m in moments) else ""
+    keys = _keys(
+        calibrated,
+        found=any(m.items and not m.absent and m.familiar for m in moments),
+        guess=any(m.items and (m.absent or not m.familiar) for m in moments),
+        curve=any(m.curve for m in moments),
+        truth=truth is not None and any(truth),
+    )
     badge = "" if all(m.familiar for m in moments) else UNFAMILIAR
-    return compose(video_path, panels, start, duration, Path(out), note, badge=badge)
+    return compose(video_path, panels, start, duration, Path(out), _by(model), badge=badge, keys=keys)
 
 
 def plot_highlights(
@@ -74,18 +97,29 @@ def plot_highlights(
     duration: float,
     start: float,
     out: str | os.PathLike[str],
+    model: str = "",
+    calibrated: bool | None = None,
 ) -> Path:
-    """Film strip, the saliency of each clip as bars, and the best moments; a PNG at ``out``."""
-    absent = highlights.presence if highlights.absent else None
+    """Film strip, the saliency of each clip as bars, and the best moments; otherwise as ``plot_grounding``."""
+    nothing = highlights.absent or not highlights.familiar
     panels: list[Panel] = [
         header(f"“{highlights.query}”"),
-        clip_bars(highlights.times, highlights.scores, start + duration, height=CURVE * 1.4, absent=absent),
-        *found_lanes(highlights.moments, start, duration, highlights.absent or not highlights.familiar),
+        *verdict(highlights, highlights.moments, start + duration),
+        clip_bars(
+            highlights.times,
+            highlights.scores,
+            start + duration,
+            height=CURVE * 1.4,
+            colour=GREY if nothing else BLUE,
+        ),
+        *found_lanes(highlights.moments, start, duration, nothing),
         gap(),
     ]
-    note = f"bars: saliency of each clip of {highlights.clip_s:g} s"
+    bars = Key(f"saliency of each clip of {highlights.clip_s:g} s", GREY if nothing else BLUE, "bar")
+    there = bool(highlights.moments)
+    keys = [*_keys(calibrated, found=there and not nothing, guess=there and nothing), bars]
     badge = "" if highlights.familiar else UNFAMILIAR
-    return compose(video_path, panels, start, duration, Path(out), note, badge=badge)
+    return compose(video_path, panels, start, duration, Path(out), _by(model), badge=badge, keys=keys)
 
 
 def plot_captions(
@@ -95,13 +129,90 @@ def plot_captions(
     start: float,
     out: str | os.PathLike[str],
     familiar: bool = True,
+    model: str = "",
+    calibrated: bool | None = None,
 ) -> Path:
-    """Film strip, and each sentence over the bar of its moment; a PNG at ``out``."""
+    """Film strip, and each sentence over the bar of its moment, by time; otherwise as ``plot_grounding``."""
     panels: list[Panel] = []
-    for caption in captions:
+    for caption in sorted(captions, key=lambda m: (m.start, m.end)):
         bar = found_lanes([caption], start, duration, not familiar, label="")
         panels += [header(caption.text or ""), *bar]
         panels.append(gap(GAP / 2))
     if not captions:
         panels += [header("no event described"), *lanes([], start, duration)]
-    return compose(video_path, panels, start, duration, Path(out), badge="" if familiar else UNFAMILIAR)
+    keys = _keys(calibrated, found=bool(captions) and familiar, guess=bool(captions) and not familiar)
+    badge = "" if familiar else UNFAMILIAR
+    return compose(video_path, panels, start, duration, Path(out), _by(model), badge=badge, keys=keys)
+
+
+def plot_answer(
+    video_path: str | os.PathLike[str],
+    answer: Answer,
+    duration: float,
+    start: float,
+    out: str | os.PathLike[str],
+    familiar: bool = True,
+    model: str = "",
+    calibrated: bool | None = None,
+) -> Path:
+    """Film strip, the question, how likely each choice is, the answer and its moments; as ``plot_grounding``."""
+    panels: list[Panel] = [header(f"question: {answer.question}", colour=DIM)]
+    if answer.choices:
+        panels += [_choices(answer), gap(GAP / 2)]
+    panels.append(header(f"answer: {answer.text}" if answer.text else "the model gives no answer"))
+    moments = answer.moments if answer.text else ()
+    faint = not familiar or (bool(moments) and moments[0].score < FAINTEST)
+    panels += [*(found_lanes(moments, start, duration, faint) or lanes([], start, duration)), gap()]
+    keys = _keys(calibrated, found=bool(moments) and not faint, guess=bool(moments) and faint)
+    badge = "" if familiar else UNFAMILIAR
+    return compose(video_path, panels, start, duration, Path(out), _by(model), badge=badge, keys=keys)
+
+
+def _choices(answer: Answer) -> Panel:
+    """A bar as long as each choice is likely, its words beside it; the chosen one in colour."""
+    count = len(answer.choices)
+
+    def draw(axes: Axes) -> None:
+        low, high = axes.get_xlim()
+        span = high - low
+        axes.set_ylim(count - 0.5, -0.5)
+        for place, text in enumerate(answer.choices):
+            chosen = place == answer.choice
+            score = answer.choice_scores[place] if answer.choice_scores else None
+            if score is not None:
+                colour = BLUE if chosen else GREY
+                axes.barh(place, 0.15 * span * score, left=low, height=0.6, color=colour)
+                axes.text(low + 0.16 * span, place, f"{score:.2f}", va="center", fontsize=LABEL, color=INK)
+            letters = text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+            said = drawable(f"{'→ ' if chosen and score is None else ''}{letters}")
+            weight = "bold" if chosen else "normal"
+            where = low + (0.21 if score is not None else 0.0) * span
+            axes.text(
+                where, place, said, va="center", fontsize=LABEL, color=INK, weight=weight, parse_math=False
+            )
+
+    return LANE * count, draw
+
+
+def _keys(
+    calibrated: bool | None,
+    *,
+    found: bool = False,
+    guess: bool = False,
+    curve: bool = False,
+    truth: bool = False,
+) -> list[Key]:
+    """What the signs in a picture mean, of those that are in it."""
+    number = CALIBRATED if calibrated else SCORE
+    wanted: Iterable[tuple[Key, bool]] = (
+        (FOUND, found),
+        (GUESS, guess),
+        (TRUE, truth),
+        (INSIDE, curve),
+        (number, found or guess),
+    )
+    return [key for key, there in wanted if there]
+
+
+def _by(model: str) -> str:
+    return f"model: {model}" if model else ""

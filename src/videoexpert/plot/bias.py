@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import files
-from .panels import BLUE, DPI, GREEN, GREY, INK, ORANGE
+from ..look import DPI, GREEN, GREY, INK, LABEL, SMALL, SYSTEMS, TEXT, TITLE, drawable, fit_fonts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,6 @@ Report = Mapping[str, Any]  # what ``bias.json`` holds
 
 SIDE, BETWEEN, LEFT, RIGHT, TOP, BOTTOM = 3.1, 0.45, 1.05, 0.2, 0.75, 1.0  # inches
 CONDITIONS = {"true": "true video", "another": "another video", "blank": "blank video"}
-COLOURS = (ORANGE, BLUE, "#CC79A7", "#56B4E9")
 SMOOTH = 0.05  # standard deviation of the contours' kernel, as a fraction of the video
 GRID = 60
 LEVELS = (0.1, 0.25, 0.45, 0.7, 0.95)  # of the highest density
@@ -48,25 +47,32 @@ def plot_bias(reports: Sequence[Report], names: Sequence[str], out: str | os.Pat
     FigureCanvasAgg(figure)
     for row, (report, name) in enumerate(zip(reports, names, strict=True)):
         bottom = height - TOP - (row + 1) * SIDE - row * BETWEEN
-        label = "\n".join(textwrap.wrap(name, 34)[:2])
-        look: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 11, "color": INK}
+        label = "\n".join(textwrap.wrap(drawable(name), 34)[:2])
+        look: dict[str, Any] = {
+            "rotation": 90,
+            "ha": "center",
+            "va": "center",
+            "fontsize": TEXT,
+            "color": INK,
+        }
         figure.text(0.3 / width, (bottom + SIDE / 2) / height, label, weight="bold", parse_math=False, **look)
         for column, condition in enumerate(shown):
             left = LEFT + column * (SIDE + BETWEEN)
             if row == 0:
-                head: dict[str, Any] = {"ha": "center", "fontsize": 11, "color": INK}
+                head: dict[str, Any] = {"ha": "center", "fontsize": TEXT, "color": INK}
                 figure.text((left + SIDE / 2) / width, 1 - 0.62 / height, CONDITIONS[condition], **head)
             if condition not in report["conditions"]:
                 continue
             axes = figure.add_axes((left / width, bottom / height, SIDE / width, SIDE / height))
-            _panel(axes, report, condition, COLOURS[row % len(COLOURS)])
+            _panel(axes, report, condition, SYSTEMS[row % len(SYSTEMS)])
             if column == 0:
-                axes.set_ylabel("end", fontsize=9, color=INK, labelpad=4)
+                axes.set_ylabel("end", fontsize=LABEL, color=INK, labelpad=4)
             if row == len(reports) - 1:
-                axes.set_xlabel("start", fontsize=9, color=INK, labelpad=2)
+                axes.set_xlabel("start", fontsize=LABEL, color=INK, labelpad=2)
     title = reports[0]["benchmark"] + (": where the best windows lie" if len(shown) > 1 else "")
-    figure.text(LEFT / width, 1 - 0.32 / height, title, fontsize=12, weight="bold", color=INK)
+    figure.text(LEFT / width, 1 - 0.32 / height, title, fontsize=TITLE, weight="bold", color=INK)
     _legend(figure, width, height)
+    fit_fonts(figure)
     with files.whole_file(out) as part:
         figure.savefig(part, dpi=DPI, format="png")
     return Path(out)
@@ -109,11 +115,17 @@ def _panel(axes: Axes, report: Report, condition: str, colour: str) -> None:
     axes.set_ylim(-0.02, 1.02)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axes.tick_params(length=2, labelsize=8, colors=INK)
+    axes.tick_params(length=2, labelsize=SMALL, colors=INK)
     for side in axes.spines.values():
         side.set_color(GREY)
     values = report["conditions"][condition]
-    look: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 8.5, "color": INK, "linespacing": 1.4}
+    look: dict[str, Any] = {
+        "ha": "right",
+        "va": "bottom",
+        "fontsize": SMALL,
+        "color": INK,
+        "linespacing": 1.4,
+    }
     axes.text(0.97, 0.03, "\n".join(_facts(values)), transform=axes.transAxes, zorder=4, **look)
 
 
@@ -144,7 +156,7 @@ def _legend(figure: Figure, width: float, height: float) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.axis("off")
-    look: dict[str, Any] = {"va": "center", "fontsize": 8.5, "color": INK}
+    look: dict[str, Any] = {"va": "center", "fontsize": SMALL, "color": INK}
     narrow = width < 7
     place, level = LEFT - 0.1, 0.36 if narrow else 0.27
     for share in LEGEND:

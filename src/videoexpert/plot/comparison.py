@@ -8,14 +8,11 @@ from pathlib import Path
 
 from ..evaluation.voices import Item, Voice
 from ..export.text import clock
+from ..look import DIM, GREEN, GREY, INK, SYSTEMS
+from ..look import RED as WRONG
 from ..types import worth_showing
 from .panels import (
-    BLUE,
     GAP,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
     Panel,
     clip_bars,
     compose,
@@ -25,8 +22,6 @@ from .panels import (
     time_scale,
 )
 
-SYSTEM_COLOURS = (ORANGE, BLUE, "#CC79A7", "#56B4E9")
-WRONG, DIM = "#D55E00", "#5F6368"
 MOST_MOMENTS, MOST_SENTENCES, MOST_LETTERS = 3, 8, 22
 BARS, NUMBER, IOU = 0.45, 0.02, 0.055  # inches of saliency; shares of the width for texts beside bars
 
@@ -54,13 +49,13 @@ def plot_comparison(
         if item.choices:
             options = "; ".join(f"({chr(97 + i)}) {c}" for i, c in enumerate(item.choices))
             panels.append(header(options, colour=DIM))
-        colours = (GREEN, *(SYSTEM_COLOURS[i % len(SYSTEM_COLOURS)] for i in range(len(item.systems))))
+        colours = (GREEN, *(SYSTEMS[i % len(SYSTEMS)] for i in range(len(item.systems))))
         for voice, colour in zip((item.truth, *item.systems), colours, strict=True):
             ranked = voice is not item.truth  # the annotators' moments are equals, and all are shown
             panels += _voice(item.kind, voice, colour, ranked, start, duration, clip_s)
         panels.append(gap())
     panels.append(time_scale())
-    left = 0.35 + 0.07 * max(len(_short(voice.name)) for voice in voices)
+    left = 0.35 + 0.075 * max(len(_short(voice.name)) for voice in voices)
     return compose(video_path, panels, start, duration, Path(out), note, left)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,25 @@ import numpy as np
 
 from .. import files
 from ..export.text import LONG_S, clock
-from ..types import Moment, Moments, Stretch, worth_showing
+from ..look import (
+    BLUE,
+    CREAM,
+    DIM,
+    DPI,
+    GREEN,
+    GREY,
+    INK,
+    LABEL,
+    ORANGE,
+    RULE,
+    SMALL,
+    TEXT,
+    TITLE,
+    WIDTH,
+    drawable,
+    fit_fonts,
+)
+from ..types import Highlights, Moment, Moments, Stretch, worth_showing
 from ..video.decode import read_frames
 from ..video.thumbnails import shrink
 
@@ -27,14 +46,29 @@ if TYPE_CHECKING:
 Window = tuple[float, float]
 Panel = tuple[float, Callable[["Axes"], None]]  # height in inches, and what draws it
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 12.0, 0.75, 0.3, 0.45, 0.55  # inches
-CURVE, LANE, LINE, GAP = 0.75, 0.2, 0.21, 0.16
-ROOM = 0.05  # of the width, for a score beside a bar
-DPI = 130
+LEFT, RIGHT, TOP, BOTTOM = 0.75, 0.3, 0.45, 0.44  # inches
+CURVE, LANE, LINE, GAP, KEY = 0.75, 0.22, 0.22, 0.16, 0.24
+ROOM = 0.06  # of the width, for a score beside a bar
 THUMBNAIL = 240  # pixels of the longer side
-MAX_MOMENTS, MAX_LINES, CHARACTERS = 5, 2, 145
-# Okabe and Ito's colours: told apart by everyone
-BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#E69F00", "#009E73", "#9AA0A6", "#202124"
+MAX_MOMENTS, MAX_LINES, CHARACTERS = 5, 2, 95
+FAINTEST = 0.05  # a best moment that scores less is a guess
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of the legend: a sign (``bar``, ``line`` or nothing) in a colour, and what it means."""
+
+    text: str
+    colour: str = INK
+    sign: str = ""
+
+
+FOUND = Key("found, the best in full colour", ORANGE, "bar")
+GUESS = Key("guess", GREY, "bar")
+TRUE = Key("true", GREEN, "bar")
+INSIDE = Key("chance that a frame is inside", BLUE, "line")
+SCORE = Key("numbers: scores, 1 is best")
+CALIBRATED = Key("numbers: chance of being right")
 
 
 def compose(
@@ -46,17 +80,20 @@ def compose(
     note: str = "",
     left: float = LEFT,
     badge: str = "",
+    keys: Sequence[Key] = (),
 ) -> Path:
-    """Panels from top to bottom under the film strip; ``note`` says what a curve means, ``badge`` warns.
+    """Panels from top to bottom under the film strip; a PNG, SVG or PDF, as ``out`` ends.
 
-    ``left`` inches are kept for the labels of lanes. Raises VideoError for a video that gives no frames.
+    ``note`` stands at the top right, ``badge`` warns, ``keys`` say below what signs and numbers mean; ``left`` inches
+    are kept for the labels of lanes. Raises VideoError for a video that gives no frames.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [_strip(video_path, start, duration, WIDTH - left - RIGHT), gap(), *panels]
+    panels = [*_strip(video_path, start, duration, WIDTH - left - RIGHT), gap(GAP / 2), *panels]
     top = TOP + (LINE * 1.6 if badge else 0.0)
-    height = top + sum(panel[0] for panel in panels) + BOTTOM
+    bottom = BOTTOM + (KEY if keys else 0.0)
+    height = top + sum(panel[0] for panel in panels) + bottom
     figure = Figure(figsize=(WIDTH, height), facecolor="white")
     FigureCanvasAgg(figure)
     inner = (WIDTH - left - RIGHT) / WIDTH
@@ -65,30 +102,65 @@ def compose(
     for tall, draw in panels:
         below -= tall
         axes = figure.add_axes((left / WIDTH, below / height, inner, tall / height))
+        _bare(axes)
         axes.set_xlim(start, start + duration)
-        axes.patch.set_alpha(0.0)
-        for side in axes.spines.values():
-            side.set_visible(False)
-        axes.tick_params(length=0, labelsize=8, colors=INK)
-        axes.set_yticks([])
-        axes.set_xticks([])
         draw(axes)
         if axes.get_gid() == "timed":
             timed.append(axes)
     _time_axis(timed, start, duration)
     end = start + duration
-    name = f"{Path(video_path).name}   {clock(start, end)} to {clock(end, end)}"
+    name = drawable(f"{Path(video_path).name}   {_mark(start, end)} to {_mark(end, end)}")
+    name += "" if end >= LONG_S else " s"
     above = 1 - 0.3 / height
-    figure.text(left / WIDTH, above, name, fontsize=11, weight="bold", color=INK, parse_math=False)
-    figure.text(1 - RIGHT / WIDTH, above, note, fontsize=8, color=INK, ha="right")
+    figure.text(left / WIDTH, above, name, fontsize=TITLE, weight="bold", color=INK, parse_math=False)
+    figure.text(
+        1 - RIGHT / WIDTH, above, drawable(note), fontsize=SMALL, color=DIM, ha="right", parse_math=False
+    )
     if badge:
-        box = {"facecolor": "#FFF3D6", "edgecolor": ORANGE, "boxstyle": "round,pad=0.4"}
-        figure.text(
-            left / WIDTH + 0.006, 1 - (TOP + LINE * 0.8) / height, badge, fontsize=9, color=INK, bbox=box
-        )
+        box = {"facecolor": CREAM, "edgecolor": ORANGE, "boxstyle": "round,pad=0.4"}
+        place = 1 - (TOP + LINE * 0.8) / height
+        figure.text(left / WIDTH + 0.008, place, badge, fontsize=LABEL, color=INK, bbox=box)
+    if keys:
+        _legend(figure.add_axes((left / WIDTH, 0.04 / height, inner, KEY / height)), keys)
+    fit_fonts(figure)
     with files.whole_file(out) as part:
-        figure.savefig(part, dpi=DPI, format="png")
+        figure.savefig(part, dpi=DPI, format=out.suffix[1:].lower() or "png")
     return out
+
+
+def _bare(axes: Axes) -> None:
+    """Nothing but what a panel draws."""
+    axes.patch.set_alpha(0.0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.tick_params(length=0, labelsize=SMALL, colors=INK)
+    axes.set_yticks([])
+    axes.set_xticks([])
+
+
+def _legend(axes: Axes, keys: Sequence[Key]) -> None:
+    """The signs in a row, each with what it means."""
+    _bare(axes)
+    figure = axes.get_figure()
+    assert figure is not None
+    inches = axes.get_position().width * WIDTH
+    axes.set_xlim(0, inches)
+    axes.set_ylim(0, 1)
+    place = 0.0
+    for key in keys:
+        if key.sign == "bar":
+            axes.barh(0.5, 0.3, left=place, height=0.5, color=key.colour)
+        elif key.sign:
+            axes.plot([place, place + 0.3], [0.5, 0.5], color=key.colour, linewidth=1.6)
+        place += 0.36 if key.sign else 0.0
+        text = axes.text(place, 0.46, key.text, fontsize=SMALL, color=DIM, va="center")
+        place += text.get_window_extent().width / figure.dpi + 0.28
+
+
+def _mark(value: float, end: float) -> str:
+    """A time on the axis and in the title, both alike: ``5`` or ``2:05``, with tenths where there are any."""
+    text = clock(value, end).removesuffix(" s")
+    return text.removesuffix(".0")
 
 
 def _time_axis(timed: list[Axes], start: float, duration: float) -> None:
@@ -96,24 +168,26 @@ def _time_axis(timed: list[Axes], start: float, duration: float) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     end = start + duration
+    long = end >= LONG_S
+    steps = [1, 1.5, 3, 6, 10] if long else [1, 2, 3, 5, 6, 10]  # of minutes a quarter, half or whole
     for axes in timed:
-        axes.xaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 3, 5, 6, 10]))
-        axes.grid(axis="x", color="#E3E5E8", linewidth=0.7)
+        axes.xaxis.set_major_locator(MaxNLocator(9 if long else 12, steps=steps))
+        axes.grid(axis="x", color=RULE, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ""))
     last = timed[-1]
-    long = end >= LONG_S
     last.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: clock(value, end) if long else f"{value:g}")
+        FuncFormatter(lambda value, _: _mark(value, end) if long else f"{value:g}")
     )
-    last.set_xlabel("minutes:seconds" if long else "seconds", fontsize=9, color=INK)
+    hours = "hours:minutes:seconds" if end >= 3600 else "minutes:seconds"
+    last.set_xlabel(hours if long else "seconds", fontsize=LABEL, color=INK)
 
 
 # --- panels ---
 
 
-def _strip(video_path: str | os.PathLike[str], start: float, duration: float, width: float) -> Panel:
-    """About ten pictures, each over the stretch of time it stands for; none over a hole that shows nothing."""
+def _strip(video_path: str | os.PathLike[str], start: float, duration: float, width: float) -> list[Panel]:
+    """About ten pictures, each over the stretch of time it stands for, and their times; none over a hole."""
     count = 9
     shown = read_frames(video_path, count, start_s=start, end_s=start + duration, resize=shrink(THUMBNAIL))
     aspect = shown.pixels.shape[3] / shown.pixels.shape[2]
@@ -121,22 +195,31 @@ def _strip(video_path: str | os.PathLike[str], start: float, duration: float, wi
     tall = min(max(tile / aspect, 0.6), 1.7)
     share = 0.97 * min(1.0, tall * aspect / tile)  # of its stretch that a picture of this shape fills
     pictures = shown.pixels.permute(0, 2, 3, 1).numpy()
-
     clip = shown.stretch
     # Beside a hole that is most of the video, true widths would be slivers: the first picture of each side stands.
     step = (clip.seen_s if clip.seen_s > duration / 2 else duration) / count
+    placed: list[tuple[float, float, Any]] = []  # centre on the axis, time of the picture, picture
+    taken = -np.inf
+    for centre, time, picture in zip(clip.centres(count), shown.times_s.tolist(), pictures, strict=True):
+        place = min(max(centre, start + step / 2), start + duration - step / 2)
+        if place - step / 2 >= taken - 1e-6 * duration:
+            placed.append((place, time, picture))
+            taken = place + step / 2
 
     def draw(axes: Axes) -> None:
-        half, taken = share / 2 * step, -np.inf
-        for centre, picture in zip(clip.centres(count), pictures, strict=True):
-            place = min(max(centre, start + step / 2), start + duration - step / 2)
-            if place - step / 2 >= taken - 1e-6 * duration:
-                axes.imshow(picture, extent=(place - half, place + half, 0, 1), aspect="auto")
-                taken = place + step / 2
+        half = share / 2 * step
+        for place, _, picture in placed:
+            axes.imshow(picture, extent=(place - half, place + half, 0, 1), aspect="auto")
         axes.set_xlim(start, start + duration)
         axes.set_ylim(0, 1)
 
-    return tall, draw
+    def write(axes: Axes) -> None:
+        end = start + duration
+        axes.set_ylim(0, 1)
+        for place, time, _ in placed:
+            axes.text(place, 0.45, clock(time, end), ha="center", va="center", fontsize=SMALL, color=DIM)
+
+    return [(tall, draw), (0.2, write)]
 
 
 def header(text: str, characters: int = CHARACTERS, *, colour: str = INK, mark: str = "") -> Panel:
@@ -144,10 +227,10 @@ def header(text: str, characters: int = CHARACTERS, *, colour: str = INK, mark: 
 
     ``mark`` is one bold sign in ``colour`` before it, such as a tick.
     """
-    lines = textwrap.wrap(" ".join(text.split()), characters) or [""]
+    lines = textwrap.wrap(drawable(" ".join(text.split())), characters) or [""]
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], f"{lines[MAX_LINES - 1][: characters - 2].rsplit(' ', 1)[0]} …"]
-    look: dict[str, Any] = {"va": "bottom", "fontsize": 10, "linespacing": 1.25}
+    look: dict[str, Any] = {"va": "bottom", "fontsize": TEXT, "linespacing": 1.2}
     tall = LINE * len(lines) + 0.05
 
     def draw(axes: Axes) -> None:
@@ -182,12 +265,8 @@ def indicator_curve(found: Moments, start: float, duration: float) -> Panel:
         axes.set_gid("timed")
         axes.fill_between(times, values, color=colour, alpha=0.18, linewidth=0)
         axes.plot(times, values, color=colour, linewidth=1.6)
-        if found.absent:
-            _say_absent(axes, found.presence)
-        elif found.items and found.familiar:
+        if found.items and found.familiar and not found.absent:
             axes.axvspan(found.items[0].start, found.items[0].end, color=ORANGE, alpha=0.22, linewidth=0)
-        elif found.told is not None:
-            _say(axes, "the answer names no moment that could be read")
         _unit_scale(axes)
 
     return CURVE, draw
@@ -200,21 +279,17 @@ def clip_bars(
     *,
     height: float = CURVE,
     colour: str = BLUE,
-    absent: float | None = None,
     label: str | None = None,
 ) -> Panel:
     """Saliency in [0, 1] of the clip that begins at each time; the last may be shorter.
 
-    ``absent`` is the presence of an event that is not there; ``label`` stands in place of the scale.
+    ``label`` stands in place of the scale.
     """
     edges = np.append(np.asarray(times, dtype=float), end)
 
     def draw(axes: Axes) -> None:
         axes.set_gid("timed")
-        face = colour if absent is None else GREY
-        axes.bar(edges[:-1], scores, np.diff(edges) * 0.94, align="edge", color=face, alpha=0.75)
-        if absent is not None:
-            _say_absent(axes, absent)
+        axes.bar(edges[:-1], scores, np.diff(edges) * 0.94, align="edge", color=colour, alpha=0.75)
         _unit_scale(axes)
         if label is not None:
             axes.set_yticks([0.5], [label])
@@ -222,14 +297,16 @@ def clip_bars(
     return height, draw
 
 
-def _say_absent(axes: Axes, presence: float) -> None:
-    _say(axes, f"not in this video (presence {presence:.2f})")
-
-
-def _say(axes: Axes, text: str) -> None:
-    box = {"facecolor": "white", "edgecolor": GREY, "boxstyle": "round"}
-    look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10, "color": INK, "bbox": box}
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, **look)
+def verdict(found: Moments | Highlights, moments: Sequence[Moment], end: float) -> list[Panel]:
+    """A line under the sentence where there is nothing to find, or nothing that could be read; else no panel."""
+    if found.absent:
+        said = f"not in this video (presence {found.presence:.2f})"
+        if moments:
+            said += f"; best guess {clock(moments[0].start, end)} to {clock(moments[0].end, end)}"
+        return [header(said, colour=DIM)]
+    if found.told is not None and not moments and found.familiar:
+        return [header("the answer names no moment that could be read", colour=DIM)]
+    return []
 
 
 def _unit_scale(axes: Axes) -> None:
@@ -274,9 +351,11 @@ def lanes(
 def found_lanes(
     moments: Sequence[Moment], start: float, duration: float, absent: bool, label: str | None = None
 ) -> list[Panel]:
-    """What the model found, with scores; grey guesses where it says that there is nothing to find."""
+    """What the model found, with scores; one grey guess where it says that there is nothing to find, or hardly."""
     shown = worth_showing(moments)
-    name, colour = ("guess", GREY) if absent else ("found", ORANGE)
+    guess = absent or (bool(shown) and shown[0].score < FAINTEST)
+    name, colour = ("guess", GREY) if guess else ("found", ORANGE)
+    shown = shown[:1] if guess else shown
     scores = [f"{m.score:.2f}" for m in shown]
     name = name if label is None else label
     return lanes(shown, start, duration, label=name, colour=colour, texts=scores, ranked=True)
@@ -309,7 +388,7 @@ def _lane(
             place, align = moment.start - 0.004 * span, "right"
         else:
             place, align = (moment.start + moment.end) / 2, "center"
-        look: dict[str, Any] = {"ha": align, "va": "center", "fontsize": 8, "color": INK}
+        look: dict[str, Any] = {"ha": align, "va": "center", "fontsize": SMALL, "color": INK}
         if align == "center":  # upon the bar, whatever its colour
             look["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
         axes.text(place, 0.46, texts[rank], weight="bold" if ranked and rank == 0 else "normal", **look)

@@ -42,7 +42,9 @@ def demo(
         with _stage(f"answer {len(queries)} queries", stages):
             found = video.ground(queries)
         with _stage("draw", stages):
-            plot_grounding(assets.SHIPPED_VIDEO, found, video.duration, video.start, plot, truth)
+            plot_grounding(
+                assets.SHIPPED_VIDEO, found, video.duration, video.start, plot, truth, "shipped", True
+            )
     output.say(f"{assets.SHIPPED_VIDEO}: {clock(video.duration, video.duration)}")
     output.show_grounding(found, video.duration)
     output.table(("stage", "time"), [(name, f"{took:.2f} s") for name, took in stages], left=(0,))
