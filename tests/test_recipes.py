@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ def test_all_faults_are_reported_at_once(tmp_path, bases, annotations):
         "training.learning_rate is -1",
         "training.batch_size is 9, expected a multiple of micro_batch (2)",
         "training.patience needs a validation set",
-        "training.speed is no field",
+        "unknown recipe field training.speed",
         "both start and vision and language",
         "'glue'",
         "model.config.frames is no field",
@@ -185,3 +186,22 @@ def test_the_command_dry_runs_and_needs_a_folder_otherwise(tmp_path, bases, anno
     assert "steps    7," in printed
     assert main(["train", str(file)]) == 2
     assert "needs --out" in capsys.readouterr().err
+
+
+def test_a_ready_recipe_is_found_by_name_and_sentences_are_ours(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("pretrain", "pretrain.yaml", "recipes/pretrain.yaml"):
+        assert load_recipe(name) == load_recipe(RECIPES / "pretrain.yaml")
+    with pytest.raises(DataError, match=r"one of the ready ones: .*\bpretrain\b") as error:
+        load_recipe("elsewhere/pretrain.yaml")
+    assert "recipes" not in str(error.value).split("expected")[0]
+    with pytest.raises(DataError) as error:
+        load_recipe("pretrain", ["training.steps=-1", "training.learning_rate=no", "model.train=[]"])
+    assert "Value error" not in str(error.value)
+
+
+def test_the_wheel_holds_every_page_and_recipe():
+    root = RECIPES.parent
+    data = (root / "pyproject.toml").read_text().split("[tool.setuptools.data-files]")[1].split("\n[")[0]
+    held = {file for pattern in re.findall(r'\["(.*?)"\]', data) for file in root.glob(pattern)}
+    assert held == {*root.glob("docs/*.md"), *root.glob("recipes/**/*.yaml")}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import videoexpert
 from videoexpert.apps import cli
 
@@ -32,3 +34,29 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     monkeypatch.setattr(cli, "app", stopped)
     assert cli.main(["demo"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ground", "a.mp4", "q", "--frames", "many"], "Invalid value for '--frames': "),
+        (["ground", "a.mp4", "q", "--nonsense"], "No such option: --nonsense"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["ground"], "Missing argument 'VIDEO... QUERY...'"),
+        (["export", "nonsense"], "No such command 'nonsense'"),
+    ],
+)
+def test_a_wrong_call_is_one_line_whatever_the_width(arguments, said, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert cli.main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    assert line.startswith(f"Error: {said}")
+    assert line.endswith("--help.")
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert cli.main([]) == 2
+    told = capsys.readouterr()
+    assert "Ask about a video" in told.out + told.err

@@ -9,7 +9,6 @@ import typer
 
 from .. import __version__
 from ..errors import VideoExpertError
-from ..escapes import printable
 from .commands import (
     ablate,
     ask,
@@ -27,6 +26,7 @@ from .commands import (
     tools,
     train,
 )
+from .output import complain
 from .startup import leave, quiet_threads
 
 # what shells give for a program that Ctrl-C ended
@@ -37,7 +37,8 @@ ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ =
 app = typer.Typer(
     name="videoexpert",
     help="A video language model that says when as well as what.",
-    epilog="--debug, with any command, shows the traceback of an error.",
+    epilog="--debug, with any command, shows the traceback of an error. Messages name pages of docs/: "
+    "`videoexpert docs NAME` prints one.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -63,7 +64,7 @@ for module in (
 
 # In the order in which a newcomer needs them.
 PANELS = {
-    "Begin": ("demo", "doctor", "models"),
+    "Begin": ("demo", "doctor", "docs", "models"),
     "Ask about a video": ("ground", "highlight", "caption", "ask", "clip", "export"),
     "Many videos, other programs": ("index", "search", "library", "serve", "mcp"),
     "Measure": ("score", "eval", "calibrate", "probe", "panels"),
@@ -119,23 +120,34 @@ def main(argv: list[str] | None = None) -> int:
     try:
         result = app(arguments, standalone_mode=False, prog_name="videoexpert")
     except ClickException as error:
-        error.show()
-        return 2
+        return _wrong_call(error)
     except (typer.Abort, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
         return STOPPED
     except VideoExpertError as error:
         if debug:
             raise
-        print(f"Error: {printable(str(error))}", file=sys.stderr)
+        complain(f"Error: {error}")
         return error.exit_code
     except Exception as error:
         if debug:
             raise
-        reason = printable(" ".join(str(error).split())) or "no reason given"
-        print(f"Error: {type(error).__name__}: {reason}; --debug shows where it came from.", file=sys.stderr)
+        reason = " ".join(str(error).split()) or "no reason given"
+        complain(f"Error: {type(error).__name__}: {reason}; --debug shows where it came from.")
         return 1
     return int(result) if isinstance(result, int) else 0
+
+
+def _wrong_call(error: Any) -> int:
+    """One sentence on stderr, or the help of a command that was called without anything."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    said = " ".join(error.format_message().split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    help_of = f" See {context.command_path} --help." if context is not None else ""
+    complain(f"Error: {said}.{help_of}")
+    return 2
 
 
 def entry() -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
 from ..errors import CheckpointError
+from .beyond import FAR
 
 # Decoders that do without special hardware, any of which will do: FFmpeg's own av1 only drives a GPU.
 DECODERS = {
@@ -86,23 +88,49 @@ def _model() -> dict[str, Any]:
     try:
         config = session.shipped_config()
     except CheckpointError as error:
-        return {**found, "frames": None, "frame_times": None, "problem": str(error)}
-    return {**found, "frames": config.num_frames, "frame_times": config.frame_times, "problem": None}
+        return {**found, "frames": None, "frame_times": None, "trained_seconds": None, "problem": str(error)}
+    known = {"frames": config.num_frames, "frame_times": config.frame_times}
+    return {**found, **known, "trained_seconds": config.trained_seconds, "problem": None}
+
+
+def _looked_at(
+    seconds: float, start: float | None, end: float | None, trained: float | None, frames: int
+) -> dict[str, float]:
+    """The windows in which the shipped model would look at a video, and its frames in all."""
+    from ..backends.long import OVERLAP
+    from ..video.stream import window_clips
+
+    first, last = start or 0.0, seconds if end is None else min(end, seconds)
+    if trained is None or last - first <= FAR * trained:
+        return {"windows": 1, "window": round(last - first, 6), "overlap": 0.0, "frames": frames}
+    clips = window_clips(first, last, trained, OVERLAP * trained)
+    return {
+        "windows": len(clips),
+        "window": trained,
+        "overlap": OVERLAP * trained,
+        "frames": frames * len(clips),
+    }
 
 
 def video_report(
-    path: str, model: dict[str, Any], frames: int | None, start: float | None, end: float | None
+    path: str,
+    model: dict[str, Any],
+    frames: int | None,
+    start: float | None,
+    end: float | None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """What ``path`` holds, and ``times``, the seconds of the frames that the model would look at.
+    """What ``path`` holds, ``looked_at``, the windows and frames of the shipped model, and ``times`` of one window.
 
-    Without a model 100 frames at the centres of their bins. Raises VideoError, and InputError for a part
-    outside the video.
+    Without a model 100 frames at the centres of their bins. ``progress`` is called with the pictures decoded and
+    their number. Raises VideoError, and InputError for a part outside the video.
     """
     from ..video.probe import probe
 
-    info = probe(path)
+    info = probe(path, progress)
+    count = frames or model["frames"] or 100
     times = info.frame_times(
-        frames or model["frames"] or 100,
+        count,
         start_s=start,
         end_s=end,
         sampling="linspace" if model["frame_times"] == "end" else "centre",
@@ -129,5 +157,6 @@ def video_report(
         "holes": [[round(edge, 6) for edge in hole] for hole in info.holes],
         "audio": info.has_audio,
         "problems": list(info.problems),
+        "looked_at": _looked_at(info.duration_s, start, end, model["trained_seconds"], count),
         "times": [round(float(t), 6) for t in times],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,36 @@ KINDS: dict[str, type[BaseModel]] = {"train": Recipe, "shipped": ShippedRecipe, 
 def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> Any:
     """A recipe file with ``key=value`` on top (``training.steps=10``, ``data.0.split=val``).
 
-    Returns a Recipe, a ShippedRecipe for ``kind: shipped``, an AblationRecipe for ``kind: ablation``.
-    Raises DataError that lists every fault.
+    Returns a Recipe, a ShippedRecipe for ``kind: shipped``, an AblationRecipe for ``kind: ablation``. A ready recipe
+    is found by its name or as ``recipes/NAME.yaml`` from anywhere. Raises DataError that lists every fault.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise DataError(f"{path} does not exist, expected a recipe; the ready ones lie in recipes/.")
+    path = find_recipe(Path(file))
     raw = files.parse_yaml(files.read_text(path), str(path))
     if not isinstance(raw, dict):
         raise DataError(f"{path} holds a {type(raw).__name__}, expected a mapping with the key kind.")
     return from_mapping(raw, str(path), overrides)
+
+
+def find_recipe(path: Path) -> Path:
+    """The file itself, or the ready recipe of that name. Raises DataError where there is neither."""
+    if path.is_file():
+        return path
+    known: dict[str, Path] = {}
+    for folder in shared_folders("recipes"):
+        known = {file.stem: file for file in sorted(folder.glob("*.yaml"))} | known
+    asked_for_a_ready_one = len(path.parts) == 1 or path.parts[:-1] == ("recipes",)
+    if asked_for_a_ready_one and path.stem in known and path.suffix in ("", ".yaml"):
+        return known[path.stem]
+    raise DataError(
+        f"{path} does not exist, expected a recipe, or one of the ready ones: {', '.join(known)}."
+    )
+
+
+def shared_folders(name: str) -> list[Path]:
+    """Where ``docs`` and ``recipes`` may be: in the source tree, or where the wheel puts them."""
+    source = Path(__file__).resolve().parents[3]
+    places = [source / name] if (source / "pyproject.toml").is_file() else []
+    return [*places, Path(sys.prefix) / "share" / "videoexpert" / name]
 
 
 def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Any:
@@ -101,7 +122,8 @@ def _override(raw: dict[str, Any], text: str) -> str | None:
 def _sentence(entry: Any) -> str:
     place = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
-        return f"{place} is no field of a recipe"
+        return f"unknown recipe field {place}"
     if entry["type"] == "missing":
         return f"{place} is missing"
-    return f"{place} is {entry['input']!r}: {entry['msg'][0].lower()}{entry['msg'][1:]}"
+    said = entry["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return f"{place} is {entry['input']!r}: {said[:1].lower()}{said[1:]}"

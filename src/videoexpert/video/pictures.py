@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,8 +114,16 @@ class Measured:
     rotation_deg: int  # clockwise, of the first picture
 
 
-def measure(path: str, packets: Packets, *, careful: bool = False) -> Measured:
+def measure(
+    path: str,
+    packets: Packets,
+    *,
+    careful: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Measured:
     """Decodes every picture once; converts and keeps none. ``careful`` goes the careful way at once.
+
+    ``progress`` is called with the pictures decoded and those that the packets promise.
 
     Raises:
         VideoError: not one picture decodes.
@@ -123,11 +131,11 @@ def measure(path: str, packets: Packets, *, careful: bool = False) -> Measured:
     if not careful:
         try:
             with open_video(path) as source:
-                return _measure(source, packets, careful=False)
+                return _measure(source, packets, False, progress)
         except DamageError:
             pass
     with open_video(path, threads=False) as source:
-        return _measure(source, packets, careful=True)
+        return _measure(source, packets, True, progress)
 
 
 def measured_ways(path: str, packets: Packets) -> Iterator[Measured]:
@@ -146,7 +154,9 @@ def measured_ways(path: str, packets: Packets) -> Iterator[Measured]:
     raise VideoError(f"{path!r} changed while it was read, expected a finished file: try again.")
 
 
-def _measure(source: OpenFile, packets: Packets, careful: bool) -> Measured:
+def _measure(
+    source: OpenFile, packets: Packets, careful: bool, progress: Callable[[int, int], None] | None
+) -> Measured:
     problems: list[str] = []
     ticks = array("q")
     size, turn = source.square_size, 0
@@ -154,6 +164,8 @@ def _measure(source: OpenFile, packets: Packets, careful: bool) -> Measured:
         if not ticks:
             size, turn = source.upright_size(frame), clockwise_turn(frame)
         ticks.append(tick)
+        if progress is not None:
+            progress(len(ticks), len(packets.ticks))
     if not ticks:
         raise VideoError(
             f"{source.path!r} has no picture that decodes (0 frames), expected a video: it is damaged or "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -78,8 +79,8 @@ class VideoInfo:
         return self.timeline.seconds(self.timeline.ticks[choice.indices])
 
 
-def probe(path: str | os.PathLike[str]) -> VideoInfo:
-    """Decodes a video once and says what it holds.
+def probe(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> VideoInfo:
+    """Decodes a video once and says what it holds; ``progress`` as in ``measure``.
 
     Raises:
         VideoError: not one readable local video file, or no picture in it decodes.
@@ -87,7 +88,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     name = os.fspath(path)
     with open_video(name) as source:
         packets = read_packets(source)
-        measured = measure(name, packets)
+        measured = measure(name, packets, progress=progress)
         return _info(source, measured)
 
 

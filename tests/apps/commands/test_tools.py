@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pictures import size_of
-from videoexpert import assets
+from videoexpert import assets, session
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def shipped(monkeypatch, tmp_path, model, video):
 
 def test_doctor_without_a_model(call, no_model):
     done = call("doctor", "--format", "json")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (1, "")
     report = done.json
     assert list(report) == ["versions", "devices", "codecs", "extras", "model"]
     assert {"python", "torch", "transformers", "av", "FFmpeg"} <= set(report["versions"])
@@ -73,8 +74,37 @@ def test_doctor_sees_pictures_upright_and_tells_problems(call, no_model, shared)
     turned = call("doctor", shared / "videos" / "sideways_rot90.mov", "--format", "json").json
     assert (turned["width"], turned["height"], turned["rotation"]) == (480, 640, 90)
     broken = call("doctor", shared / "videos" / "corrupted_tail.mp4", "--format", "json")
-    assert broken.code == 0
+    assert broken.code == 1
     assert broken.json["problems"]
+
+
+def test_doctor_begins_with_the_video_and_counts_what_is_looked_at(call, shipped, model, video):
+    done = call("doctor", video, "--frames", 60)
+    assert done.code == 0
+    assert done.out.startswith(f"{video}\n")
+    assert done.out.index("times") < done.out.index("versions")
+    # five pictures a second for 8 s
+    assert "60 frames of 40 pictures, some more than once, 7.5 a second" in done.out
+    config = json.loads((model / "config.json").read_text())
+    long = model.parent / "long"
+    shutil.copytree(model, long, dirs_exist_ok=True)
+    (long / "config.json").write_text(json.dumps(config | {"trained_seconds": 2.0}))
+    assets.SHIPPED_MODEL = long  # undone with the fixture
+    seen = call("doctor", video, "--format", "json").json["looked_at"]
+    expert = session.load(long, device="cpu")
+    assert seen == expert.open_long(video).looked_at
+    assert f"{seen['windows']} windows of 2 s, 16 frames in each, 8 a second" in call("doctor", video).out
+
+
+def test_docs_lists_pages_and_prints_one(call):
+    listed = call("docs", "--format", "json").json
+    assert {"predictions", "cli", "own-data"} <= {page["page"] for page in listed}
+    for name in ("predictions", "docs/predictions.md"):
+        assert call("docs", name).out.startswith("# Prediction files\n")
+    done = call("docs", "nothing")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no page 'nothing', expected one of ablations, benchmarks" in done.err
+    assert "predictions" in call("docs").out
 
 
 def test_doctor_refuses(call, no_model, video, tmp_path):

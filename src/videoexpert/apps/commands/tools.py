@@ -1,4 +1,4 @@
-"""Commands about the installation: ``demo`` shows it at work, ``doctor`` says what it can do."""
+"""Commands about the installation: ``demo`` shows it at work, ``doctor`` says what it can do, ``docs`` reads to you."""
 
 from __future__ import annotations
 
@@ -75,24 +75,33 @@ def doctor(
     end: options.End = None,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
 ) -> None:
-    """Say what this installation has and can do, and what is in a video and whether its times are sound."""
+    """Say what is in a video and whether its times are sound, and what this installation has and can do.
+
+    Exit code 1: something is wrong with the video, or with the installation where no video is named.
+    """
     from ..doctor import environment, video_report
 
     check_clip(start, end)
     if video is None and not (frames is None and start is None and end is None):
         raise InputError("--frames, --start and --end have no effect without a video: name one.")
-    with Waiting("looking"):
+    with Waiting("looking", counted=video is not None) as waiting:
         report = environment()
+        problem = report["model"]["problem"]
         if video is not None:
-            report |= video_report(video, report["model"], frames, start, end)
+            report |= video_report(video, report["model"], frames, start, end, waiting.reach)
+            problem = report["problems"]
     if format is Format.json:
         output.print_json(report)
-        return
-    for name in ("versions", "devices", "codecs", "extras", "model"):
-        output.say(name)
-        output.table(("", ""), [(key, _plain(value)) for key, value in report[name].items()], left=(0, 1))
-    if video is not None:
-        _show_video(report)
+    else:
+        if video is not None:
+            _show_video(report)
+            output.say()
+        for name in ("versions", "devices", "codecs", "extras", "model"):
+            output.say(name, output.HEADING)
+            rows = [(key, _plain(value)) for key, value in report[name].items()]
+            output.table(("", ""), rows, left=(0, 1))
+    if problem:
+        raise typer.Exit(1)
 
 
 def _plain(value: Any) -> str:
@@ -102,8 +111,7 @@ def _plain(value: Any) -> str:
 
 
 def _show_video(report: dict[str, Any]) -> None:
-    output.say(report["video"])
-    times = report["times"]
+    output.say(report["video"], output.HEADING)
     turned = f", turned {report['rotation']} degrees" if report["rotation"] else ""
     steady = "variable" if report["variable_frame_rate"] else "constant"
     rows = [
@@ -117,7 +125,7 @@ def _show_video(report: dict[str, Any]) -> None:
         ("duration", f"{report['duration']:.3f} s"),
         ("rate", f"{report['average_fps']:.3f} a second, {steady}"),
         ("first picture", f"at {report['first_picture']:.3f} s"),
-        ("looked at", f"{len(times)} frames, from {times[0]:.3f} s to {times[-1]:.3f} s"),
+        ("looked at", _looked(report)),
         *(("no picture", f"from {first:.3f} s to {last:.3f} s") for first, last in report["holes"]),
         *(("problem", problem) for problem in report["problems"]),
     ]
@@ -126,7 +134,36 @@ def _show_video(report: dict[str, Any]) -> None:
     output.table(("", ""), rows, left=(0, 1))
 
 
+def _looked(report: dict[str, Any]) -> str:
+    """What the shipped model would look at: frames, or windows of a long video, and how close together."""
+    seen, times = report["looked_at"], report["times"]
+    each = seen["frames"] // seen["windows"]
+    rate = f"{each / seen['window']:.2g} a second"
+    if seen["windows"] > 1:
+        return f"{seen['windows']} windows of {seen['window']:g} s, {each} frames in each, {rate}"
+    different = len(set(times))
+    pictures = "" if different == len(times) else f" of {different} pictures, some more than once"
+    return f"{each} frames{pictures}, {rate}, from {times[0]:.3f} s to {times[-1]:.3f} s"
+
+
+def docs(
+    page: Annotated[str | None, typer.Argument(help="Its name, such as predictions.")] = None,
+    format: Annotated[Format, typer.Option(help="How to print the list.")] = Format.table,
+) -> None:
+    """List the pages of the documentation, or print one."""
+    from ..pages import pages, read_page
+
+    if page is not None:
+        output.say(read_page(page).rstrip())
+    elif format is Format.json:
+        output.print_json(
+            [{"page": name, "title": title, "path": str(path)} for name, title, path in pages()]
+        )
+    else:
+        output.table(("page", "about"), [(name, title) for name, title, _ in pages()], left=(0, 1))
+
+
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
-    for verb in (demo, doctor):
+    for verb in (demo, doctor, docs):
         app.command()(verb)

@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe in YAML; the ready ones lie in recipes/.")],
+    recipe: Annotated[
+        Path, typer.Argument(help="A recipe in YAML, or the name of a ready one, such as pretrain.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. training.steps=100")
     ] = None,

@@ -106,7 +106,9 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     @app.exception_handler(ValidationError)
     async def malformed(request: Request, error: Any) -> JSONResponse:
-        told = [f"{_place(one['loc'])}: {one['msg']}" for one in error.errors()[:5]]
+        told = [
+            f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()[:5]
+        ]
         return JSONResponse({"error": "; ".join(told)}, status_code=422)
 
     @app.exception_handler(Exception)
