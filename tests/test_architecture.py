@@ -31,6 +31,7 @@ PUBLIC = (
     "Moments",
     "OpenVideo",
     "ServerError",
+    "Sighting",
     "TrainingError",
     "UnsupportedError",
     "Video",

@@ -34,6 +34,7 @@ _HOMES = {
     "Captions": "types",
     "Answer": "types",
     "Evidence": "types",
+    "Sighting": "types",
     "VideoExpertError": "errors",
     "InputError": "errors",
     "UnsupportedError": "errors",

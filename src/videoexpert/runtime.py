@@ -114,12 +114,13 @@ def rank_of_process(environment: Mapping[str, str] = os.environ) -> tuple[int, i
     return int(rank), int(world)
 
 
-def read_ahead(items: Iterator[T], waiting: int) -> Iterator[T]:
+def read_ahead(items: Iterator[T], waiting: int, stopped: threading.Event | None = None) -> Iterator[T]:
     """The items, made by a thread while the caller works on earlier ones; at most ``waiting`` of them wait.
 
-    What the thread raises is raised here, in its place. A caller that stops early stops the thread.
+    What the thread raises is raised here, in its place. A caller that stops early stops the thread: ``stopped`` is set
+    then, for items that wait for something.
     """
-    worker = _Ahead(items, max(1, waiting))
+    worker = _Ahead(items, max(1, waiting), stopped or threading.Event())
     try:
         yield from worker.made()
     finally:
@@ -129,8 +130,8 @@ def read_ahead(items: Iterator[T], waiting: int) -> Iterator[T]:
 class _Ahead(Generic[T]):
     """A thread that makes items until it is stopped."""
 
-    def __init__(self, items: Iterator[T], waiting: int) -> None:
-        self._items, self._stopped = items, threading.Event()
+    def __init__(self, items: Iterator[T], waiting: int, stopped: threading.Event) -> None:
+        self._items, self._stopped = items, stopped
         self._queue: queue.Queue[tuple[bool, Any]] = queue.Queue(waiting)
         self._thread = threading.Thread(target=self._work, name="read-ahead", daemon=True)
         self._thread.start()

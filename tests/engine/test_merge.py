@@ -44,6 +44,11 @@ def test_windows_that_only_touch():
     assert merged((0, 20, [(15, 19, 0.6)]), (20, 40, [(20, 22, 0.7)])) == [(20, 22, 0.7), (15, 19, 0.6)]
 
 
+def test_what_a_window_between_did_not_show_is_not_one():
+    windows = [(0, 8, [(0, 8, 0.6)]), (6, 14, []), (12, 20, [(12, 20, 0.7)])]
+    assert merged(*windows) == [(12, 20, 0.7), (0, 8, 0.6)]
+
+
 def test_the_video_s_own_edges_cut_nothing():
     assert merged((0, 20, [(0, 4, 0.6)])) == [(0, 4, 0.6)]
     windows = [(0, 20, [(16, 20, 0.9)]), (15, 35, [(16, 35, 0.3)])]

@@ -156,3 +156,23 @@ def _check_text(text: object, what: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError:
         raise InputError(f"{what} {text[:80]!r} holds half a character, expected UTF-8 text.") from None
+
+
+def unfamiliar(path: str, model: str) -> str:
+    """What is said of a video unlike those that a model was trained on."""
+    return (
+        f"{path} is unlike the videos that the model {model!r} was trained on, so its answers mean little; use a model "
+        "that knows such videos (--model; `videoexpert models` lists some)."
+    )
+
+
+def per_video(videos: Sequence[Any], queries: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
+    """The queries on each video. Raises InputError for another number of lists than of videos."""
+    if all(isinstance(query, str) for query in queries):
+        return [[str(query) for query in queries] for _ in videos]
+    if any(isinstance(own, str) for own in queries) or len(queries) != len(videos):
+        raise InputError(
+            f"there are {len(videos)} videos and {len(queries)} lists of queries, expected a list for each video, "
+            "or sentences that are asked about all."
+        )
+    return [list(own) for own in queries]

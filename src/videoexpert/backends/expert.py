@@ -25,16 +25,18 @@ from ..grounding.decoding import saliency
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
-from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
+from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, Sighting, VisualTokens
 from ..video.decode import read_frames
+from ..video.feeds import Feed
 from ..video.glance import glance
 from ..video.stream import read_windows
 from .answers import HeadAnswers, Question
-from .base import TASKS, check_queries, check_question, one_window
+from .base import TASKS, check_queries, check_question, one_window, per_video, unfamiliar
 from .blank import GREY, evidence_of
 from .fitted import Fit
 from .long import AUTO, LongVideo, Window, window_of
 from .sourced import sourced, with_source
+from .watch import watch
 
 
 class Expert:
@@ -163,6 +165,17 @@ class Expert:
         if not video.familiar:
             warnings.warn(unfamiliar(os.fspath(path), self.name), ModelWarning, stacklevel=2)
         return video
+
+    def watch(self, feed: Feed, queries: Sequence[str], **options: Any) -> Iterator[Sighting]:
+        """Moments of ``queries`` in a video that is still coming in, each as soon as it is over.
+
+        A file that is being written, "-" for standard input, an open pipe, or an address with ``network=True``;
+        options and errors as of ``backends.watch.watch``.
+
+        >>> for sighting in expert.watch("recording.ts", ["a person opens the fridge"]):
+        ...     print(sighting.query, sighting.moment.start, sighting.moment.end)
+        """
+        return watch(self, feed, queries, **options)
 
     def open_frames(self, frames: Frames, path: str = "") -> Video:
         """A video whose frames are at hand."""
@@ -366,26 +379,6 @@ class Video:
         pairs = zip(self.ground(asked, 1), self.blank().ground(asked, 1), strict=True)
         found = [evidence_of(seen, guessed) for seen, guessed in pairs]
         return found[0] if isinstance(queries, str) else found
-
-
-def unfamiliar(path: str, model: str) -> str:
-    """What is said of a video unlike those that a model was trained on."""
-    return (
-        f"{path} is unlike the videos that the model {model!r} was trained on, so its answers mean little; use a model "
-        "that knows such videos (--model; `videoexpert models` lists some)."
-    )
-
-
-def per_video(videos: Sequence[Any], queries: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
-    """The queries on each video. Raises InputError for another number of lists than of videos."""
-    if all(isinstance(query, str) for query in queries):
-        return [[str(query) for query in queries] for _ in videos]
-    if any(isinstance(own, str) for own in queries) or len(queries) != len(videos):
-        raise InputError(
-            f"there are {len(videos)} videos and {len(queries)} lists of queries, expected a list for each video, "
-            "or sentences that are asked about all."
-        )
-    return [list(own) for own in queries]
 
 
 __all__ = ["Expert", "Video"]

@@ -81,6 +81,12 @@ class Engine:
                     found[key] = prefix
         return [found[key] for key in keys]
 
+    def forget(self, videos: Sequence[Opened]) -> None:
+        """Keeps no prefix of videos that nobody will ask again."""
+        weights = self._weights()
+        for video in videos:
+            self.store.drop((weights, video.key))
+
     def _weights(self) -> tuple[object, ...]:
         """What a prefix depends on beside the video; weights changed in place count as others."""
         changes = sum(p._version for p in self._parameters)

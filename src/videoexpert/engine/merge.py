@@ -52,6 +52,7 @@ class Merger:
     ) -> None:
         self.step_s, self.nms_iou, self.least, self.alike = step_s, nms_iou, least, alike
         self._open: list[Part] = []
+        self._until = -math.inf  # where the window before ends
 
     def add(self, window: Window, moments: Sequence[Moment], *, first: bool, last: bool) -> list[Moment]:
         """Takes the moments of the next window and gives those that no later window can change.
@@ -77,6 +78,7 @@ class Merger:
                 continue
             taken.add(partner)
             self._open[partner] = joined(self._open[partner], part, start)
+        self._until = end
         self._thin()
         # later windows begin after this one does, the last of a video included
         final = [part for part in self._open if last or part.moment.end < start]
@@ -89,6 +91,8 @@ class Merger:
         for i, old in enumerate(self._open):
             if i in taken or old.seen_until == new.seen_until or not self.alike(old.moment, new.moment):
                 continue
+            if old.seen_until <= start and old.seen_until < self._until:
+                continue  # a window between the two did not show it
             if not same_event(old, new, start):
                 continue
             if best is None or old.moment.score > self._open[best].moment.score:

@@ -84,6 +84,12 @@ class PrefixStore:
                 _, gone = self._prefixes.popitem(last=False)
                 self._bytes -= gone.nbytes
 
+    def drop(self, key: Hashable) -> None:
+        """Let one go, if it is there."""
+        with self._lock:
+            gone = self._prefixes.pop(key, None)
+            self._bytes -= gone.nbytes if gone else 0
+
     def clear(self) -> None:
         """Let all go."""
         with self._lock:

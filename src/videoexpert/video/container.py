@@ -23,11 +23,11 @@ from .diagnosis import is_protected, stored_codec
 # read: playlists and lists (hls, dash, concat, sdp) open other files or addresses, image sequences are
 # patterns over other files, devices and lavfi are no files, raw elementary streams have no times.
 # Audio formats stand here so that an audio file gets the sentence about missing pictures.
-_FORMATS = (
+FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,ogg,mpeg,mpegts,asf,gif,apng,nut,mxf,wtv,dv,rm,"
     "ivf,yuv4mpegpipe,mp3,wav,flac,aac"
 )
-_OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+_OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 _PLAYLIST_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"v=0\r\no=", b"v=0\no=", b"[playlist]", b"<asx")
 _PROTOCOLS = {"concat", "http", "https", "rtsp", "rtmp", "hls", "data"}
 FULL_PIXELS = 4096 * 2304  # pictures up to 4K are decoded and converted as they are
@@ -185,7 +185,7 @@ def open_video(
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         raise VideoError(_unreadable(name, error)) from error
     with container:
-        stream = _picture_stream(name, container, most)
+        stream = picture_stream(name, container, most)
         width, height = stream.width, stream.height
         large = width * height > FULL_PIXELS
         # Each thread of frames holds pictures of its own.
@@ -274,7 +274,7 @@ def protected(name: str) -> str:
     )
 
 
-def _picture_stream(name: str, container: av.container.InputContainer, most: int) -> av.VideoStream:
+def picture_stream(name: str, container: av.container.InputContainer, most: int) -> av.VideoStream:
     """FFmpeg's best video stream (default flag, size, bit rate), cover art and stills left out."""
     not_moving = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     moving = [s for s in container.streams.video if not s.disposition & not_moving]
