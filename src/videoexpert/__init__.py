@@ -34,7 +34,7 @@ _HOMES = {
     "Captions": "types",
     "Answer": "types",
     "Evidence": "types",
-    "Sighting": "types",
+    "Sighting": "backends.watch",
     "VideoExpertError": "errors",
     "InputError": "errors",
     "UnsupportedError": "errors",

@@ -357,18 +357,6 @@ class Answer(Shown):
     source: Source | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """A moment of a query that stands while a video comes in, told once nothing that comes can change it.
-
-    seen_until  second up to which the video was looked at by then
-    """
-
-    query: str
-    moment: Moment
-    seen_until: float
-
-
 @dataclass(frozen=True, repr=False)
 class Evidence:
     """How far the answer to a query moves when the video is taken away: a grey one as long is asked the same.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import socketserver
+import struct
 import threading
+import warnings
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import pairwise
@@ -14,10 +17,11 @@ import pytest
 import torch
 
 from videoexpert.backends.expert import Expert
-from videoexpert.backends.watch import Plan, _Watch, watch, windows
+from videoexpert.backends.watch import WatchPlan, _Watch, watch, windows
 from videoexpert.errors import InputError, ModelWarning, VideoError
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.types import Moment, Moments
+from videoexpert.video import VideoWarning
 
 QUERIES = ["it falls", "a red ball jumps"]
 ALL = {"window": 8.0, "overlap": 2.0, "above": 0.0, "top_k": None}
@@ -133,7 +137,7 @@ def test_the_network_is_not_touched_without_the_flag(expert, streams, expected):
     """And with it: the stream is read as it comes; a redirect is not followed."""
     data, asked = streams["ts"].read_bytes(), []
 
-    class Camera(BaseHTTPRequestHandler):
+    class Site(BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
             self.send_response(302 if self.path == "/moved" else 200)
@@ -145,7 +149,7 @@ def test_the_network_is_not_touched_without_the_flag(expert, streams, expected):
         def log_message(self, *_):
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Camera)
+    server = HTTPServer(("127.0.0.1", 0), Site)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         address = f"http://127.0.0.1:{server.server_port}"
@@ -162,6 +166,54 @@ def test_the_network_is_not_touched_without_the_flag(expert, streams, expected):
         server.server_close()
 
 
+class Camera(socketserver.StreamRequestHandler):
+    """Enough of RTSP to play: MPEG-TS in RTP packets between the answers of one connection (RFC 2326, 10.12)."""
+
+    data = b""
+
+    def handle(self):
+        while request := self.rfile.readline().decode():
+            headers = {}
+            while line := self.rfile.readline().decode().strip():
+                name, _, value = line.partition(":")
+                headers[name.lower()] = value.strip()
+            method = request.split()[0]
+            more, body = "", ""
+            if method == "OPTIONS":
+                more = "Public: OPTIONS, DESCRIBE, SETUP, PLAY\r\n"
+            elif method == "DESCRIBE":
+                body = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 33\r\na=control:1\r\n"
+                more = f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n"
+            elif method == "SETUP":
+                more = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+            self._send(
+                f"RTSP/1.0 200 OK\r\nCSeq: {headers['cseq']}\r\nSession: 1\r\n{more}\r\n{body}".encode()
+            )
+            if method == "PLAY":
+                return self._play()
+
+    def _play(self):
+        for number, start in enumerate(range(0, len(self.data), 7 * 188)):
+            packet = struct.pack(">BBHII", 0x80, 33, number % 65536, number * 90, 1)
+            packet += self.data[start : start + 7 * 188]
+            self._send(b"$\0" + struct.pack(">H", len(packet)) + packet)
+
+    def _send(self, data):
+        self.wfile.write(data)
+
+
+def test_a_camera(expert, streams, expected):
+    """Its stream ends where the connection does, which is said."""
+    kind = type("Playing", (Camera,), {"data": streams["ts"].read_bytes()})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), kind) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"rtsp://127.0.0.1:{server.server_address[1]}/1"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", VideoWarning)
+            same(by_query(expert.watch(address, QUERIES, **ALL, network=True)), expected)
+        server.shutdown()
+
+
 def test_a_password_is_not_shown(expert):
     with pytest.raises(InputError) as refused:
         expert.watch("rtsp://me:secret@camera/1", QUERIES)
@@ -174,7 +226,7 @@ def shown(*numbers: int):
 
 
 def spans(numbers, count=4, step=3):
-    how = Plan(count, step, Fraction(1), 0.5, 0.25, 5)
+    how = WatchPlan(count, step, Fraction(1), 0.5, 0.25, 5)
     return [
         (part.frames.stretch.start_s, part.frames.stretch.end_s, part.first, part.last)
         for part in windows(shown(*numbers), how)
@@ -220,7 +272,7 @@ def told(expert, monkeypatch, scores, **options):
 
     monkeypatch.setattr(expert, "ground_opened", ground)
     pictures = shown(*range(20))
-    how = Plan(8, 6, Fraction(1), **options, top_k=5)
+    how = WatchPlan(8, 6, Fraction(1), **options, top_k=5)
     tokens = expert.open_blank(8.0).tokens
     monkeypatch.setattr(expert.model, "encode_video", lambda *_: tokens)
     return [

@@ -25,6 +25,7 @@ from .commands import (
     serve,
     tools,
     train,
+    watch,
 )
 from .output import complain
 from .startup import leave, quiet_threads
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 for module in (
     ask,
+    watch,
     models,
     clip,
     export,
@@ -65,7 +67,7 @@ for module in (
 # In the order in which a newcomer needs them.
 PANELS = {
     "Begin": ("demo", "doctor", "docs", "models"),
-    "Ask about a video": ("ground", "highlight", "caption", "ask", "clip", "export"),
+    "Ask about a video": ("ground", "highlight", "caption", "ask", "clip", "export", "watch"),
     "Many videos, other programs": ("index", "search", "library", "serve", "mcp"),
     "Measure": ("score", "eval", "calibrate", "probe", "panels"),
     "Make models": ("synth", "data", "encode", "train", "finetune", "convert", "ablate"),

@@ -25,7 +25,7 @@ from ..grounding.decoding import saliency
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
-from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, Sighting, VisualTokens
+from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
 from ..video.decode import read_frames
 from ..video.feeds import Feed
 from ..video.glance import glance
@@ -36,7 +36,7 @@ from .blank import GREY, evidence_of
 from .fitted import Fit
 from .long import AUTO, LongVideo, Window, window_of
 from .sourced import sourced, with_source
-from .watch import watch
+from .watch import Sighting, watch
 
 
 class Expert:

@@ -19,29 +19,42 @@ from typing import Any
 import torch
 
 from ..engine import Opened
-from ..engine.merge import Merger
+from ..engine.merge import Merger, Part
 from ..errors import InputError, ModelWarning
 from ..runtime import read_ahead
-from ..types import Frames, Moment, Sighting
+from ..types import Frames, Moment, Moments, worth_showing
 from ..video.feeds import Feed, check_feed, name_of
 from ..video.live import Shown, live_pictures
 from .base import check_queries, unfamiliar
 from .long import AUTO, BEST, OVERLAP, Window
 
-ABOVE = 0.5
 IDLE_S = 10.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class Sighting:
+    """A moment of a query that stands while a video comes in, told once nothing that comes can change it.
+
+    presence    calibrated probability that a window shows what is asked, the highest of those that saw the moment
+    seen_until  second up to which the video was looked at by then
+    """
+
+    query: str
+    moment: Moment
+    presence: float
+    seen_until: float
+
+
+@dataclass(frozen=True)
+class WatchPlan:
     """How a video that comes in is looked at.
 
     num_frames  N bins in a window
     step        bins from one window's start to the next one's
     bin_s       seconds of a bin
-    above       a moment is told where its score reaches this
-    keep        and goes on in the next window where the score there reaches this
-    top_k       moments of a window that take part, a query
+    above       a moment is told where the presence in a window that saw it reaches this
+    keep        and goes on in the windows whose presence reaches this
+    top_k       moments of a window that take part, a query; None: all, those far below the best too
     """
 
     num_frames: int
@@ -60,7 +73,7 @@ def plan(
     above: float,
     keep: float | None,
     top_k: int | None,
-) -> Plan:
+) -> WatchPlan:
     """Checks the options of ``watch``; ``overlap`` becomes a whole number of bins."""
     seconds = trained_s if window == AUTO else window
     if isinstance(seconds, str) or seconds is None or not 0 < seconds < float("inf"):
@@ -78,7 +91,7 @@ def plan(
         raise InputError(f"keep is {low:g} and above {above:g}, expected 0 <= keep <= above <= 1.")
     bin_s = Fraction(seconds).limit_denominator(10**6) / num_frames
     step = max(1, round((seconds - shared) / float(bin_s)))
-    return Plan(num_frames, step, bin_s, above, low, top_k)
+    return WatchPlan(num_frames, step, bin_s, above, low, top_k)
 
 
 def watch(
@@ -89,7 +102,7 @@ def watch(
     window: Window = AUTO,
     overlap: float | None = None,
     num_frames: int | None = None,
-    above: float = ABOVE,
+    above: float | None = None,
     keep: float | None = None,
     top_k: int | None = BEST,
     network: bool = False,
@@ -102,8 +115,9 @@ def watch(
     feed        a file that is being written, "-" for standard input, an open binary file or pipe, or, with
                 ``network``, an http, https or rtsp address
     window      seconds looked at in one go, ``overlap`` of them again in the next; as in ``open_long``
-    above       a moment is told where its score reaches this; it begins and ends where windows still see it with a
-                score of ``keep`` (default: half of ``above``), so that a score about the threshold does not cut it
+    above       presence (default: the model's threshold of "not in this video") at which a moment is told. It lasts
+                over windows whose presence is at least ``keep`` (default: half of it), so that one near the threshold
+                does not cut an event
     idle_s      a file that has not grown for so long is finished, as is one of which ``ended`` says so
     progress    is called with the second up to which the video was looked at
 
@@ -118,7 +132,8 @@ def watch(
         raise InputError("there is no query, expected at least one sentence to watch for.")
     config = expert.config
     count = config.num_frames if num_frames is None else num_frames
-    how = plan(window, overlap, config.trained_seconds, count, above, keep, top_k)
+    least = config.absent_below if above is None else above
+    how = plan(window, overlap, config.trained_seconds, count, least, keep, top_k)
     check_feed(feed, network)
     stopped = threading.Event()
     pictures = live_pictures(
@@ -135,7 +150,7 @@ def watch(
 
 
 @dataclass(frozen=True)
-class Part:
+class LiveWindow:
     """A window of what came in. ``first``, ``last``: nothing comes before it, or after."""
 
     frames: Frames
@@ -143,17 +158,17 @@ class Part:
     last: bool
 
 
-def windows(pictures: Iterator[Shown], how: Plan) -> Iterator[Part]:
+def windows(pictures: Iterator[Shown], how: WatchPlan) -> Iterator[LiveWindow]:
     """Windows of N bins in a row, ``step`` apart; the last before an end, or a hole, ends there."""
     kept: deque[Shown] = deque(maxlen=how.num_frames)
     waiting: Frames | None = None  # a full window: whether it is the last, the next picture tells
     fresh, told = 0, 0  # bins that no window has shown; windows since the beginning or a hole
 
-    def rest() -> Iterator[Part]:
+    def rest() -> Iterator[LiveWindow]:
         if waiting is not None:
-            yield Part(waiting, told == 0, True)
+            yield LiveWindow(waiting, told == 0, True)
         elif fresh:
-            yield Part(_frames(kept, how), told == 0, True)
+            yield LiveWindow(_frames(kept, how), told == 0, True)
 
     for shown in pictures:
         if kept and shown[0] != kept[-1][0] + 1:
@@ -161,7 +176,7 @@ def windows(pictures: Iterator[Shown], how: Plan) -> Iterator[Part]:
             kept.clear()
             waiting, fresh, told = None, 0, 0
         if waiting is not None:
-            yield Part(waiting, told == 0, False)
+            yield LiveWindow(waiting, told == 0, False)
             waiting, told = None, told + 1
         kept.append(shown)
         fresh += 1
@@ -170,7 +185,7 @@ def windows(pictures: Iterator[Shown], how: Plan) -> Iterator[Part]:
     yield from rest()
 
 
-def _frames(kept: deque[Shown], how: Plan) -> Frames:
+def _frames(kept: deque[Shown], how: WatchPlan) -> Frames:
     return Frames(
         torch.stack([picture for _, _, picture in kept]),
         torch.tensor([seconds for _, seconds, _ in kept], dtype=torch.float64),
@@ -182,10 +197,10 @@ def _frames(kept: deque[Shown], how: Plan) -> Frames:
 class _Watch:
     """Queries that stand, and what is open of each."""
 
-    def __init__(self, expert: Any, name: str, queries: Sequence[str], how: Plan) -> None:
+    def __init__(self, expert: Any, name: str, queries: Sequence[str], how: WatchPlan) -> None:
         self.expert, self.name, self.queries, self.how = expert, name, list(queries), how
         step = float(how.bin_s)
-        self.mergers = [Merger(step, nms_iou=expert.config.nms_iou, least=how.keep) for _ in queries]
+        self.mergers = [Merger(step, nms_iou=expert.config.nms_iou) for _ in queries]
         self.seen_until = 0.0
         self._warned = False
 
@@ -200,10 +215,10 @@ class _Watch:
         except KeyboardInterrupt:
             end = self.seen_until
             for query, merger in zip(self.queries, self.mergers, strict=True):
-                yield from self._told(query, merger.add((end, end), [], first=False, last=True))
+                yield from self._told(query, merger.closed((end, end), [], first=False, last=True))
             raise
 
-    def _look(self, part: Part) -> Iterator[Sighting]:
+    def _look(self, part: LiveWindow) -> Iterator[Sighting]:
         expert, span = self.expert, part.frames.stretch
         video = Opened(expert.model.encode_video(part.frames, expert.batch_size))
         (found,) = expert.ground_opened([video], [self.queries], self.how.top_k)
@@ -211,13 +226,24 @@ class _Watch:
         self._warn(video)
         self.seen_until = span.end_s
         for query, merger, moments in zip(self.queries, self.mergers, found, strict=True):
-            closed = merger.add((span.start_s, span.end_s), moments.items, first=part.first, last=part.last)
+            closed = merger.closed(
+                (span.start_s, span.end_s),
+                self._taking_part(moments),
+                first=part.first,
+                last=part.last,
+                presence=moments.presence,
+            )
             yield from self._told(query, closed)
 
-    def _told(self, query: str, closed: Sequence[Moment]) -> Iterator[Sighting]:
-        for moment in closed:
-            if moment.score >= self.how.above:
-                yield Sighting(query, moment, self.seen_until)
+    def _taking_part(self, moments: Moments) -> tuple[Moment, ...]:
+        if moments.presence < self.how.keep or not moments.items:
+            return ()
+        return moments.items if self.how.top_k is None else worth_showing(moments.items)
+
+    def _told(self, query: str, closed: Sequence[Part]) -> Iterator[Sighting]:
+        for part in closed:
+            if part.presence >= self.how.above:
+                yield Sighting(query, part.moment, part.presence, self.seen_until)
 
     def _warn(self, video: Opened) -> None:
         if not self._warned and not self.expert.knows(video):

@@ -25,12 +25,17 @@ Window = tuple[float, float]
 
 @dataclass(frozen=True)
 class Part:
-    """A moment while windows come in. ``seen_until``: where the last window that showed it ends."""
+    """A moment while windows come in.
+
+    seen_until  where the last window that showed it ends
+    presence    the highest of the windows that showed it
+    """
 
     moment: Moment
     cut_start: bool
     cut_end: bool
     seen_until: float
+    presence: float = 1.0
 
 
 class Merger:
@@ -59,6 +64,12 @@ class Merger:
 
         ``first`` and ``last``: nothing of the video comes before the window, or after it.
         """
+        return [part.moment for part in self.closed(window, moments, first=first, last=last)]
+
+    def closed(
+        self, window: Window, moments: Sequence[Moment], *, first: bool, last: bool, presence: float = 1.0
+    ) -> list[Part]:
+        """``add`` for a window in which the query is present with that probability."""
         start, end = window
         new = [
             Part(
@@ -66,6 +77,7 @@ class Merger:
                 cut_start=not first and moment.start <= start + self.step_s,
                 cut_end=not last and moment.end >= end - self.step_s,
                 seen_until=end,
+                presence=presence,
             )
             for moment in sorted(moments, key=lambda m: -m.score)
             if moment.score >= self.least
@@ -83,7 +95,7 @@ class Merger:
         # later windows begin after this one does, the last of a video included
         final = [part for part in self._open if last or part.moment.end < start]
         self._open = [part for part in self._open if part not in final]
-        return sorted((part.moment for part in final), key=lambda m: (m.start, m.end))
+        return sorted(final, key=lambda part: (part.moment.start, part.moment.end))
 
     def _partner(self, new: Part, start: float, taken: set[int]) -> int | None:
         """The best open moment that is the same event; each is joined once a window."""
@@ -139,6 +151,7 @@ def joined(old: Part, new: Part, start: float) -> Part:
         cut_start=at_start.cut_start,
         cut_end=at_end.cut_end,
         seen_until=max(old.seen_until, new.seen_until),
+        presence=max(old.presence, new.presence),
     )
 
 

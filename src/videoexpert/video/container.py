@@ -181,7 +181,7 @@ def open_video(
     _check_file(name)
     most = limits().picture_pixels
     try:
-        container = _open_container(name, {"max_pixels": str(_backstop(most))})
+        container = _open_container(name, {"max_pixels": str(backstop(most))})
     except (av.FFmpegError, OSError, ValueError, UnicodeError) as error:
         raise VideoError(_unreadable(name, error)) from error
     with container:
@@ -192,14 +192,14 @@ def open_video(
         stream.thread_type = ("SLICE" if large else "AUTO") if threads else "NONE"
         if not threads:
             stream.codec_context.thread_count = 1
-        options = {"max_pixels": str(_backstop(most))}
+        options = {"max_pixels": str(backstop(most))}
         if reduce and large and stream.codec_context.name in _REDUCED_BY_DECODER:
             options["lowres"] = str(min(3, halvings(width, height, FULL_PIXELS)))
         stream.codec_context.options = options
         yield OpenFile(name, container, stream, width, height, reduce)
 
 
-def _backstop(most: int) -> int:
+def backstop(most: int) -> int:
     """FFmpeg's own limit, for sizes that only the pictures tell: it counts padded rows, so it needs slack."""
     return min(2 * most + 2**16, 2**31 - 1)
 

@@ -18,7 +18,7 @@ import av
 from ..errors import InputError, VideoError
 from ..limits import limits
 from .colour import PYAV
-from .container import FORMATS, Source, picture_stream
+from .container import FORMATS, OpenFile, backstop, picture_stream
 
 STDIN = "-"
 POLL_S = 0.05  # between two looks for more bytes
@@ -73,7 +73,7 @@ def check_feed(feed: Feed, network: bool) -> None:
 @contextmanager
 def open_feed(
     feed: Feed, *, idle_s: float, ended: Callable[[], bool], stopped: threading.Event
-) -> Iterator[Source]:
+) -> Iterator[OpenFile]:
     """Opens a feed for reading once, from its beginning; waits for its first bytes.
 
     ``idle_s``: a file that has not grown for so long is finished, as is one of which ``ended`` says so. ``stopped``
@@ -103,22 +103,27 @@ def open_feed(
             # one packet at a time: threads would hold pictures back, and hide where damage is
             stream.thread_type = "NONE"
             stream.codec_context.thread_count = 1
-            yield Source(name, container, stream, stream.width, stream.height, reduce=True)
+            stream.codec_context.options = _most_pixels()
+            yield OpenFile(name, container, stream, stream.width, stream.height, reduce=True)
     finally:
         if isinstance(opened, GrowingFile):
             opened.close()
 
 
 def _open(file: Any, options: dict[str, str], **more: Any) -> av.container.InputContainer:
-    most = {"max_pixels": str(min(2 * limits().picture_pixels + 2**16, 2**31 - 1))}
     return av.open(
         file,
         mode="r",
-        options=most if PYAV >= 17 else {},
+        options=_most_pixels() if PYAV >= 17 else {},
         container_options=options,
         metadata_errors="replace",
         **more,
     )
+
+
+def _most_pixels() -> dict[str, str]:
+    """FFmpeg's own limit, as of files."""
+    return {"max_pixels": str(backstop(limits().picture_pixels))}
 
 
 def _network_options(scheme: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ import torch
 
 from ..errors import VideoError
 from .clock import JUMP_S
-from .container import Source
+from .container import OpenFile
 from .decode import Resize, convert, same_shape, warn_of
 from .feeds import Feed, open_feed
 from .pictures import decode_carefully
@@ -73,7 +73,7 @@ def live_pictures(
 class _Look:
     """Pictures as they are looked at."""
 
-    def __init__(self, source: Source, resize: Resize) -> None:
+    def __init__(self, source: OpenFile, resize: Resize) -> None:
         self.source, self.resize = source, resize
         self._shape: tuple[int, ...] | None = None
 
@@ -90,7 +90,7 @@ class _Look:
 class _Clock:
     """Ticks of pictures in display order, on one clock that ascends."""
 
-    def __init__(self, source: Source, problems: list[str]) -> None:
+    def __init__(self, source: OpenFile, problems: list[str]) -> None:
         self.second = float(1 / source.time_base)
         self.may_jump, self.problems = source.clock_may_jump, problems
         self.offset, self.lasts = 0, 0
@@ -129,7 +129,7 @@ class _Clock:
 class _Bins:
     """Which bins a picture stands for."""
 
-    def __init__(self, source: Source, rate: Fraction, still_s: float) -> None:
+    def __init__(self, source: OpenFile, rate: Fraction, still_s: float) -> None:
         self.source, self.rate = source, rate
         self.still = max(still_s, HOLE_S) / source.time_base
         self._zero: Fraction | None = None
