@@ -22,7 +22,7 @@ BEGIN, END = "<!-- map: python reports/house.py --write -->", "<!-- end of map -
 LAYERS = (
     ("errors", "assets"),
     ("limits", "escapes", "look", "marks", "display"),
-    ("types", "windows", "columns", "files", "runtime", "http_client"),
+    ("types", "windows", "columns", "files", "runtime", "http_client", "cluster"),
     ("config", "settings", "hub"),
     ("pretrained",),
     ("video", "vision", "language", "grounding", "outputs", "export"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import InputError
 from ..export import FORMATS
+
+if TYPE_CHECKING:
+    from ..cluster import Cluster
 from .inputs import as_seconds
 
 TABLE = "table"
@@ -123,3 +126,26 @@ StartTimecode = Annotated[
         help="Where the editor's timeline starts; a semicolon before FF means drop frame.",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Spread the work over a Ray cluster: its address, auto for the one on this machine, or local for one of "
+        "its own (docs/clusters.md).",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="With --ray: most workers at a time (default: one for each GPU, or core)."),
+]
+
+
+def cluster(ray: str | None, workers: int | None) -> Cluster | None:
+    """The cluster that the options name. Raises InputError for workers without one."""
+    from ..cluster import Cluster
+
+    if ray is None:
+        if workers is not None:
+            raise InputError("--workers belongs to --ray; leave it out, or name a cluster.")
+        return None
+    return Cluster(ray, workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -359,3 +360,20 @@ class Waiting:
         yield
         if shown and self._bar is not None:
             self._bar.start()
+
+
+class Speed:
+    """Tells beside a bar how much video is done, and how many times faster than it plays."""
+
+    def __init__(self, waiting: Waiting, what: str) -> None:
+        self._waiting, self._what, self._began = waiting, what, time.monotonic()
+
+    def reach(self, done: int, total: int, seconds: float) -> None:
+        """``done`` of ``total`` videos, ``seconds`` of video in all."""
+        self._waiting.reach(done, total)
+        self._waiting.say(f"{self._what} {self.told(seconds)}")
+
+    def told(self, seconds: float) -> str:
+        """``1.25 h of video, 38x real time``."""
+        times = seconds / max(time.monotonic() - self._began, 1e-9)
+        return f"{seconds / 3600:.2f} h of video, {times:.0f}x real time"

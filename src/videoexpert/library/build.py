@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..annotations.videos import is_video
+from ..cluster import Cluster, Lost, spread
 from ..errors import DataError, InputError, VideoError, VideoExpertError, WriteError
 from ..features.store import content_hash
 from . import transcripts
@@ -36,15 +40,18 @@ def index(
     *,
     captions: Callable[[Path, Shard], Told] | None = None,
     retry: bool = False,
+    cluster: Cluster | None = None,
+    make: Callable[[], Tools] | None = None,
     progress: Callable[[int, int, float], None] = lambda done, total, seconds: None,
 ) -> Summary:
     """Bring a library up to date with folders (or single files): new, changed, moved and removed videos.
 
-    ``captions`` tells (start, end, words) of a video and its shard; transcripts beside it are read in any case.
-    ``retry`` tries failed videos again. ``progress`` is called with videos done, videos to do, and seconds of video
-    done. Killed, it continues where it stopped. Several processes may index one library: each takes what nobody has
-    taken.
+    captions   tells (start, end, words) of a video and its shard; transcripts beside it are read in any case
+    retry      tries failed videos again
+    cluster    encode on a Ray cluster, whose workers ``make`` an encoder equal to this one, and captions
+    progress   is called with videos done, failed ones too, videos to do, and seconds of video encoded
 
+    Killed, it continues where it stopped. Several processes may index one library: each takes what nobody has taken.
     Raises InputError for a folder that does not exist, WriteError where the library cannot be written.
     """
     manifest = Manifest(Path(library), create=True)
@@ -55,17 +62,132 @@ def index(
     contents = sorted({known[path].content for path in paths if path in known})
     where = {known[path].content: path for path in reversed(paths) if path in known}
     ready = {content for content, owner in manifest.ready() if owner == number}
-    left = [content for content in contents if content not in ready]
-    done, seconds = 0, 0.0
-    while (content := manifest.claim(number, left, retry=retry)) is not None:
-        seconds += _encode(manifest, number, encoder, content, Path(where[content]), captions)
-        left.remove(content)
-        done += 1
-        progress(done, len(contents) - len(ready), seconds)
+    left = deque(content for content in contents if content not in ready)
+    total, encoded, seconds = len(left), 0, 0.0
+    jobs = _claimed(manifest, number, left, where, retry)
+    if cluster is None or make is None:
+        ended = _here(manifest, jobs, Tools(encoder, captions))
+    else:
+        ended = _there(manifest, jobs, cluster, partial(_worker, make, encoder.fields))
+    for done, made in enumerate(ended, 1):
+        if made is not None:
+            encoded, seconds = encoded + 1, seconds + made.duration
+        progress(done, total, seconds)
     own = set(paths) | set(faults)
     failed = {path: reason for path, reason in manifest.faults().items() if path in own}
     manifest.close()
-    return Summary(len(paths), done, removed, seconds, failed)
+    return Summary(len(paths), encoded, removed, seconds, failed)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What makes shards and, if anything does, captions."""
+
+    encoder: LibraryEncoder
+    captions: Callable[[Path, Shard], Told] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One claimed video: where it is, and where its shard goes."""
+
+    content: str
+    encoder: int
+    path: str
+    target: Path
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the manifest is told of a video whose shard is written."""
+
+    duration: float
+    frames: int
+    bytes: int
+    texts: tuple[Text, ...]
+
+
+def encode(job: Job, tools: Tools) -> Made:
+    """A video's shard, on the disk, and its words. Raises VideoError, DataError, WriteError."""
+    path = Path(job.path)
+    shard = tools.encoder.encode(path)
+    texts = [
+        Text(job.content, "transcript", *cue)
+        for file in transcripts.beside(path)
+        for cue in transcripts.read(file)
+    ]
+    if tools.captions is not None:
+        texts += [Text(job.content, "caption", *cue) for cue in tools.captions(path, shard)]
+    size = write_shard(job.target, shard)
+    return Made(shard.duration, len(shard.embeddings), size, tuple(texts))
+
+
+def _claimed(
+    manifest: Manifest, number: int, left: deque[str], where: dict[str, str], retry: bool
+) -> Iterator[Job]:
+    """Videos that nobody else has taken, each taken when it is asked for."""
+    while (content := manifest.claim(number, left, retry=retry)) is not None:
+        yield Job(content, number, where[content], shard_path(manifest.folder, content, number))
+
+
+def _here(manifest: Manifest, jobs: Iterator[Job], tools: Tools) -> Iterator[Made | None]:
+    """Encode in this process. A video that fails is a row with the reason, and None."""
+    for job in jobs:
+        try:
+            made = encode(job, tools)
+            _finish(manifest, job, made)
+            yield made
+        except (VideoError, DataError) as error:
+            manifest.fail(job.encoder, job.content, str(error))
+            yield None
+        except BaseException as error:
+            # a full disk, a missing package, Ctrl-C: nothing that the video is to blame for
+            with suppress(WriteError):
+                manifest.release(job.encoder, job.content)
+            if isinstance(error, VideoExpertError) or not isinstance(error, Exception):
+                raise
+            manifest.fail(job.encoder, job.content, f"{type(error).__name__}: {' '.join(str(error).split())}")
+            yield None
+
+
+def _there(
+    manifest: Manifest, jobs: Iterator[Job], cluster: Cluster, make: Callable[[], Callable[[Job], Made]]
+) -> Iterator[Made | None]:
+    """Encode on a cluster, whose workers write the shards; this process alone writes the manifest."""
+    taken: dict[str, Job] = {}
+
+    def noted() -> Iterator[Job]:
+        for job in jobs:
+            taken[job.content] = job
+            yield job
+
+    try:
+        for job, made in spread(cluster, make, noted()):
+            del taken[job.content]
+            if isinstance(made, Lost):
+                manifest.fail(job.encoder, job.content, made.reason)
+                yield None
+            else:
+                _finish(manifest, job, made)
+                yield made
+    finally:
+        with suppress(WriteError):
+            for job in taken.values():
+                manifest.release(job.encoder, job.content)
+
+
+def _worker(make: Callable[[], Tools], fields: dict[str, Any]) -> Callable[[Job], Made]:
+    """What a worker of a cluster does. Raises DataError where it would make other shards than its driver."""
+    tools = make()
+    if tools.encoder.fields != fields:
+        raise DataError(
+            "a worker of the cluster has another model or version than this process; install the same on all."
+        )
+    return partial(encode, tools=tools)
+
+
+def _finish(manifest: Manifest, job: Job, made: Made) -> None:
+    manifest.finish(job.encoder, job.content, made.duration, made.frames, made.bytes, made.texts)
 
 
 def scan(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[str], dict[str, str]]:
@@ -132,37 +254,3 @@ def _update(
     ]
     manifest.forget_files(gone)
     return len(gone)
-
-
-def _encode(
-    manifest: Manifest,
-    number: int,
-    encoder: LibraryEncoder,
-    content: str,
-    path: Path,
-    captions: Callable[[Path, Shard], Told] | None,
-) -> float:
-    """One claimed video: its shard, then its row. Returns its seconds; a video that fails is a row with the reason."""
-    try:
-        shard = encoder.encode(path)
-        texts = [
-            Text(content, "transcript", *cue)
-            for file in transcripts.beside(path)
-            for cue in transcripts.read(file)
-        ]
-        if captions is not None:
-            texts += [Text(content, "caption", *cue) for cue in captions(path, shard)]
-        size = write_shard(shard_path(manifest.folder, content, number), shard)
-        manifest.finish(number, content, shard.duration, len(shard.embeddings), size, texts)
-    except (VideoError, DataError) as error:
-        manifest.fail(number, content, str(error))
-        return 0.0
-    except BaseException as error:
-        # a full disk, a missing package, Ctrl-C: nothing that the video is to blame for
-        with suppress(WriteError):
-            manifest.release(number, content)
-        if isinstance(error, VideoExpertError) or not isinstance(error, Exception):
-            raise
-        manifest.fail(number, content, f"{type(error).__name__}: {' '.join(str(error).split())}")
-        return 0.0
-    return shard.duration

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -197,32 +198,34 @@ class Manifest:
 
     # ------------------------------------------------------------------ work
 
-    def claim(self, encoder: int, contents: Sequence[str], *, retry: bool = False) -> str | None:
-        """Take the next of the contents that nobody has indexed or works on; None where there is none left.
+    def claim(self, encoder: int, left: deque[str], *, retry: bool = False) -> str | None:
+        """Take the next of the contents that nobody has indexed or works on, off ``left``; None where there is none.
 
-        A claim of a process that is gone, or that has been silent for LEASE_S on another machine, is taken over.
+        What needs no work goes off ``left``, too; what another process works on stays there. A claim of a process that
+        is gone, or that has been silent for LEASE_S on another machine, is taken over.
         """
-        with self._change() as db:
-            known = {
-                content: (state, owner, since)
-                for content, state, owner, since in db.execute(
-                    "SELECT content, state, owner, since FROM videos WHERE encoder = ?", (encoder,)
-                )
-            }
-            for content in contents:
-                state, owner, since = known.get(content, (None, None, 0.0))
-                if (
-                    state == READY
-                    or (state == FAILED and not retry)
-                    or (state == WORKING and _holds(owner, since))
-                ):
-                    continue
-                db.execute(
-                    "INSERT OR REPLACE INTO videos (content, encoder, state, owner, since) VALUES (?, ?, ?, ?, ?)",
-                    (content, encoder, WORKING, process_name(), time.time()),
-                )
-                return content
-        return None
+        others: list[str] = []
+        try:
+            with self._change() as db:
+                while left:
+                    content = left.popleft()
+                    found = db.execute(
+                        "SELECT state, owner, since FROM videos WHERE content = ? AND encoder = ?",
+                        (content, encoder),
+                    ).fetchone()
+                    state, owner, since = found or (None, None, 0.0)
+                    if state == WORKING and _holds(owner, since):
+                        others.append(content)
+                    elif state != READY and (state != FAILED or retry):
+                        db.execute(
+                            "INSERT OR REPLACE INTO videos (content, encoder, state, owner, since) "
+                            "VALUES (?, ?, ?, ?, ?)",
+                            (content, encoder, WORKING, process_name(), time.time()),
+                        )
+                        return content
+            return None
+        finally:
+            left.extendleft(reversed(others))
 
     def finish(
         self, encoder: int, content: str, duration: float, frames: int, size: int, texts: Iterable[Text] = ()

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import InputError
+from .. import options
 
 if TYPE_CHECKING:
+    from ...library.build import Tools
     from ...library.find import Filter, Library, Page
 
 Folder = Annotated[Path, typer.Argument(metavar="LIBRARY", help="Folder of the library.")]
@@ -38,34 +40,52 @@ def index(
         bool, typer.Option("--captions", help="Let the model describe each video, too.")
     ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try videos again that failed before.")] = False,
+    ray: options.Ray = None,
+    workers: options.Workers = None,
 ) -> None:
     """Make videos searchable: each once, incrementally; run it again after adding, moving or removing some."""
+    from functools import partial
+
     from ...library.build import index as run
     from ...library.captions import captions_of
     from ...library.encoders import encoder_of
     from ...session import load
-    from ..output import Waiting, complain, say
+    from ..output import Speed, Waiting, complain, say
 
+    cluster = options.cluster(ray, workers)
     backend = load(model, device=device)
     encoder = encoder_of(backend, rate)
-
-    with Waiting("indexing") as waiting:
+    with Waiting("indexing", counted=True) as waiting:
+        speed = Speed(waiting, "indexing")
         done = run(
             folders,
             library,
             encoder,
             captions=captions_of(backend) if captions else None,
             retry=retry,
-            progress=lambda *_: waiting.advance(),
+            cluster=cluster,
+            make=partial(_tools, model, device, rate, captions),
+            progress=speed.reach,
         )
     for path, reason in sorted(done.failed.items()):
         complain(f"{path}: {reason}")
     say(
-        f"{library}: {done.found} videos found, {done.encoded} encoded ({done.seconds / 3600:.2f} h), "
+        f"{library}: {done.found} videos found, {done.encoded} encoded ({speed.told(done.seconds)}), "
         f"{done.removed} gone, {len(done.failed)} failed"
     )
     if done.failed:
         raise typer.Exit(1)
+
+
+def _tools(model: str | None, device: str, rate: float, captions: bool) -> Tools:
+    """What a worker of a cluster encodes with; it may run on another machine."""
+    from ...library.build import Tools
+    from ...library.captions import captions_of
+    from ...library.encoders import encoder_of
+    from ...session import load
+
+    backend = load(model, device=device)
+    return Tools(encoder_of(backend, rate), captions_of(backend) if captions else None)
 
 
 def search(
