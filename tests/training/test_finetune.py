@@ -57,9 +57,15 @@ def test_one_command_from_clips_to_a_model(clips, start, tmp_path, capsys):
         "training.log_every=2",
     ]
     assert main(command) == 0
-    printed = capsys.readouterr().out
-    assert "6 samples train; 0 of other videos" in printed
-    assert f"model in {out / 'model'}" in printed
+    printed = capsys.readouterr()
+    assert printed.out == f"model in {out / 'model'}\n"
+    told = printed.err.splitlines()
+    assert any(line.startswith("6 samples train; 0 of other videos") for line in told)
+    steps = [line for line in told if line.startswith("step ")]
+    assert [line.split(",")[0] for line in steps] == ["step 2 of 4", "step 4 of 4"]
+    assert all(", loss " in line and line.endswith(" left") for line in steps)
+    assert "kept the last step, 4: nothing was held out to choose by" in told
+    assert not [line for line in told if "{" in line]  # none of the Trainer's own
     log = [x for x in json.loads((out / "log.json").read_text()) if "loss" in x]
     assert [line["step"] for line in log] == [2, 4]
     expert = videoexpert.load(out / "model", device="cpu")
@@ -69,7 +75,7 @@ def test_one_command_from_clips_to_a_model(clips, start, tmp_path, capsys):
     changed = (expert.model.head.projection[0].weight - before.head.projection[0].weight).abs().max()
     assert changed > 0
     assert main(command) == 0  # a second call finds it done
-    assert "finished" in capsys.readouterr().out
+    assert "finished" in capsys.readouterr().err
 
 
 def test_a_tenth_of_the_videos_is_held_out_whole():

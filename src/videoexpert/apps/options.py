@@ -13,6 +13,7 @@ from ..export import FORMATS
 if TYPE_CHECKING:
     from ..cluster import Cluster
 from .inputs import as_seconds
+from .output import Format
 
 TABLE = "table"
 
@@ -97,6 +98,7 @@ Plot = Annotated[
         help="Draw the answer: .png, .svg or .pdf; of several videos FILE-1.png, FILE-2.png.",
     ),
 ]
+Printed = Annotated[Format, typer.Option("--format", help="How to print: table or json.")]
 HowToPrint = Annotated[
     str | None,
     typer.Option(

@@ -330,6 +330,10 @@ class Waiting:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The bar is gone for good; a second call does nothing."""
         if self._timer is not None and self._bar is not None:
             self._timer.cancel()
             self._timer.join()

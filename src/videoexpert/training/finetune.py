@@ -18,7 +18,7 @@ from ..annotations.samples import Sample
 from ..annotations.schema import read_samples, write_samples
 from ..checkpoints import folder as checkpoint
 from ..errors import DataError
-from ..features.encode import TokenEncoder, clips_of, encode_to_store
+from ..features.encode import Summary, TokenEncoder, clips_of, encode_to_store
 from ..features.store import FeatureStore
 from ..recipes import Recipe, from_mapping
 from ..runtime import pick_device
@@ -44,13 +44,13 @@ def finetune(
     overrides: Sequence[str] = (),
     seed: int = 0,
     log: Callable[[str], None] = print,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Check, split, encode, train; returns ``out/model``. Started again after a kill, it goes on.
 
-    ``model`` None is the shipped one; ``overrides`` are those of ``train``; ``progress`` hears how many videos were
-    just encoded. Raises DataError for faults of the file, or where no video of it can be read; InputError for an
-    ``out`` that another run began.
+    ``model`` None is the shipped one; ``overrides`` are those of ``train``; ``progress`` is called with the number of
+    videos encoded and that of all. Raises DataError for faults of the file, or where no video of it can be read;
+    InputError for an ``out`` that another run began.
     """
     samples = read_samples(annotations)
     if model is None:
@@ -62,7 +62,7 @@ def finetune(
     recipe = make_recipe(start, out, len(training), held, width, seed, overrides)
     begin(recipe, out)
     clips = clips_of(videos, annotations, "jsonl")
-    summary = encode_to_store(clips, TokenEncoder.of(loaded), out / DATA / "features", progress=progress)
+    summary = _encode(clips, TokenEncoder.of(loaded), out / DATA / "features", progress)
     for reason in summary.failed.values():
         log(f"left out: {reason}")
     if not summary.encoded + summary.kept:
@@ -74,6 +74,23 @@ def finetune(
         write_samples(held, out / DATA / "valid.jsonl")
     log(f"{len(training)} samples train; {len(held)} of other videos decide which checkpoint is kept")
     return train(recipe, out, log=log)
+
+
+def _encode(
+    clips: Any, encoder: TokenEncoder, store: Path, progress: Callable[[int, int], None] | None
+) -> Summary:
+    done, total = 0, len(clips)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(min(done, total), total)
+
+    summary = encode_to_store(clips, encoder, store, progress=advance)
+    if progress is not None:
+        progress(total, total)  # what was there before needs no encoding
+    return summary
 
 
 def _warn_of_unlike(known: Familiarity | None, store: FeatureStore, log: Callable[[str], None]) -> None:

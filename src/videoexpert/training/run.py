@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, set_seed
 
 from .. import files
 from ..checkpoints import folder as checkpoint
@@ -31,6 +31,7 @@ from .mixture import (
     read_samples,
     token_key,
 )
+from .progress import Telling
 from .sharded import make_shardable
 from .trainer import (
     VideoExpertTrainer,
@@ -103,14 +104,20 @@ def make_trainer(
     valid = validation_of(recipe, model, prompter, stores)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     log(f"{count:,} parameters in {len(names)} tensors train for {schedule.steps} steps")
-    return VideoExpertTrainer(
+    trainer = VideoExpertTrainer(
         model,
         tokenizer,
         batches,
         valid,
         args=arguments(recipe, out, schedule.steps, schedule.accumulation),
-        callbacks=[*callbacks(recipe.training), *([_ValidateLast()] if valid else [])],
+        callbacks=[
+            *callbacks(recipe.training),
+            *([_ValidateLast()] if valid else []),
+            Telling(log, recipe.training.metric),
+        ],
     )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def begin(recipe: Recipe, out: Path) -> None:

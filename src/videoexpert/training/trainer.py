@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -285,7 +284,7 @@ def arguments(recipe: Recipe, out: Path, steps: int, accumulation: int) -> Train
         dataloader_num_workers=training.workers,
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
-        disable_tqdm=not sys.stderr.isatty(),  # off a terminal each line of the log is printed instead
+        disable_tqdm=True,  # progress.py tells instead
         report_to=_reporters(training),
     )
     made.mixed_precision = "bf16" if made.bf16 else "no"  # the recipe decides, not accelerate's config file

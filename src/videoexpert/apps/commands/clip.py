@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from ...export import Answers
 from ...export.text import clock
 from .. import clipping, options, output
 from ..inputs import Inputs, check_clip, model_options, split_arguments
-from ..output import Waiting
+from ..output import Format, Waiting
 from .export import read_answers
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def clip(
             metavar="[VIDEO... QUERY...]", help="Video files, or folders of them; then sentences."
         ),
     ] = None,
+    *,
     saved: Annotated[
         Path | None,
         typer.Option(
@@ -59,6 +60,7 @@ def clip(
     frames: options.Frames = None,
     start: options.Start = None,
     end: options.End = None,
+    format: options.Printed = Format.table,
 ) -> None:
     """Cut the moments of a video that a sentence describes into files, with a contact sheet.
 
@@ -84,10 +86,12 @@ def clip(
         failed = asked - len(items)
     chosen = clipping.choose(items, top_k, min_score, pad)
     if not chosen:
+        if format is Format.json:
+            output.print_json({"clips": [], "sheet": None, "reel": None})
         for line in _absent(items, min_score):
             output.complain(line)
         raise typer.Exit(1 if failed else NOTHING)
-    _cut(chosen, out, exact, reel)
+    _cut(chosen, out, exact, reel, format)
     if failed:
         output.complain(f"{failed} of {asked} videos failed.")
         raise typer.Exit(1)
@@ -153,12 +157,14 @@ def _absent(items: list[Answers], min_score: float) -> list[str]:
     return lines
 
 
-def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | None) -> None:
+def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | None, format: Format) -> None:
+    said = format is Format.table
     with Waiting("cutting", len(chosen) + 1 + (reel is not None)) as waiting:
 
         def done(made: WrittenClip, one: clipping.Chosen) -> None:
-            with waiting.paused():
-                output.say(f"{made.path}   {_said(made, one)}")
+            if said:
+                with waiting.paused():
+                    output.say(f"{made.path}   {_said(made, one)}")
             waiting.advance()
 
         clips = clipping.cut_all(chosen, out, exact, done)
@@ -168,12 +174,34 @@ def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | Non
             from ...video.encode import Span, encode_spans
 
             encode_spans([Span(one.video, one.start, one.end) for one in chosen], reel)
-    output.say(f"{sheet}   contact sheet")
+    if not said:
+        output.print_json(_document(clips, chosen, sheet, reel))
+    else:
+        output.say(f"{sheet}   contact sheet")
     if any(one.start - made.start_s >= FAR_S for made, one in zip(clips, chosen, strict=True)):
         output.complain("A copied clip begins at a key frame; --exact begins where it was asked to.")
-    if reel is not None:
+    if reel is not None and said:
         length = sum(one.end - one.start for one in chosen)
         output.say(f"{reel}   {len(chosen)} moments, {clock(length, length)}")
+
+
+def _document(
+    clips: list[WrittenClip], chosen: list[clipping.Chosen], sheet: Path, reel: Path | None
+) -> dict[str, Any]:
+    """What was written, for programs: seconds to the millisecond."""
+    rows = [
+        {
+            "path": str(made.path),
+            "video": one.video,
+            "title": one.mark.title,
+            "score": round(one.mark.score, 4),
+            "start": round(made.start_s, 3),
+            "end": round(made.end_s, 3),
+            "exact": made.exact,
+        }
+        for made, one in zip(clips, chosen, strict=True)
+    ]
+    return {"clips": rows, "sheet": str(sheet), "reel": None if reel is None else str(reel)}
 
 
 def _said(made: WrittenClip, one: clipping.Chosen) -> str:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from ...annotations.readers import BENCHMARKS
-from ..output import Format, Waiting
+from .. import options
+from ..output import Format, Waiting, print_json, say, table
 
 data = typer.Typer(
     name="data", help="Check annotation files and videos; import own data.", no_args_is_help=True
@@ -58,16 +59,20 @@ def import_(
     fps: Annotated[
         float | None, typer.Option(help="label-studio: frames a second, where regions count frames.")
     ] = None,
+    printed: options.Printed = Format.table,
 ) -> None:
     """Write annotations of another format as JSON lines of our own schema."""
     from ...annotations.importers import import_data
 
     dataset = import_data(format, source, out, fps=fps)
-    print(f"{len(dataset)} records written to {out}")
-    for kind, count in dataset.report.counts.items():
-        from ...annotations.dirty import RULES
+    from ...annotations.dirty import RULES
 
-        print(f"  {kind}: {count} ({RULES[kind]})")
+    counts = dataset.report.counts
+    if printed is Format.json:
+        print_json({"records": len(dataset), "out": str(out), "dirty": dict(counts)})
+        return
+    say(f"{len(dataset)} records written to {out}")
+    table(("dirty", "count", "rule"), [(k, str(n), RULES[k]) for k, n in counts.items()], left=(0, 2))
 
 
 def synth(
@@ -85,6 +90,7 @@ def synth(
     wording: Annotated[
         str, typer.Option(help="other: sentences in verbs that the shipped model has never met.")
     ] = "plain",
+    format: options.Printed = Format.table,
 ) -> None:
     """Make videos and their annotations in the benchmarks' own formats.
 
@@ -98,7 +104,11 @@ def synth(
     with Waiting("rendering videos", videos) as waiting:
         write_world(recipe, out, progress=waiting.advance)
     folders = sorted(p.name for p in out.iterdir() if p.is_dir() and p.name != "videos")
-    print(f"{videos} videos of level {recipe.level} in {out}, with annotations for {', '.join(folders)}")
+    if format is Format.json:
+        made = {"videos": videos, "level": recipe.level, "seed": seed, "out": str(out)}
+        print_json({**made, "benchmarks": folders})
+    else:
+        say(f"{videos} videos of level {recipe.level} in {out}, with annotations for {', '.join(folders)}")
 
 
 def encode(

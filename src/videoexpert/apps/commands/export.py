@@ -24,6 +24,7 @@ def peft(
     model: Annotated[str, typer.Argument(help="Model folder, or a hub id.")],
     out: Annotated[Path, typer.Argument(help="New LoRA folder.")],
     expert: Annotated[str, typer.Option(help="spatial or temporal.")] = "spatial",
+    format: options.Printed = output.Format.table,
 ) -> None:
     """Write one expert as a plain LoRA folder that PEFT loads onto the base language model."""
     from ...checkpoints.folder import load
@@ -31,9 +32,12 @@ def peft(
 
     found, _ = load(model)
     export_peft(found, out, expert)
-    typer.echo(f"{expert} expert written to {out}")
+    if format is output.Format.json:
+        output.print_json({"expert": expert, "out": str(out)})
+    else:
+        output.say(f"{expert} expert written to {out}")
     if found.config.train_vocabulary == "all":
-        typer.echo("note: this model's trained vocabulary matrices are not part of a LoRA folder.")
+        output.complain("Note: this model's trained vocabulary matrices are not part of a LoRA folder.")
 
 
 @group.command()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated, Any
 
 import typer
 
-from .. import output
+from .. import options, output
+from ..output import Format
 
 group = typer.Typer(
     name="models",
@@ -16,17 +16,10 @@ group = typer.Typer(
 )
 
 
-class Format(str, Enum):
-    """How the list is printed."""
-
-    table = "table"
-    json = "json"
-
-
 @group.callback()
 def models(
     context: typer.Context,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
+    format: options.Printed = Format.table,
 ) -> None:
     """List models that can be loaded: what each can do, size, licence, whether it is in the cache, what it needs.
 
@@ -57,6 +50,7 @@ def use(
     name: Annotated[
         str, typer.Argument(help="Folder, hub id or address; `shipped` for the model in the package.")
     ],
+    format: options.Printed = Format.table,
 ) -> None:
     """Make a model the default of all commands. VIDEOEXPERT_MODEL, where it is set, comes first."""
     import os
@@ -66,7 +60,10 @@ def use(
 
     check_name(name)
     file = settings.use_model(name)
-    output.say(f"default model: {name} (written to {file})")
+    if format is Format.json:
+        output.print_json({"default": name, "file": str(file)})
+    else:
+        output.say(f"default model: {name} (written to {file})")
     variable = os.environ.get(settings.MODEL_VARIABLE, "").strip()
     if variable and variable != name:
         output.complain(f"{settings.MODEL_VARIABLE} is set to {variable} and comes first.")

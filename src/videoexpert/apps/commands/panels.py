@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,8 @@ import typer
 from ... import files
 from ...annotations.readers import DRAWN
 from ...errors import InputError, VideoExpertError
+from .. import options
+from ..output import Format, Waiting, complain, print_json, say
 
 if TYPE_CHECKING:
     from ...evaluation.panels import PanelVideo, SystemFiles
@@ -45,13 +46,13 @@ def panels(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the lot.  [default: 0]")] = None,
     queries: Annotated[int, typer.Option(min=1, help="Most queries of a video, the first in the file.")] = 4,
+    format: options.Printed = Format.table,
 ) -> None:
     """Draw what systems answer to a benchmark's videos, beside what is annotated.
 
     The videos are drawn by lot, not chosen. Exit code 1 where one of them cannot be read; the others are drawn.
     """
     from ...evaluation.panels import select
-    from ..output import Waiting
 
     if video and (count is not None or seed is not None):
         raise InputError(
@@ -81,11 +82,12 @@ def panels(
             except VideoExpertError as error:
                 failed += 1
                 with waiting.paused():
-                    print(f"Error: {error}", file=sys.stderr)
+                    complain(f"Error: {error}")
             else:
                 rows.append({"video": shown.video, "picture": picture.name, "ids": list(shown.ids)})
-                with waiting.paused():
-                    print(picture)
+                if format is Format.table:
+                    with waiting.paused():
+                        say(str(picture))
             waiting.advance()
     document = {
         "benchmark": benchmark,
@@ -94,7 +96,9 @@ def panels(
         "videos": rows,
     }
     files.write_json(out / "panels.json", document)
-    print(f"{selection.rule}.", file=sys.stderr)
+    if format is Format.json:
+        print_json(document)
+    complain(f"{selection.rule}.")
     if failed:
         raise typer.Exit(1)
 

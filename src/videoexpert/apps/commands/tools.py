@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from ...errors import DataError, InputError
+from ...export import Answers
+from ...export.answers_json import document
 from ...export.text import clock
 from .. import options, output
 from ..inputs import check_clip, check_picture
@@ -23,6 +25,7 @@ def demo(
         "demo.png"
     ),
     device: options.Device = "auto",
+    format: options.Printed = Format.table,
 ) -> None:
     """Find moments in the video of the package with the model of the package, and draw them."""
     check_picture(plot)
@@ -45,6 +48,11 @@ def demo(
             plot_grounding(
                 assets.SHIPPED_VIDEO, found, video.duration, video.start, plot, truth, "shipped", True
             )
+    if format is Format.json:
+        answers = Answers(video.path, video.duration, expert.name, tuple(found), calibrated=expert.calibrated)
+        took = {name: round(seconds, 3) for name, seconds in stages}
+        output.print_json({**document(answers), "picture": str(plot), "seconds": took})
+        return
     output.say(f"{assets.SHIPPED_VIDEO}: {clock(video.duration, video.duration)}")
     output.show_grounding(found, video.duration)
     output.table(("stage", "time"), [(name, f"{took:.2f} s") for name, took in stages], left=(0,))

@@ -8,6 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import options, output
+from ..output import Format, Waiting
+
+MISSING = "missing"  # begins the lines of a dry run that say what is not here
+
 
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
@@ -25,8 +30,14 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; one that was stopped goes on.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would train: parameters, tokens, memory, steps.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only say what would train: parameters, tokens, memory, steps; exit code 1 where something is "
+            "missing.",
+        ),
     ] = False,
+    format: options.Printed = Format.table,
 ) -> None:
     """Train a model by a recipe; the finished folder is OUT/model."""
     from ...errors import InputError
@@ -37,8 +48,7 @@ def train(
 
     found = load_recipe(recipe, overrides or [])
     if dry_run:
-        for line in _described(found):
-            typer.echo(line)
+        _look(found, format)
         return
     assert out is not None
     if found.kind == "ablation":
@@ -46,12 +56,32 @@ def train(
     if found.kind == "shipped":
         from ...shipped.pipeline import train_shipped
 
-        folder = train_shipped(found, out)
+        folder = train_shipped(found, out, log=output.complain)
     else:
         from ...training.run import train as run
 
-        folder = run(found, out)
-    typer.echo(f"model in {folder}")
+        folder = run(found, out, log=output.complain)
+    _tell(folder, format)
+
+
+def _tell(folder: Path, format: Format) -> None:
+    if format is Format.json:
+        output.print_json({"model": str(folder)})
+    else:
+        output.say(f"model in {folder}")
+
+
+def _look(recipe: Any, format: Format) -> None:
+    """What a recipe would train, and what of it is not here; exits with 1 where something is missing."""
+    lines = _described(recipe)
+    missing = [line.removeprefix(MISSING).strip() for line in lines if line.startswith(MISSING)]
+    if format is Format.json:
+        output.print_json({"recipe": recipe.model_dump(mode="json"), "lines": lines, "missing": missing})
+    else:
+        for line in lines:
+            output.say(line)
+    if missing:
+        raise typer.Exit(1)
 
 
 def _described(recipe: Any) -> list[str]:
@@ -80,16 +110,29 @@ def finetune(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. training.steps=100")
     ] = None,
     seed: Annotated[int, typer.Option(help="Split, order and wording.")] = 0,
+    format: options.Printed = Format.table,
 ) -> None:
     """Teach a model your own clips; the finished folder is OUT/model."""
     from ...training.finetune import finetune as run
-    from ..output import Waiting
 
-    with Waiting("encoding videos") as waiting:
+    with Waiting("encoding videos", counted=True) as waiting:
+
+        def progress(done: int, total: int) -> None:
+            waiting.reach(done, total)
+            if done == total:
+                waiting.close()
+
         folder = run(
-            annotations, videos, model, out, overrides=overrides or [], seed=seed, progress=waiting.advance
+            annotations,
+            videos,
+            model,
+            out,
+            overrides=overrides or [],
+            seed=seed,
+            log=output.complain,
+            progress=progress,
         )
-    typer.echo(f"model in {folder}")
+    _tell(folder, format)
 
 
 def convert(
