@@ -107,6 +107,26 @@ def test_dry_run_counts_by_hand(bases, annotations):
     assert dry_run(halved).memory["frozen weights"] == found.frozen * 2 / 2**30
 
 
+def test_the_time_is_counted_by_hand_and_called_an_estimate(bases, annotations):
+    recipe = make_recipe(bases, annotations, batch_size=4, micro_batch=2)
+    found = dry_run(recipe)
+    ((mean, _),) = found.text_tokens.values()
+    # four questions a video: the two of a micro-batch share one prefix
+    positions = found.prefix_tokens + N + M + 2 * mean
+    width, mlp, keys, layers, vocabulary = 32, 48, 16, 2, 61
+    block = 2 * width * width + 2 * width * keys + 3 * width * mlp + 2 * width
+    weights = layers * block + width + EXPERTS + width  # the last: the <LOC> row of the embeddings
+    assert found.operations == pytest.approx(
+        4 * (weights * positions + width * (vocabulary - 1) * 2 * mean) * 6 * 2, rel=0.02
+    )
+    lines = found.lines()
+    assert any(line.startswith("time     about 0 minutes at 4 TFLOP/s") for line in lines)
+    assert "note     memory and time are estimates by formula, not measured" in lines
+    again = recipe.model_copy(deep=True)
+    again.training.gradient_checkpointing = True
+    assert dry_run(again).operations == pytest.approx(1.5 * found.operations)
+
+
 def test_dry_run_without_base_models_says_so(annotations, tmp_path):
     recipe = make_recipe(tmp_path / "nothing", annotations)
     found = dry_run(recipe)

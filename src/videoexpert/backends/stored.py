@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from ..errors import InputError
+from ..features.lighthouse import ClipFeatures
 from ..features.store import FeatureStore, video_key
 from .base import OpenVideo
 from .expert import Expert
@@ -14,7 +15,7 @@ from .expert import Expert
 class StoredExpert:
     """An Expert that opens videos by their key in a store."""
 
-    def __init__(self, expert: Expert, store: FeatureStore) -> None:
+    def __init__(self, expert: Expert, store: FeatureStore | ClipFeatures) -> None:
         self.expert, self.store = expert, store
         self.name, self.can, self.videos_together = expert.name, expert.can, expert.videos_together
         self.ground_many, self.caption_many, self.ask_many = (

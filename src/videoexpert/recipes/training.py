@@ -42,7 +42,8 @@ class SourceRecipe(_Part):
 
     benchmark: str  # a name that `videoexpert data check` knows
     annotations: str
-    features: str  # folder written by `videoexpert encode`
+    features: str  # folder written by `videoexpert encode`, or of public features, a file VIDEO.npz each
+    clip_seconds: float = Field(2.0, gt=0)  # what a row of such a public file stands for
     split: str | None = None
     weight: float = Field(1.0, gt=0)  # its share of the training samples, relative to the other sources
     caption_queries: bool = False  # each dense caption also as a grounding query

@@ -19,7 +19,7 @@ from ..model import VideoExpertModel
 from ..recipes import Recipe, SourceRecipe
 from ..types import VisualTokens
 from ..vision.towers import tower_config
-from .mixture import TrainingSource, example, plan, read_samples, unusable
+from .mixture import TrainingSource, example, plan, read_samples, token_key, unusable
 from .run import make_schedule
 from .trainer import set_trained
 
@@ -33,6 +33,9 @@ MEASURED = 200  # samples of a source that are tokenised
 # Bytes that a block of a transformer keeps of each token and unit of width for the backward pass in half precision,
 # attention scores left out as fused attention does (Korthikanti et al., 2022, Section 4.1)
 BLOCK_BYTES = 34
+# Floating-point operations a second that a GPU of 24 GB is taken to sustain, by precision: a seventh of the 71 TFLOP/s
+# that an RTX 3090 has in bfloat16, as small models keep a GPU less busy. An assumption, not a measurement.
+SUSTAINED = {"bf16": 10e12, "float32": 4e12}
 
 
 @dataclass
@@ -45,9 +48,12 @@ class DryRun:
     prefix_tokens: int | None = None
     text_tokens: dict[str, tuple[float, int]] = field(default_factory=dict)  # source -> mean, most
     samples: dict[str, int] = field(default_factory=dict)
+    per_video: dict[str, float] = field(default_factory=dict)  # samples a video of each training source
     steps: int | None = None
     accumulation: int | None = None
     memory: dict[str, float] = field(default_factory=dict)  # GiB a process
+    operations: float | None = None  # floating-point operations of the whole run in each process
+    sustained: float = SUSTAINED["bf16"]
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -74,6 +80,11 @@ class DryRun:
         if self.memory:
             parts = ", ".join(f"{name} {gib:.2f}" for name, gib in self.memory.items())
             found.append(f"memory   about {sum(self.memory.values()):.2f} GiB a process: {parts}")
+        if self.operations is not None:
+            rate = f"{self.sustained / 1e12:.0f} TFLOP/s, which a GPU of 24 GB is taken to sustain"
+            found.append(f"time     about {_spoken(self.operations / self.sustained)} at {rate}")
+        if self.memory or self.operations is not None:
+            found.append("note     memory and time are estimates by formula, not measured")
         return found + [f"note     {note}" for note in self.notes]
 
 
@@ -92,11 +103,16 @@ def dry_run(recipe: Recipe, world: int = 1) -> DryRun:
     if prompter is not None:
         found.prefix_tokens = len(prompter.prefix_ids)
     sources = [s for r in recipe.data if (s := _source(r, config, prompter, found))]
+    for source in sources:
+        videos = len({token_key(sample) for sample in source.samples})
+        found.per_video[source.name] = len(source.samples) / videos
     for validation in recipe.validation:
         _source(validation, config, prompter, found)
     _steps(recipe, sources, world, found)
     if model is not None:
         found.memory = _memory(recipe, model, found)
+        found.operations = _operations(recipe, model, found)
+        found.sustained = SUSTAINED[recipe.training.precision]
     return found
 
 
@@ -195,15 +211,44 @@ def _steps(recipe: Recipe, sources: list[TrainingSource], world: int, found: Dry
         plan(sources, micro_batch=recipe.training.micro_batch, count=1, questions_per_video=per_video, seed=0)
 
 
+def _positions(recipe: Recipe, found: DryRun) -> tuple[float, float]:
+    """Positions of a micro-batch, and those of the text of one sample."""
+    training = recipe.training
+    answers = max((mean for mean, _ in found.text_tokens.values()), default=100.0)
+    visual = sum(found.visual_tokens or (0, 0)) + (found.prefix_tokens or 0)
+    # packed, the questions of a video that are drawn together share its prefix
+    most = float(training.questions_per_video if training.packed else 1)
+    together = [min(most, count) for count in found.per_video.values()] or [most]
+    rows = training.micro_batch * sum(1 / count for count in together) / len(together)
+    return max(rows, 1) * visual + training.micro_batch * answers, answers
+
+
+def _operations(recipe: Recipe, model: VideoExpertModel, found: DryRun) -> float | None:
+    """Of all steps: two a weight and position forward, two for the gradient of activations, and again to recompute.
+
+    Frozen weights have no gradients of their own; attention scores, a few percent here, are left out.
+    """
+    if found.steps is None or found.accumulation is None:
+        return None
+    positions, answers = _positions(recipe, found)
+    language = model.language.base_model
+    inner = sum(p.numel() for p in language.parameters()) - language.get_input_embeddings().weight.numel()
+    text = model.language.config.get_text_config()
+    head = text.hidden_size * text.vocab_size * recipe.training.micro_batch * answers
+    passes = 6 if recipe.training.gradient_checkpointing else 4
+    return float(passes * (inner * positions + head) * found.steps * found.accumulation)
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
 def _memory(recipe: Recipe, model: VideoExpertModel, found: DryRun) -> dict[str, float]:
     """GiB: frozen weights; trained weights, gradients and AdamW's two moments in float32; kept activations."""
     training, text = recipe.training, model.language.config.get_text_config()
     each = 2 if training.precision == "bf16" else 4
     width, layers, vocabulary = text.hidden_size, text.num_hidden_layers, text.vocab_size
-    answers = max((mean for mean, _ in found.text_tokens.values()), default=100.0)
-    visual = sum(found.visual_tokens or (0, 0)) + (found.prefix_tokens or 0)
-    rows = training.micro_batch / (training.questions_per_video if training.packed else 1)
-    positions = max(rows, 1) * visual + training.micro_batch * answers
+    positions, answers = _positions(recipe, found)
     block = BLOCK_BYTES * width * positions * each / 2
     kept = layers * width * positions * each + block if training.gradient_checkpointing else layers * block
     logits = 3 * training.micro_batch * answers * vocabulary * 4  # logits, their log-softmax, their gradient

@@ -15,7 +15,7 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 from .. import files
 from ..checkpoints import folder as checkpoint
 from ..errors import InputError
-from ..features.store import FeatureStore
+from ..features.lighthouse import open_features
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
 from ..recipes import RECIPE, Recipe, SourceRecipe, claim
@@ -153,12 +153,15 @@ def open_sources(
     recipes: Sequence[SourceRecipe], model: VideoExpertModel, stores: Stores | None
 ) -> list[TrainingSource]:
     """Every source with its tokens; stores are opened once and must fit the model."""
-    opened: dict[str, TokenSource] = dict(stores or {})
+    opened: dict[tuple[str, float], TokenSource] = {}
     found = []
     for recipe in recipes:
-        if recipe.features not in opened:
-            opened[recipe.features] = FeatureStore.open(recipe.features, model.config)
-        found.append(open_source(recipe, read_samples(recipe), opened[recipe.features], model.config))
+        key = (recipe.features, recipe.clip_seconds)
+        if recipe.features in (stores or {}):
+            opened[key] = (stores or {})[recipe.features]
+        elif key not in opened:
+            opened[key] = open_features(recipe.features, model.config, recipe.clip_seconds)
+        found.append(open_source(recipe, read_samples(recipe), opened[key], model.config))
     return found
 
 

@@ -118,15 +118,32 @@ class TransformersTower:
         """Sentences to (Q, C) unit rows. Words past what the tower reads are left out, with a ModelWarning."""
         if not texts:
             return torch.empty(0, self.width)
+        found = _pooled(self.model.get_text_features(**self._tokenised(texts)))
+        return normalize(found.float(), dim=-1).cpu()
+
+    @torch.inference_mode()
+    def text_states(self, texts: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
+        """Of each sentence the states of its L tokens after the last norm (L, W), and its embedding (C,) as it is.
+
+        Start and end token are included, padding is not. Float32 on the CPU.
+        """
+        batch = self._tokenised(texts)
+        states = self.model.text_model(**batch).last_hidden_state.float().cpu()
+        pooled = _pooled(self.model.get_text_features(**batch)).float().cpu()
+        if "attention_mask" in batch:
+            lengths = batch["attention_mask"].sum(-1).tolist()
+        else:  # SigLIP's tokenizer gives none, and pads with a token of its own
+            lengths = (batch["input_ids"] != self.tokenizer.pad_token_id).sum(-1).clamp(min=1).tolist()
+        return [(row[:length].clone(), own) for row, own, length in zip(states, pooled, lengths, strict=True)]
+
+    def _tokenised(self, texts: Sequence[str]) -> dict[str, Tensor]:
         ended = [words_of(text, self._marks) + self._end for text in texts]
         self._warn_of_long(ended)
         options: dict[str, Any] = {"padding": "max_length"} if self.is_siglip else {"padding": True}
         batch = self.tokenizer(
             ended, return_tensors="pt", truncation=True, max_length=self.most_tokens, **options
         )
-        batch = {name: value.to(self.model.device) for name, value in batch.items()}
-        found = _pooled(self.model.get_text_features(**batch))
-        return normalize(found.float(), dim=-1).cpu()
+        return {name: value.to(self.model.device) for name, value in batch.items()}
 
     def _warn_of_long(self, texts: Sequence[str]) -> None:
         lengths = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
@@ -136,7 +153,7 @@ class TransformersTower:
                 f"{self.name} reads the first {self.most_tokens} tokens of a sentence, and {texts[longest][:40]!r}... "
                 f"has {lengths[longest]}: the rest is left out.",
                 ModelWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 

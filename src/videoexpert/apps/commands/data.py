@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ...annotations.readers import BENCHMARKS
-from .. import options
+from .. import options, peers
 from ..output import Format, Waiting, print_json, say, table
 
 data = typer.Typer(
@@ -113,7 +113,7 @@ def synth(
 
 def encode(
     *,
-    videos: Annotated[Path, typer.Option(help="A video, or a folder with videos.")],
+    videos: Annotated[Path | None, typer.Option(help="A video, or a folder with videos.")] = None,
     out: Annotated[Path, typer.Option(help="Feature store: a new folder, or one to go on with.")],
     annotations: Annotated[
         Path | None, typer.Option(help="Only the videos, or parts of them, that this file speaks of.")
@@ -144,18 +144,68 @@ def encode(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Decoding threads (default: one a core, up to 8).")
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            help="lighthouse or moment-detr: also write clip and text features as these projects read them; the store "
+            "is then OUT/store."
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="With --layout: a store that is there, in place of --videos.")
+    ] = None,
+    clip_seconds: Annotated[
+        float | None, typer.Option(help="With --layout: seconds of a clip (default: 2).")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="With --layout: the CLIP that reads the queries (default: --vision, or the shipped)."
+        ),
+    ] = None,
 ) -> None:
     """Encode videos once into a feature store, for training and use.
 
     Run it again after a stop and it goes on. Under torchrun or accelerate each process takes its share.
     Exit code 1 where videos could not be encoded; the others are.
     """
+    peer = peers.Peer(layout, store, clip_seconds, text, annotations, benchmark, split, model, vision)
+    peer.check(videos, out)
+    failed = False
+    if videos is not None:
+        failed = _encode(
+            videos,
+            peer.store_of(out),
+            (annotations, benchmark, split),
+            (model, vision, preset),
+            _fields(fields or []) | ({} if frames is None else {"num_frames": frames}),
+            device,
+            batch_size,
+            workers,
+        )
+    if layout is not None:
+        failed |= peer.write(out, device)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _encode(
+    videos: Path,
+    out: Path,
+    annotated: tuple[Path | None, str | None, str | None],
+    encoder_of: tuple[str | None, str | None, str | None],
+    changed: dict[str, Any],
+    device: str,
+    batch_size: int,
+    workers: int | None,
+) -> bool:
+    """The store of the videos. True where some could not be encoded."""
     from ...features.encode import clips_of, encode_to_store, load_encoder
     from ...runtime import rank_of_process
 
+    model, vision, preset = encoder_of
     rank, world_size = rank_of_process()
-    clips = clips_of(videos, annotations, benchmark, split)
-    changed = _fields(fields or []) | ({} if frames is None else {"num_frames": frames})
+    clips = clips_of(videos, *annotated)
     encoder = load_encoder(model, vision=vision, preset=preset, fields=changed, device=device)
     with Waiting("encoding videos", len(clips[rank::world_size])) as waiting:
         done = encode_to_store(
@@ -174,8 +224,7 @@ def encode(
     print(
         f"{who}{done.encoded} videos encoded into {out}, {done.kept} there before, {len(done.failed)} failed"
     )
-    if done.failed:
-        raise typer.Exit(1)
+    return bool(done.failed)
 
 
 def _fields(texts: list[str]) -> dict[str, Any]:

@@ -43,7 +43,11 @@ def evaluate(
     annotations: Annotated[Path, typer.Option(help="The benchmark's file, or the folder of the originals.")],
     videos: Annotated[Path | None, typer.Option(help="Folder with the videos, named by id.")] = None,
     features: Annotated[
-        Path | None, typer.Option(help="Feature store of `encode`, in place of the videos.")
+        Path | None,
+        typer.Option(help="In place of the videos: a feature store of `encode`, or public VIDEO.npz files."),
+    ] = None,
+    clip_seconds: Annotated[
+        float | None, typer.Option(help="Of --features in VIDEO.npz files: what a row stands for (2).")
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for predictions.jsonl and result.json; a killed run resumes.")
@@ -78,10 +82,12 @@ def evaluate(
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
     chosen: dict[str, Any] = {**verifier(verify, verify_option), **model_options(model_option)}
     _check(videos, features, model, chosen, baseline, train_annotations, clip, control)
+    _check_clip_seconds(features, clip_seconds)
     system = _system(
         benchmark,
         videos,
         features,
+        clip_seconds,
         model,
         chosen,
         device,
@@ -142,10 +148,22 @@ def _check(
         )
 
 
+def _check_clip_seconds(features: Path | None, clip_seconds: float | None) -> None:
+    from ...errors import InputError
+
+    if clip_seconds is None:
+        return
+    if features is None or (features / "store.json").exists():
+        raise InputError("--clip-seconds belongs to --features of VIDEO.npz files; leave it out.")
+    if not 0 < clip_seconds < float("inf"):
+        raise InputError(f"--clip-seconds is {clip_seconds:g}, expected a positive number.")
+
+
 def _system(
     benchmark: str,
     videos: Path | None,
     features: Path | None,
+    clip_seconds: float | None,
     model: str | None,
     chosen: dict[str, Any],
     device: str,
@@ -173,11 +191,13 @@ def _system(
     if features is not None:
         from ...backends.fitted import with_stored_fit
         from ...backends.stored import StoredExpert
-        from ...features.store import FeatureStore
+        from ...features.lighthouse import CLIP_S, open_features
 
         expert = load_expert(model, device=device)
         with_stored_fit(expert, model)
-        return BackendSystem(StoredExpert(expert, FeatureStore.open(features, expert.config)))
+        return BackendSystem(
+            StoredExpert(expert, open_features(features, expert.config, clip_seconds or CLIP_S))
+        )
     backend = load(model, device=device, **chosen)
     if isinstance(backend, Expert):
         backend.batch_size = batch_size
