@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 import videoexpert
 from videoexpert.apps import cli
@@ -60,3 +61,26 @@ def test_without_a_command_the_help_is_shown(capsys):
     assert cli.main([]) == 2
     told = capsys.readouterr()
     assert "Ask about a video" in told.out + told.err
+
+
+def _commands(command, name=""):
+    """Every command that does something, with its name, groups that work alone too."""
+    for verb, below in getattr(command, "commands", {}).items():
+        yield from _commands(below, f"{name} {verb}".strip())
+    if name and (not hasattr(command, "commands") or command.invoke_without_command):
+        yield name, command
+
+
+# these print nothing of their own: a server's answers are its result
+SERVERS = {"serve", "mcp"}
+
+
+def test_every_command_prints_json():
+    found = dict(_commands(typer.main.get_command(cli.app)))
+    assert {"ground", "data import", "library gc", "models", "models use"} <= set(found)
+    without = {
+        name
+        for name, command in found.items()
+        if not any("--format" in option.opts for option in command.params)
+    }
+    assert without == SERVERS

@@ -527,3 +527,28 @@ def test_other_s_tokens_can_be_asked_for_and_nothing_else(tmp_path, capsys):
     assert FeatureStore.open(tmp_path / "store")["v"].spatial.shape[0] == 0
     assert main([*call, "--set", "groups"]) == 2
     assert "--set was given 'groups', expected FIELD=VALUE" in capsys.readouterr().err
+
+
+def test_with_nothing_to_do_no_weights_are_read(tmp_path, capsys, monkeypatch):
+    from videoexpert.features import encode
+
+    model = checkpoint.save(tiny_model(), tiny_tokenizer(), tmp_path / "model")
+    videos = tmp_path / "videos"
+    for name in "ab":
+        tiny_video(videos / f"{name}.mp4", 2.0)
+    command = ["encode", "--videos", str(videos), "--out", str(tmp_path / "s"), "--model", str(model)]
+    assert main([*command, "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["encoded"] == 2
+    load = encode.load_encoder
+    loaded = []
+    monkeypatch.setattr(encode, "load_encoder", lambda *a, **k: loaded.append(1) or load(*a, **k))
+    assert main([*command, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["encoded"], found["kept"], loaded) == (0, 2, [])
+    # another number of frames, another file under a name, another model: all are looked at in full
+    assert main([*command, "--frames", "3"]) == 2
+    tiny_video(videos / "b.mp4", 3.0)
+    assert main(command) == 1
+    checkpoint.save(tiny_model(seed=5), tiny_tokenizer(), tmp_path / "other")
+    assert main([*command[:-1], str(tmp_path / "other")]) == 2
+    assert len(loaded) == 3

@@ -30,6 +30,7 @@ from ..errors import DataError, InputError
 from ..types import Hole, VisualTokens
 
 STORE = "store.json"
+MADE_BY = "made_by.json"  # the model folder as it was when the store was filled (unchanged.py)
 FORMAT = 1
 SHARD_VIDEOS = 64  # 35 MB at N + M = 356 tokens of 768; what a kill can cost, and no more
 HASH_BLOCK = 1 << 16
@@ -365,7 +366,7 @@ def _spellings(key: str) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name == STORE or bool(_FILE.fullmatch(name)) or files.is_unfinished(name)
+    return name in (STORE, MADE_BY) or bool(_FILE.fullmatch(name)) or files.is_unfinished(name)
 
 
 def _digest(value: Any) -> str:

@@ -19,14 +19,14 @@ def test_index_search_and_look_after(tmp_path, capsys):
     sentence = "the purple triangle moves right"
     assert main(["search", library, sentence, "--method", "rerank"]) == 0
     assert sentence in capsys.readouterr().out
-    assert main(["search", library, sentence, "--method", "rerank", "--json"]) == 0
+    assert main(["search", library, sentence, "--method", "rerank", "--format", "json"]) == 0
     best = json.loads(capsys.readouterr().out)["queries"][0]["results"][0]
     assert best["path"].endswith("demo.mp4")
     assert 14 < best["start"] < 16 < best["end"] < 18
-    assert main(["search", library, "door", "--method", "text", "--json"]) == 0
+    assert main(["search", library, "door", "--method", "text", "--format", "json"]) == 0
     (hit,) = json.loads(capsys.readouterr().out)["queries"][0]["results"]
     assert (hit["start"], hit["end"], hit["text"]) == (3.0, 5.0, "look at the door")
-    assert main(["search", library, "--like", f"{SHIPPED_VIDEO}@16", "--json"]) == 0
+    assert main(["search", library, "--like", f"{SHIPPED_VIDEO}@0:16", "--format", "json"]) == 0
     assert "demo.mp4" in capsys.readouterr().out
     assert main(["library", "info", library]) == 0
     assert "1 videos in 1 files" in capsys.readouterr().out

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...annotations.readers import BENCHMARKS
 from .. import options, peers
-from ..output import Format, Waiting, print_json, say, table
+from ..output import Format, Waiting, complain, print_json, say, table
+
+if TYPE_CHECKING:
+    from ...features.encode import Summary
 
 data = typer.Typer(
     name="data", help="Check annotation files and videos; import own data.", no_args_is_help=True
@@ -163,6 +165,7 @@ def encode(
             help="With --layout: the CLIP that reads the queries (default: --vision, or the shipped)."
         ),
     ] = None,
+    format: options.Printed = Format.table,
 ) -> None:
     """Encode videos once into a feature store, for training and use.
 
@@ -182,6 +185,7 @@ def encode(
             device,
             batch_size,
             workers,
+            format,
         )
     if layout is not None:
         failed |= peer.write(out, device)
@@ -198,14 +202,22 @@ def _encode(
     device: str,
     batch_size: int,
     workers: int | None,
+    format: Format,
 ) -> bool:
     """The store of the videos. True where some could not be encoded."""
-    from ...features.encode import clips_of, encode_to_store, load_encoder
+    from ...assets import SHIPPED_MODEL
+    from ...features import unchanged
+    from ...features.encode import Summary, clips_of, encode_to_store, load_encoder
     from ...runtime import rank_of_process
 
     model, vision, preset = encoder_of
     rank, world_size = rank_of_process()
     clips = clips_of(videos, *annotated)
+    source = Path(vision or model or SHIPPED_MODEL)
+    made_by = unchanged.stamp(source, {"vision": vision, "preset": preset, **changed})
+    there = unchanged.kept(out, made_by, clips)
+    if there is not None:  # all is done: no weights need be read
+        return _tell_encoded(Summary(kept=there), out, "", format)
     encoder = load_encoder(model, vision=vision, preset=preset, fields=changed, device=device)
     with Waiting("encoding videos", len(clips[rank::world_size])) as waiting:
         done = encode_to_store(
@@ -219,11 +231,20 @@ def _encode(
             progress=waiting.advance,
         )
     who = f"process {rank + 1} of {world_size}: " if world_size > 1 else ""
+    if rank == 0:
+        unchanged.remember(out, made_by)
+    return _tell_encoded(done, out, who, format)
+
+
+def _tell_encoded(done: Summary, out: Path, who: str, format: Format) -> bool:
+    """What was encoded. True where something failed."""
     for key, reason in done.failed.items():
-        print(f"{who}{key} failed: {reason}", file=sys.stderr)
-    print(
-        f"{who}{done.encoded} videos encoded into {out}, {done.kept} there before, {len(done.failed)} failed"
-    )
+        complain(f"{who}{key} failed: {reason}")
+    if format is Format.json:
+        print_json({"out": str(out), "encoded": done.encoded, "kept": done.kept, "failed": done.failed})
+    else:
+        counts = f"{done.encoded} videos encoded into {out}, {done.kept} there before"
+        say(f"{who}{counts}, {len(done.failed)} failed")
     return bool(done.failed)
 
 

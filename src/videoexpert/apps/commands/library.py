@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from datetime import datetime
@@ -13,6 +12,8 @@ import typer
 
 from ...errors import InputError
 from .. import options
+from ..inputs import as_seconds
+from ..output import Format, Speed, Waiting, complain, print_json, say, table
 
 if TYPE_CHECKING:
     from ...library.build import Tools
@@ -24,7 +25,6 @@ Model = Annotated[
     typer.Option(help="Model folder, hub id or contrastive:NAME (default: the model in the package)."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Rate = Annotated[float, typer.Option(help="Pictures a second that are kept for search.")]
 
 
@@ -42,6 +42,7 @@ def index(
     retry: Annotated[bool, typer.Option("--retry", help="Try videos again that failed before.")] = False,
     ray: options.Ray = None,
     workers: options.Workers = None,
+    format: options.Printed = Format.table,
 ) -> None:
     """Make videos searchable: each once, incrementally; run it again after adding, moving or removing some."""
     from functools import partial
@@ -50,7 +51,6 @@ def index(
     from ...library.captions import captions_of
     from ...library.encoders import encoder_of
     from ...session import load
-    from ..output import Speed, Waiting, complain, say
 
     cluster = options.cluster(ray, workers)
     backend = load(model, device=device)
@@ -69,10 +69,13 @@ def index(
         )
     for path, reason in sorted(done.failed.items()):
         complain(f"{path}: {reason}")
-    say(
-        f"{library}: {done.found} videos found, {done.encoded} encoded ({speed.told(done.seconds)}), "
-        f"{done.removed} gone, {len(done.failed)} failed"
-    )
+    if format is Format.json:
+        print_json({"library": str(library), **asdict(done)})
+    else:
+        say(
+            f"{library}: {done.found} videos found, {done.encoded} encoded ({speed.told(done.seconds)}), "
+            f"{done.removed} gone, {len(done.failed)} failed"
+        )
     if done.failed:
         raise typer.Exit(1)
 
@@ -106,12 +109,12 @@ def search(
     ] = None,
     before: Annotated[str | None, typer.Option(metavar="DATE", help="Only files changed before.")] = None,
     min_duration: Annotated[
-        float, typer.Option(min=0, help="Only videos of at least so many seconds.")
+        float, typer.Option(parser=options.seconds, metavar="TIME", help="Only videos at least this long.")
     ] = 0.0,
     like: Annotated[
         str | None, typer.Option(metavar="IMAGE|VIDEO@TIME", help="Moments that look like this picture.")
     ] = None,
-    as_json: AsJson = False,
+    format: options.Printed = Format.table,
 ) -> None:
     """Find moments across all videos of a library."""
     if bool(queries) == bool(like):
@@ -122,8 +125,8 @@ def search(
         pages = [found.search_like(_embedding(found, like), top=top, filter=chosen)]
     else:
         pages = [found.search(query, top=top, method=method, filter=chosen) for query in queries or ()]
-    if as_json:
-        print(json.dumps({"library": str(library), "queries": [document(page) for page in pages]}, indent=2))
+    if format is Format.json:
+        print_json({"library": str(library), "queries": [document(page) for page in pages]})
         return
     for page in pages:
         _show(page, like or "")
@@ -140,7 +143,6 @@ def document(page: Page) -> dict[str, Any]:
 
 def _show(page: Page, like: str) -> None:
     from ...export.text import clock
-    from ..output import say, table
 
     say(f'"{page.query}"' if page.query else f"like {like}")
     if not page.hits:
@@ -194,9 +196,9 @@ def _embedding(library: Library, like: str) -> Any:
 
     from ...video import read_frames
 
-    moment = re.fullmatch(r"(.+)@([\d.]+)", like)
+    moment = re.fullmatch(r"(.+)@([\d.:]+)", like)
     if moment and not Path(like).exists():
-        time = float(moment[2])
+        time = as_seconds(moment[2])
         pixels = read_frames(moment[1], 1, start_s=time, end_s=time + 0.1).pixels
     else:
         try:
@@ -204,9 +206,7 @@ def _embedding(library: Library, like: str) -> Any:
                 image.draft("RGB", (1024, 1024))
                 pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise InputError(
-                f"--like {like!r} is no picture that can be read, and no VIDEO@SECONDS."
-            ) from error
+            raise InputError(f"--like {like!r} is no picture that can be read, and no VIDEO@TIME.") from error
     return library.encoder.encode_images(pixels)[0].numpy()
 
 
@@ -214,14 +214,13 @@ care = typer.Typer(no_args_is_help=True, help="Look after a library: info, verif
 
 
 @care.command()
-def info(library: Folder, as_json: AsJson = False) -> None:
+def info(library: Folder, format: options.Printed = Format.table) -> None:
     """How many videos, hours and bytes; which encoders; what failed and why."""
     from ...library import care as work
-    from ..output import say
 
     found = work.info(library)
-    if as_json:
-        print(json.dumps(asdict(found), indent=2))
+    if format is Format.json:
+        print_json(asdict(found))
         return
     say(
         f"{found.videos} videos in {found.files} files, {found.hours:.2f} h, {found.frames} frames, "
@@ -239,19 +238,19 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Take damaged videos off, to be indexed again.")
     ] = False,
+    format: options.Printed = Format.table,
 ) -> None:
     """Read every shard and the manifest; exit code 1 where something is damaged."""
     from ...library import care as work
-    from ..output import say
 
     found = work.verify(library, repair=repair)
-    for sentence in found:
-        say(sentence)
-    say(
-        "nothing is damaged"
-        if not found
-        else f"{len(found)} damaged{', taken off: index again' if repair else ''}"
-    )
+    if format is Format.json:
+        print_json({"damaged": list(found), "taken_off": bool(found) and repair})
+    else:
+        for sentence in found:
+            say(sentence)
+        repaired = ", taken off: index again" if repair else ""
+        say(f"{len(found)} damaged{repaired}" if found else "nothing is damaged")
     if found:
         raise typer.Exit(1)
 
@@ -260,31 +259,47 @@ def verify(
 def remove(
     library: Folder,
     videos: Annotated[list[str], typer.Argument(help="Files to take off; they stay on disk.")],
+    format: options.Printed = Format.table,
 ) -> None:
     """Take videos off a library."""
     from ...library import care as work
-    from ..output import say
 
-    say(f"{work.remove(library, videos)} taken off")
+    count = work.remove(library, videos)
+    if format is Format.json:
+        print_json({"taken_off": count})
+    else:
+        say(f"{count} taken off")
 
 
 @care.command()
-def gc(library: Folder) -> None:
+def gc(library: Folder, format: options.Printed = Format.table) -> None:
     """Give back the space of videos that no file holds any more."""
     from ...library import care as work
-    from ..output import say
 
-    say(f"{work.gc(library) / 1e6:.1f} MB given back")
+    given_back = work.gc(library)
+    if format is Format.json:
+        print_json({"bytes_given_back": given_back})
+    else:
+        say(f"{given_back / 1e6:.1f} MB given back")
 
 
 @care.command()
-def duplicates(library: Folder, model: Model = None, device: Device = "auto", rate: Rate = 1.0) -> None:
+def duplicates(
+    library: Folder,
+    model: Model = None,
+    device: Device = "auto",
+    rate: Rate = 1.0,
+    format: options.Printed = Format.table,
+) -> None:
     """List videos that show the same."""
     from ...library import care as work
-    from ..output import say
 
     found = _open(library, model, device, rate)
-    for group in work.duplicates(library, found.number, found.encoder.width):
+    groups = work.duplicates(library, found.number, found.encoder.width)
+    if format is Format.json:
+        print_json({"groups": [list(group) for group in groups]})
+        return
+    for group in groups:
         say("\n   ".join(group))
 
 
