@@ -65,8 +65,11 @@ def test_every_recipe_loads_and_dry_runs(name, bases, start):
         else {"experts (LoRA)", "<LOC> rows", "adapter", "temporal head"}
     )
     # the annotations are not here, and that is said for each source
-    missing = [note for note in found.notes if "does not exist" in note]
+    missing = [what for what in found.missing if "does not exist" in what]
     assert len(missing) == len(recipe.data) + len(recipe.validation)
+    # nor are the features
+    stores = {source.features for source in (*recipe.data, *recipe.validation)}
+    assert len(found.missing) - len(missing) == len(stores)
 
 
 def test_the_pretraining_recipe_is_the_papers():
@@ -132,7 +135,9 @@ def test_dry_run_without_base_models_says_so(annotations, tmp_path):
     found = dry_run(recipe)
     assert not found.groups
     assert found.steps == 6
-    assert "so nothing is known of the model" in found.notes[0]
+    bases = [what for what in found.missing if what.startswith("the base model")]
+    assert len(bases) == 2  # both are named at once
+    assert f"missing  {bases[0]}" in found.lines()
 
 
 def test_all_faults_are_reported_at_once(tmp_path, bases, annotations):
@@ -200,7 +205,10 @@ def test_files_that_are_no_recipe(tmp_path):
 def test_the_command_dry_runs_and_needs_a_folder_otherwise(tmp_path, bases, annotations, capsys):
     file = tmp_path / "r.yaml"
     save_recipe(make_recipe(bases, annotations), file)
-    assert main(["train", str(file), "training.steps=7", "--dry-run"]) == 0
+    call = ["train", str(file), "training.steps=7", "--dry-run"]
+    assert main(call) == 1  # the features are not here
+    assert "missing  the features memory: make them with" in capsys.readouterr().out
+    assert main([*call, f"data.0.features={tmp_path}"]) == 0
     printed = capsys.readouterr().out
     assert f"experts (LoRA): {EXPERTS:,} parameters in 28 tensors" in printed
     assert "steps    7," in printed

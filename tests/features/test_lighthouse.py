@@ -193,10 +193,10 @@ def test_from_videos_to_a_trained_model_and_its_score(videos, annotations, clip,
     encode = ("encode", "--videos", videos, "--annotations", annotations, "--benchmark", "qvhighlights")
     fields = ("spatial_tokens=none", "groups=2", "tokens_per_group=3", "key_tokens=2")
     tower = ("--vision", clip, "--frames", 6, *(part for f in fields for part in ("--set", f)))
-    code, said, err = run(capsys, *encode, *tower, "--layout", "lighthouse", "--out", out)
+    code, _, err = run(capsys, *encode, *tower, "--layout", "lighthouse", "--out", out)
     assert code == 1  # one video of the annotations is not there
     assert "gone_0.0_10.0" in err
-    assert f"2 videos and 2 queries written into {out} for lighthouse" in said
+    assert f"2 videos and 2 queries written into {out} for lighthouse" in err
     stored = FeatureStore.open(out / "store")
     again = tmp_path / "again"
     code, _, _ = run(capsys, "encode", "--layout", "moment-detr", "--store", out / "store", "--out", again)
@@ -228,7 +228,7 @@ def test_from_videos_to_a_trained_model_and_its_score(videos, annotations, clip,
     assert len(expert.open(videos / f"{VIDS[0]}.mp4").ground("a cat").curve) == 6
 
     common = ("--annotations", annotations, "--model", model, "--device", "cpu", "--format", "json")
-    code, said, _ = run(
+    code, _, _ = run(
         capsys, "eval", "qvhighlights", *common, "--features", out / "clip", "--out", tmp_path / "a"
     )
     assert code == 1  # the third video again

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .output import complain
 
 STORE = "store"  # the store's name under --out
 
@@ -79,8 +79,8 @@ class Peer:
             clip_s=self.clip_seconds or lighthouse.CLIP_S,
         )
         for sentence in done.failed.values():
-            print(f"Error: {sentence}", file=sys.stderr)
-        print(f"{done.videos} videos and {done.queries} queries written into {out} for {self.layout}")
+            complain(f"Error: {sentence}")
+        complain(f"{done.videos} videos and {done.queries} queries written into {out} for {self.layout}")
         return bool(done.failed)
 
     def _tower(self, device: str) -> Any:

@@ -40,7 +40,7 @@ SUSTAINED = {"bf16": 10e12, "float32": 4e12}
 
 @dataclass
 class DryRun:
-    """Everything found; ``notes`` say what could not be."""
+    """Everything found; ``missing`` names what a run needs and is not here, ``notes`` what else could not be told."""
 
     groups: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> tensors, parameters
     frozen: int = 0
@@ -54,6 +54,7 @@ class DryRun:
     memory: dict[str, float] = field(default_factory=dict)  # GiB a process
     operations: float | None = None  # floating-point operations of the whole run in each process
     sustained: float = SUSTAINED["bf16"]
+    missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -83,13 +84,21 @@ class DryRun:
         if self.operations is not None:
             rate = f"{self.sustained / 1e12:.0f} TFLOP/s, which a GPU of 24 GB is taken to sustain"
             found.append(f"time     about {_spoken(self.operations / self.sustained)} at {rate}")
+        return [*found, *self._remarks()]
+
+    def _remarks(self) -> list[str]:
+        found = []
         if self.memory or self.operations is not None:
             found.append("note     memory and time are estimates by formula, not measured")
-        return found + [f"note     {note}" for note in self.notes]
+        found += [f"note     {note}" for note in self.notes]
+        if self.missing:
+            found += [f"missing  {what}" for what in self.missing]
+            found.append("note     docs/training.md says where data and base models are from")
+        return found
 
 
 def dry_run(recipe: Recipe, world: int = 1) -> DryRun:
-    """Build the model without weights, read the annotations, draw the plan. Only features are not looked at."""
+    """Build the model without weights, read the annotations, draw the plan. Features are only looked for."""
     found = DryRun()
     opened = _config(recipe, found)
     config, tokenizer = opened if opened else (None, None)
@@ -108,6 +117,11 @@ def dry_run(recipe: Recipe, world: int = 1) -> DryRun:
         found.per_video[source.name] = len(source.samples) / videos
     for validation in recipe.validation:
         _source(validation, config, prompter, found)
+    found.missing += [
+        f"the features {folder}: make them with `videoexpert encode`"
+        for folder in dict.fromkeys(source.features for source in (*recipe.data, *recipe.validation))
+        if not Path(folder).is_dir()
+    ]
     _steps(recipe, sources, world, found)
     if model is not None:
         found.memory = _memory(recipe, model, found)
@@ -121,15 +135,18 @@ def _config(recipe: Recipe, found: DryRun) -> tuple[VideoExpertConfig, Any] | No
     made = recipe.model
     if made.start is not None:
         if not Path(made.start).is_dir():
-            found.notes.append(f"the model folder {made.start} is not here, so nothing is known of the model")
+            found.missing.append(f"the model folder {made.start}")
             return None
         return checkpoint.read_config(Path(made.start)), _tokenizer(made.start, found)
-    try:
-        vision = pretrained.config_of(str(made.vision)).to_dict()
-        language = pretrained.config_of(str(made.language))
-    except CheckpointError as error:
-        found.notes.append(f"{str(error).rstrip('.')}; so nothing is known of the model")
+    bases = []
+    for name in (str(made.vision), str(made.language)):
+        try:
+            bases.append(pretrained.config_of(name))
+        except CheckpointError as error:
+            found.missing.append(f"the base model {str(error).rstrip('.')}")
+    if len(bases) < 2:
         return None
+    vision, language = bases[0].to_dict(), bases[1]
     tokenizer = _tokenizer(str(made.language), found)
     fields: dict[str, Any] = {
         "vision_config": _tower(vision),
@@ -180,7 +197,7 @@ def _source(
     try:
         samples = read_samples(recipe)
     except DataError as error:
-        found.notes.append(str(error).rstrip("."))
+        found.missing.append(str(error).rstrip("."))
         return None
     if config is not None:
         samples = [sample for sample in samples if unusable(sample, config) is None]
