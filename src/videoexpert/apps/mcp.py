@@ -22,6 +22,7 @@ from ..export import export as as_text
 from ..files import write_text
 from ..types import Captions
 from .exporting import timed
+from .known import known
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -101,7 +102,9 @@ class Desk:
         """The documented JSON of an answer, with a number by which it is exported."""
         self._count += 1
         name = str(self._count)
-        self._answers[name] = Answers(str(self.inside(path)), video.duration, self.backend.name, found)
+        self._answers[name] = Answers(
+            str(self.inside(path)), video.duration, self.backend.name, found, **known(self.backend, video)
+        )
         while len(self._answers) > KEPT_ANSWERS:
             self._answers.popitem(last=False)
         return {"answer_id": name, "answer": answers_json.document(self._answers[name]) | {"video": path}}

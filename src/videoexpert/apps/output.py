@@ -111,6 +111,9 @@ def show_moments(
         say(f"   {shown.top_k} were asked for; the model names no other moment", "dim")
 
 
+GUESSES = "guesses: the model was never shown videos like this one"
+
+
 def ignorance(moments: Sequence[Moment], end: float) -> str:
     """What is said of a query on a video unlike all that the model was trained on."""
     said = "the model cannot tell: it was never shown videos like this one"
@@ -175,6 +178,8 @@ def show_answers(item: Answers, shown: Shown = DEFAULT) -> None:
     end, found = item.end, item.found
     part = f" from {clock(item.start, end)} on" if item.start else ""
     say(f"{item.video}: {clock(item.duration, end)}{part}{looked(item)}, model {item.model}", HEADING)
+    if item.familiar is False and isinstance(found, (Captions, Answer)):
+        say(f"   {GUESSES}", ABSENT)
     if isinstance(found, Highlights):
         show_highlights(found, end, shown)
     elif isinstance(found, Captions):

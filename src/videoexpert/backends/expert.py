@@ -258,6 +258,8 @@ class Expert:
         fields = {k: v for k, v in config.to_dict().items() if k not in ("vision_config", "language_config")}
         return {
             "model": self.name,
+            "kind": "videoexpert",
+            "calibrated": self.calibrated,
             "preset": config.preset,
             "config": fields,
             "weights": self.digest,

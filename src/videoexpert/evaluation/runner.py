@@ -124,11 +124,9 @@ def _begin(file: Path, run: dict[str, Any]) -> None:
 
 
 def _parsing(predictions: Path) -> dict[str, Any]:
-    """How the answers of a system that answers in text were read: {"parsed": {rule: count}, "parse_failures"}."""
+    """How answers in text were read, {"parsed": {rule: count}, "parse_failures"}; nothing of other systems' answers."""
     rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
     parsed = Counter(str(row["parsed"]) for row in rows if "parsed" in row)
-    if not parsed:
-        return {}
     failed = sum(count for how, count in parsed.items() if how in FAILURES)
     return {"parsed": dict(sorted(parsed.items())), "parse_failures": failed}
 

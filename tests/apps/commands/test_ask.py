@@ -300,6 +300,9 @@ def test_an_unfamiliar_video_in_a_table_and_a_picture(call, shared, tmp_path):
     assert "the model cannot tell: it was never shown videos like this one; its guess is" in done.out
     assert "not in this video" not in done.out
     assert size_of(tmp_path / "p.png")[0] > 1000
+    for verb in (("caption",), ("ask", "what is it?")):
+        done = call(verb[0], video, *verb[1:])
+        assert done.out.splitlines()[1] == "   guesses: the model was never shown videos like this one"
 
 
 def test_the_demo_is_familiar(call):

@@ -25,6 +25,7 @@ class KnownVideo:
 
     def __init__(self, backend: KnownBackend, path: str) -> None:
         self.backend, self.path, self.duration, self.start = backend, path, 4.0, 0.0
+        self.familiarity = backend.familiarity
 
     def ground(self, queries: Any, top_k: int | None = 5) -> Any:
         self.backend.passes.append(list(queries))
@@ -59,6 +60,7 @@ class KnownBackend:
 
     name = "known"
     can = frozenset({"ground", "highlight", "caption", "ask"})
+    familiarity: float | None = None  # of every video
 
     def __init__(self) -> None:
         self.passes: list[list[str]] = []

@@ -34,6 +34,13 @@ def test_a_job_tells_its_story_and_has_the_answer_of_the_direct_question(client,
     assert client.get(f"/v1/jobs/{job}").json()["result"] == direct
 
 
+def test_a_job_says_that_the_model_does_not_know_such_videos(client, video, backend):
+    backend.familiarity = 0.1
+    job = begin(client, video, queries=["it moves"])
+    events(client.get(f"/v1/jobs/{job}/events").text)
+    assert client.get(f"/v1/jobs/{job}").json()["result"]["familiar"] is False
+
+
 def test_a_stream_goes_on_behind_the_last_event_that_was_seen(client, video):
     job = begin(client, video, queries=["a"])
     whole = events(client.get(f"/v1/jobs/{job}/events").text)

@@ -135,6 +135,17 @@ def test_the_slider_hides_moments_without_asking_again(page, known, backend):
     assert len(backend.passes) == asked
 
 
+def test_the_page_says_that_the_model_does_not_know_such_videos(page, known, backend):
+    backend.familiarity = 0.1
+    page.goto(known.url)
+    note = page.locator("#unfamiliar")
+    page.fill("#query", "it moves")
+    page.click("#find-go")
+    note.wait_for(state="visible")
+    assert "has not been trained on videos like this one" in note.inner_text()
+    page.locator(".moment").first.wait_for()
+
+
 def test_words_are_never_markup(page, known):
     page.goto(known.url)
     words = "<img src=x onerror=document.title='owned'>"

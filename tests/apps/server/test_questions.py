@@ -35,6 +35,19 @@ def test_the_five_verbs(client, video):
     assert client.post(f"/v1/videos/{video}/ask", json={"question": "q?"}).json()["answer"] == "yes"
 
 
+def test_every_answer_says_whether_the_model_knows_such_videos(client, video, backend):
+    backend.familiarity, backend.calibrated = 0.1, False
+    asked = {
+        "ground": {"queries": ["it moves"]},
+        "highlights": {"query": "it moves"},
+        "caption": {},
+        "ask": {"question": "q?"},
+    }
+    for task, body in asked.items():
+        document = client.post(f"/v1/videos/{video}/{task}", json=body).json()
+        assert (document["familiar"], document["familiarity"], document["calibrated"]) == (False, 0.1, False)
+
+
 def test_questions_that_wait_together_are_answered_in_one_pass_and_each_gets_its_own(client, video, backend):
     backend.gate.clear()
     queries = ["a", "bb", "ccc", "dddd"]

@@ -25,6 +25,7 @@ from ..inputs import (
     split_arguments,
     verifier,
 )
+from ..known import known
 from ..output import Shown, Waiting
 from ..startup import lighten
 
@@ -329,8 +330,7 @@ def _answers(request: Request, expert: Backend, path: str, question: Question, w
         start,
         evidence,
         looked_at=looked_at,
-        familiarity=getattr(video, "familiarity", None),
-        calibrated=getattr(expert, "calibrated", None),
+        **known(expert, video),
         warnings=beyond_training(getattr(expert, "config", None), looked_at),
     )
 

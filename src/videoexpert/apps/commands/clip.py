@@ -14,6 +14,7 @@ from ...export import Answers
 from ...export.text import clock
 from .. import clipping, options, output
 from ..inputs import Inputs, check_clip, model_options, split_arguments
+from ..known import known
 from ..output import Format, Waiting
 from .export import read_answers
 
@@ -132,7 +133,7 @@ def _ask(inputs: Inputs, top_k: int, how: _Asking) -> list[Answers]:
             try:
                 video = backend.open(path, start=how.start, end=how.end, num_frames=how.frames)
                 found = tuple(video.ground(list(inputs.texts), top_k))
-                items.append(Answers(path, video.duration, backend.name, found))
+                items.append(Answers(path, video.duration, backend.name, found, **known(backend, video)))
             except VideoExpertError as error:
                 if not inputs.several:
                     raise

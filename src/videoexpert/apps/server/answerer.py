@@ -12,6 +12,7 @@ from typing import Any
 
 from ...backends.base import Backend, OpenVideo
 from ...errors import VideoExpertError
+from ..known import known
 
 
 class BusyError(VideoExpertError):
@@ -29,6 +30,14 @@ class PendingQuestion:
     path: Path
     task: str
     arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the video answered, and what goes with it (``known``)."""
+
+    found: Any
+    known: dict[str, Any]
 
 
 @dataclass
@@ -127,15 +136,18 @@ class Answerer:
             self.answered += 1
             ticket.future.set_result(answer)
 
-    def _ask(self, questions: Sequence[PendingQuestion]) -> list[Any]:
+    def _ask(self, questions: Sequence[PendingQuestion]) -> list[Reply]:
         """Answers to questions about one video: sentences to ground share a pass."""
         first = questions[0]
         video = self._video(first.path)
         if first.task != "ground":
-            return [getattr(video, q.task)(**q.arguments) for q in questions]
-        queries = [query for q in questions for query in q.arguments["queries"]]
-        found = iter(video.ground(queries, first.arguments["top_k"]))
-        return [[next(found) for _ in q.arguments["queries"]] for q in questions]
+            answers = [getattr(video, q.task)(**q.arguments) for q in questions]
+        else:
+            queries = [query for q in questions for query in q.arguments["queries"]]
+            found = iter(video.ground(queries, first.arguments["top_k"]))
+            answers = [[next(found) for _ in q.arguments["queries"]] for q in questions]
+        knows = known(self.backend, video)
+        return [Reply(answer, knows) for answer in answers]
 
     def _video(self, path: Path) -> OpenVideo:
         stat = path.stat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +17,11 @@ from .state import StoredVideo
 VERBS = {"ground": "ground", "highlights": "highlight", "caption": "caption", "ask": "ask"}
 
 
-def answered(task: str, found: Any, video: StoredVideo, model: str) -> dict[str, Any]:
+def answered(
+    task: str, found: Any, video: StoredVideo, model: str, known: Mapping[str, Any]
+) -> dict[str, Any]:
     """The document of an answer, with the curve of each query where there is one; the video goes by its id."""
-    item = Answers(video.id, video.duration, model, _found(task, found))
+    item = Answers(video.id, video.duration, model, _found(task, found), **known)
     document = answers_json.document(item)
     if task == "ground" and any(moments.curve for moments in found):
         for query, moments in zip(document["queries"], found, strict=True):

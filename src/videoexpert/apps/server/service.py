@@ -18,7 +18,7 @@ from ...errors import InputError, UnsupportedError, VideoExpertError
 from ...library.encoders import encoder_of
 from ...library.find import Library
 from . import documents
-from .answerer import Answerer, BusyError, CancelledError, PendingQuestion, Ticket
+from .answerer import Answerer, BusyError, CancelledError, PendingQuestion, Reply, Ticket
 from .intake import Intake, safe_name
 from .schemas import BODIES, Body, SearchBody
 from .settings import ServerSettings
@@ -120,10 +120,10 @@ class Service:
             raise UnsupportedError(f"the model {self.backend.name!r} cannot answer without the video.")
         return Ticket(PendingQuestion(self.intake.file_of(video), task, arguments))
 
-    def _document(self, task: str, video: StoredVideo, found: Any) -> dict[str, Any]:
+    def _document(self, task: str, video: StoredVideo, reply: Reply) -> dict[str, Any]:
         if task == "evidence":
-            return documents.evidence(found, video, self.backend.name)
-        return documents.answered(task, found, video, self.backend.name)
+            return documents.evidence(reply.found, video, self.backend.name)
+        return documents.answered(task, reply.found, video, self.backend.name, reply.known)
 
     def search(self, body: SearchBody) -> dict[str, Any]:
         """A page of hits in the library; each names the registered video that it is in."""

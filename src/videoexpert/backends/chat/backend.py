@@ -70,6 +70,7 @@ class ChatBackend:
             score["samples"] = self.scoring.samples
         return {
             **self.talker.describe(),
+            "kind": "chat",
             "prompts": self.prompts.describe(),
             "frames": self.budget.describe(),
             "parser": PARSER,
