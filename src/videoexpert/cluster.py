@@ -76,10 +76,15 @@ class _Worker:
     """What runs in an actor's process."""
 
     def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
-        self._do = make()
+        self._make = make
 
-    def ready(self) -> None:
+    def ready(self) -> tuple[str, Any]:
         """Answers once the model is loaded."""
+        try:
+            self._do = self._make()
+        except Exception as error:
+            return "stop", error
+        return "done", None
 
     def do(self, task: Any) -> tuple[str, Any]:
         """("done", result), ("failed", why), or ("stop", error) for what no other try would change."""
@@ -168,25 +173,19 @@ class _Pool(Generic[T, R]):
         actor, tried = self.busy.pop(done)
         try:
             said = self.ray.get(done)
-        except self.ray.exceptions.RayTaskError as error:
-            self.ray.kill(actor)
-            raise error.cause if isinstance(error.cause, Exception) else error from None
         except self.ray.exceptions.RayActorError as error:
             return self._died(tried, error)
         self.idle.append(actor)
-        if tried is None:
-            return None
         self.deaths = 0
         state, value = said
         if state == "stop":
             raise value
+        if tried is None:
+            return None
         return (tried.task, value) if state == "done" else self._failed(tried, value)
 
     def _died(self, tried: _Try[T] | None, error: Any) -> tuple[T, R | Lost] | None:
         if tried is None:
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, VideoExpertError):
-                raise cause from None
             self.deaths += 1
             if self.deaths >= DEATHS:
                 told = " ".join(str(error).split())

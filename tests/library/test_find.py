@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -128,6 +129,11 @@ def test_fusion_by_hand():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 40), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_exact_search_is_exact(n, most, workers, draw):
+    with mock.patch("videoexpert.library.vectors.BLOCK", 1000):
+        check_exact(n, most, workers, draw)
+
+
+def check_exact(n, most, workers, draw):
     rng = np.random.default_rng(draw.randrange(2**32))
     matrix = rng.integers(-3, 4, (n, 4)).astype(np.float16)
     asked = rng.integers(-3, 4, 4).astype(np.float32)

@@ -16,7 +16,7 @@ from ..errors import DependencyError
 # Rows from which on a graph is made: up to here an exact search takes about a tenth of a second on two cores.
 LEAST_ROWS = 1_000_000
 # edges a row, candidates while it is built, and while it is searched (measured by benchmarks/library_search.py)
-EDGES, BUILDING, SEARCHING = 16, 64, 2048
+EDGES, BUILDING, SEARCHING = 16, 64, 4096
 BLOCK = 1 << 16
 
 

@@ -25,7 +25,7 @@ from .snapshot import Snapshot, open_snapshot
 METHODS = ("recall", "rerank", "text", "hybrid")
 # Videos that a search ends with at most, and of them those that the expert looks at, in so many windows each: however
 # large the library is.
-VIDEOS, CANDIDATES, WINDOWS = 200, 20, 4
+VIDEOS, CANDIDATES, WINDOWS = 100, 20, 4
 # of reciprocal rank fusion (Cormack et al., 2009)
 RANK_CONSTANT = 60
 # two hits of one video that overlap by more are one

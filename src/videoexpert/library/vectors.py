@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-# Rows a block: with its float32 copy a block of 512 wide halves stays in the cache of a core.
-BLOCK = 2048
+# Numbers a block: with its float32 copy a block of halves stays in the cache of a core.
+BLOCK = 1 << 20
+# Blocks from which on more threads than one are worth their start.
+MANY = 8
 
 
 def products(matrix: np.ndarray, query: np.ndarray, workers: int | None = None) -> np.ndarray:
@@ -27,13 +29,16 @@ def products(matrix: np.ndarray, query: np.ndarray, workers: int | None = None) 
     asked = torch.from_numpy(np.ascontiguousarray(query, dtype=np.float32))
     rows, found = torch.from_numpy(matrix), torch.empty(len(matrix))
 
-    def block(first: int) -> None:
-        found[first : first + BLOCK] = rows[first : first + BLOCK].float().mv(asked)
+    step = max(1, BLOCK // max(1, matrix.shape[1]))
+    starts = range(0, len(matrix), step)
 
-    starts = range(0, len(matrix), BLOCK)
-    if len(starts) == 1:
-        block(0)
-    elif starts:
+    def block(first: int) -> None:
+        found[first : first + step] = rows[first : first + step].float().mv(asked)
+
+    if len(starts) < MANY:
+        for first in starts:
+            block(first)
+    else:
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
             list(pool.map(block, starts))
     return found.numpy()
