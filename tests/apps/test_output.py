@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from videoexpert.apps import output
+from videoexpert.apps import waiting as progress
 from videoexpert.apps.output import Shown, Waiting
 from videoexpert.export import Answers
 from videoexpert.export.text import clock
@@ -98,7 +99,9 @@ def test_as_many_moments_as_were_asked_for_or_the_reason(capsys):
     output.show_grounding(found, 10.0)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:4]] == ["1", "2"]
-    assert lines[4].strip() == "and 2 below a tenth of the best score; --top-k 4 shows them"
+    assert (
+        lines[4].strip() == "2 moments below a tenth of the best score left out; --top-k 5 shows up to five"
+    )
     output.show_grounding(found, 10.0, shown=Shown(top_k=5))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:6]] == ["1", "2", "3", "4"]
@@ -169,7 +172,7 @@ def test_progress_only_on_a_terminal_and_only_when_it_lasts(monkeypatch, capsys,
     screen = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(output, "PATIENCE_S", patience)
+    monkeypatch.setattr(progress, "PATIENCE_S", patience)
     with Waiting("counting sheep", 3) as waiting:
         time.sleep(0.05)
         waiting.advance()
@@ -184,7 +187,7 @@ def test_progress_whose_end_is_told_later(monkeypatch):
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(output, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(progress, "PATIENCE_S", 0.0)
     with Waiting("counting sheep", counted=True) as waiting:
         waiting.reach(2, 4)
         time.sleep(0.3)
@@ -195,7 +198,27 @@ def test_there_is_one_bar():
     """Any other would be drawn at once, and not after two seconds."""
     source = Path(output.__file__).parents[1]
     drawn = [f for f in source.rglob("*.py") if "rich.progress" in f.read_text(encoding="utf-8")]
-    assert drawn == [Path(output.__file__)]
+    assert drawn == [Path(progress.__file__)]
+
+
+def test_off_a_terminal_a_line_now_and_then(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    with Waiting("answering", counted=True) as waiting:
+        waiting.reach(1, 4)
+        waiting.reach(4, 4)
+    with Waiting("encoding", 2) as waiting:
+        waiting.advance()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.rsplit(",", 1)[0] for line in lines] == [
+        "answering: 1 of 4",
+        "answering: 4 of 4",
+        "encoding: 1 of 2",
+    ]
+    assert lines[1].endswith(", 0:00 left")
+    monkeypatch.setattr(progress, "EVERY_S", 30.0)
+    with Waiting("answering", 2) as waiting:
+        waiting.advance(2)
+    assert capsys.readouterr().err == ""
 
 
 def test_damage_is_told_in_one_line(capsys):

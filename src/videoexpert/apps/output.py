@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from ..escapes import printable
 from ..export.text import clock
 from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, Verified, worth_showing
+from .waiting import Speed as Speed  # noqa: PLC0414  # commands take it from here
+from .waiting import Waiting as Waiting  # noqa: PLC0414
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from ..export import Answers
 
-PATIENCE_S = 2.0  # work that is done sooner shows no bar
 FAINTEST = 0.05  # a best moment that scores less is no evidence
 # how what is found, what is not there and what went wrong differ on a terminal
 HEADING, ABSENT, WRONG = "bold", "yellow", "bold red"
@@ -45,10 +42,12 @@ class Shown:
 
     top_k      how many, where the caller said so; None: those that come near the best one
     min_score  the least score, where the caller said so
+    hints      whether to say how more are shown
     """
 
     top_k: int | None = None
     min_score: float = 0.0
+    hints: bool = True
 
 
 DEFAULT = Shown()
@@ -89,7 +88,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[
 def show_moments(
     moments: Sequence[Moment], end: float, told: Told | None = None, shown: Shown = DEFAULT
 ) -> None:
-    """Ranked moments: as many as were asked for, or those that come near the best one, and how many were left out.
+    """Ranked moments: as many as were asked for, or those that come near the best one.
 
     Without scores where ``told`` says that there are none.
     """
@@ -104,10 +103,7 @@ def show_moments(
     ]
     width = 3 if told is not None and told.score == "none" else 4
     table(("", "start", "end", "score")[:width], [row[:width] for row in rows])
-    hidden = len(moments) - len(near)
-    if hidden:
-        say(f"   and {hidden} below a tenth of the best score; --top-k {len(moments)} shows them", "dim")
-    elif shown.top_k is not None and len(moments) < shown.top_k and not shown.min_score:
+    if shown.top_k is not None and len(moments) < shown.top_k and not shown.min_score:
         say(f"   {shown.top_k} were asked for; the model names no other moment", "dim")
 
 
@@ -195,6 +191,7 @@ def show_grounding(
     found: Sequence[Moments], end: float, evidence: Sequence[Evidence] = (), shown: Shown = DEFAULT
 ) -> None:
     """Each query with its moments, or the word that it is absent; below it what ``evidence`` says, if given."""
+    hidden = 0
     for number, moments in enumerate(found):
         say(f'"{moments.query}"')
         instead = _instead(moments, moments, end)
@@ -202,10 +199,22 @@ def show_grounding(
             say(f"   {instead}", ABSENT)
         else:
             show_moments(moments, end, moments.told, shown)
+            hidden += _left_out(moments, shown)
         if moments.verified is not None:
             say(f"   {verification(moments.verified, end)}")
         if evidence:
             say(f"   evidence: {reliance(evidence[number], end)}")
+    _tell_left_out(hidden, shown)
+
+
+def _left_out(moments: Sequence[Moment], shown: Shown) -> int:
+    return 0 if shown.top_k is not None or not moments else len(moments) - len(worth_showing(moments))
+
+
+def _tell_left_out(count: int, shown: Shown) -> None:
+    if count and shown.hints:
+        what = "moment" if count == 1 else "moments"
+        say(f"{count} {what} below a tenth of the best score left out; --top-k 5 shows up to five", "dim")
 
 
 def _instead(found: Moments | Highlights, moments: Sequence[Moment], end: float) -> str:
@@ -224,6 +233,7 @@ def show_highlights(found: Highlights, end: float, shown: Shown = DEFAULT) -> No
         say(f"   {instead}", ABSENT)
         return
     show_moments(found.moments, end, found.told, shown)
+    _tell_left_out(_left_out(found.moments, shown), shown)
     say(f"best clips of {found.clip_s:g} s")
     best = sorted(range(len(found.times)), key=lambda i: -found.scores[i])[: max(len(found.moments), 1)]
     clips = [(found.times[i], min(found.times[i] + found.clip_s, end), found.scores[i]) for i in best]
@@ -304,85 +314,3 @@ def plain_warnings() -> Iterator[None]:
             warnings.simplefilter("always", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
-
-
-class Waiting:
-    """A bar on stderr: only on a terminal, and only once the work has lasted two seconds.
-
-    ``total`` steps, or None where their number is unknown; ``counted`` where ``reach`` will tell it.
-    """
-
-    def __init__(self, what: str, total: int | None = None, *, counted: bool = False) -> None:
-        self._bar: Progress | None = None
-        self._timer: Timer | None = None
-        if not sys.stderr.isatty():
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = [TextColumn("{task.description}"), BarColumn()]
-        if total is not None or counted:
-            columns += [MofNCompleteColumn(), TimeRemainingColumn()]
-        # stdout is not the bar's: it may be a pipe
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
-        self._task = self._bar.add_task(what, total=total)
-        self._timer = Timer(PATIENCE_S, self._bar.start)
-        self._timer.daemon = True
-
-    def __enter__(self) -> Waiting:
-        if self._timer is not None:
-            self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """The bar is gone for good; a second call does nothing."""
-        if self._timer is not None and self._bar is not None:
-            self._timer.cancel()
-            self._timer.join()
-            if self._bar.live.is_started:
-                self._bar.stop()
-
-    def advance(self, steps: int = 1) -> None:
-        """That many steps are done."""
-        if self._bar is not None:
-            self._bar.advance(self._task, steps)
-
-    def reach(self, done: int, total: int) -> None:
-        """``done`` of ``total`` steps are done."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total)
-
-    def say(self, what: str) -> None:
-        """What the bar says beside it."""
-        if self._bar is not None:
-            self._bar.update(self._task, description=what)
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """The bar is off the screen while something else is printed."""
-        shown = self._bar is not None and self._bar.live.is_started
-        if shown and self._bar is not None:
-            self._bar.stop()
-        yield
-        if shown and self._bar is not None:
-            self._bar.start()
-
-
-class Speed:
-    """Tells beside a bar how much video is done, and how many times faster than it plays."""
-
-    def __init__(self, waiting: Waiting, what: str) -> None:
-        self._waiting, self._what, self._began = waiting, what, time.monotonic()
-
-    def reach(self, done: int, total: int, seconds: float) -> None:
-        """``done`` of ``total`` videos, ``seconds`` of video in all."""
-        self._waiting.reach(done, total)
-        self._waiting.say(f"{self._what} {self.told(seconds)}")
-
-    def told(self, seconds: float) -> str:
-        """``1.25 h of video, 38x real time``."""
-        times = seconds / max(time.monotonic() - self._began, 1e-9)
-        return f"{seconds / 3600:.2f} h of video, {times:.0f}x real time"

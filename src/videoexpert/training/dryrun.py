@@ -93,7 +93,7 @@ class DryRun:
         found += [f"note     {note}" for note in self.notes]
         if self.missing:
             found += [f"missing  {what}" for what in self.missing]
-            found.append("note     docs/training.md says where data and base models are from")
+            found.append("note     docs/sources.md says where data and base models come from")
         return found
 
 

@@ -297,6 +297,21 @@ def test_the_table_has_a_column_for_each_system_and_condition(reports):
     assert marked[0] == "## charades-sta: 4 queries about 2 videos"
 
 
+def test_a_sentence_says_whether_a_system_looks(reports):
+    us, other = bias_report.verdicts(reports)
+    assert us == "us guesses from language: R1@0.5 50.0 with the true videos and 50.0 with other videos."
+    assert other.startswith("us (2) was shown only the true videos")
+    assert us in bias_report.render(reports)
+    for shown, away, said in (
+        (80.0, 63.9, "looks at the video, and owes a good part to language:"),
+        (80.0, 64.1, "guesses from language:"),
+        (80.0, 10.0, "looks at the video: R1@0.5 80.0 with the true videos and 10.0 with blank videos."),
+        (4.0, 0.0, "finds too little to tell:"),
+    ):
+        reports[0]["conditions"] = {"true": {"R1@0.5": shown}, "blank": {"R1@0.5": away}}
+        assert bias_report.verdicts(reports[:1])[0].startswith(f"us {said}")
+
+
 def test_what_is_undefined_is_a_dash_and_one_is_singular(charades, tmp_path):
     asked = bias_probe.read_asked("charades-sta", charades)
     file = predictions(tmp_path / "t.jsonl", (0.0, 5.0))

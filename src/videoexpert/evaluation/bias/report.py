@@ -13,6 +13,9 @@ from ...scoring.tables import FORMATS, Rows, aligned, markdown
 from .probe import CONDITIONS, Asked, Report, counted
 
 JSON, TABLE, PICTURE = "bias.json", "bias.md", "bias.png"
+# shares of R1@0.5 that are left without the true video, from which on a system counts as guessing, or partly so
+MOSTLY, PARTLY = 0.8, 0.4
+LEAST = 5.0  # percent R1@0.5 below which nothing is said
 READING = (
     "true, another, blank: the video that the system was shown.",
     "repeated: share of queries whose best window, in whole percents of the video, was also given for a query "
@@ -48,10 +51,36 @@ def render(reports: Sequence[Report], style: str = "table") -> str:
     first = reports[0]
     asked = counted(first["queries"], "query", "queries")
     title = f"{first['benchmark']}: {asked} about {counted(first['videos'], 'video', 'videos')}"
-    lines = [*READING, *_notes(reports)]
+    lines = [*verdicts(reports), *READING, *_notes(reports)]
     heading = f"## {title}" if style == "markdown" else title
     table = draw(["metric", *(name for name, _ in columns)], rows)
     return "\n\n".join([heading, table, "\n".join(bullet.format(line) for line in lines)])
+
+
+def verdicts(reports: Sequence[Report]) -> list[str]:
+    """A sentence on each system: whether its answers depend on the video."""
+    return [
+        f"{name} {_verdict(report['conditions'])}"
+        for name, report in zip(names(reports), reports, strict=True)
+    ]
+
+
+def _verdict(conditions: dict[str, dict[str, Any]]) -> str:
+    """What taking the video away, or showing another, does to the overlap with the annotated windows (R1@0.5)."""
+    shown = conditions.get("true", {}).get("R1@0.5")
+    away = {c: v["R1@0.5"] for c, v in conditions.items() if c != "true" and v.get("R1@0.5") is not None}
+    if shown is None or not away:
+        return "was shown only the true videos: whether it looks at them cannot be told; give another and blank ones."
+    condition, guess = max(away.items(), key=lambda pair: pair[1])
+    instead = {"another": "other videos", "blank": "blank videos"}[condition]
+    told = f"R1@0.5 {shown:.1f} with the true videos and {guess:.1f} with {instead}"
+    if shown < LEAST:
+        return f"finds too little to tell: {told}."
+    if guess >= MOSTLY * shown:
+        return f"guesses from language: {told}."
+    if guess >= PARTLY * shown:
+        return f"looks at the video, and owes a good part to language: {told}."
+    return f"looks at the video: {told}."
 
 
 def names(reports: Sequence[Report]) -> list[str]:
