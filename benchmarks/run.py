@@ -18,6 +18,7 @@ SCRIPTS = (
     "backbone_speed.py",
     "spatial_tokens.py",
     "training_free.py",
+    "contrastive_speed.py",
     "engine.py",
     "openmp.py",
     "library_search.py",

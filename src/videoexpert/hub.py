@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +81,25 @@ def locate(name: str | Path, patterns: Sequence[str]) -> Path:
 
     try:
         # Unlike a single file's download, a snapshot's does not try again for half a minute without a network.
-        return Path(snapshot_download(text, allow_patterns=list(patterns)))
-    except (OSError, ValueError) as error:
+        with _bars_on_terminals_only():
+            return Path(snapshot_download(text, allow_patterns=list(patterns)))
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(_refusal(text, error)) from error
+
+
+@contextmanager
+def _bars_on_terminals_only() -> Iterator[None]:
+    """The hub's own bars, where somebody may look at them."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    quiet = not sys.stderr.isatty() and not are_progress_bars_disabled()
+    if quiet:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if quiet:
+            enable_progress_bars()
 
 
 def _refusal(name: str, error: Exception) -> str:
