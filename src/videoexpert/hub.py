@@ -90,7 +90,11 @@ def locate(name: str | Path, patterns: Sequence[str]) -> Path:
 @contextmanager
 def _bars_on_terminals_only() -> Iterator[None]:
     """The hub's own bars, where somebody may look at them."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 
     quiet = not sys.stderr.isatty() and not are_progress_bars_disabled()
     if quiet:
