@@ -23,7 +23,7 @@ LAYERS = (
     ("errors", "assets"),
     ("limits", "escapes", "look", "marks", "display"),
     ("types", "windows", "columns", "files", "runtime", "http_client", "cluster"),
-    ("config", "settings", "hub"),
+    ("config", "settings", "hub", "locks"),
     ("pretrained",),
     ("video", "vision", "language", "grounding", "outputs", "export"),
     ("annotations", "notebook"),

@@ -21,6 +21,16 @@ class VideoExpertError(Exception):
     exit_code: int = 1
 
 
+def sentence(error: BaseException) -> str:
+    """What is said of an error: its sentence, or its type and message on one line where it is none of ours."""
+    said = " ".join(str(error).split())
+    return (
+        said
+        if isinstance(error, VideoExpertError)
+        else f"{type(error).__name__}: {said or 'no reason given'}"
+    )
+
+
 class InputError(VideoExpertError, ValueError):
     """The call was wrong: an argument out of range, empty or contradictory."""
 
@@ -59,6 +69,10 @@ class TrainingError(VideoExpertError):
 
 class DependencyError(VideoExpertError, ImportError):
     """An optional dependency is needed for this and is not installed."""
+
+
+class ResumeWarning(UserWarning):
+    """What is said of a run that goes on where another one stopped."""
 
 
 class ModelWarning(UserWarning):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import time
 import warnings
@@ -238,3 +239,24 @@ def test_names_are_escaped_where_they_are_printed(capsys):
     assert "\x1b" not in printed.out + printed.err
     assert printed.out.splitlines()[0] == printed.err.strip() == r"\x1b[31mred\x1b[0m caf\udce9.mp4"
     printed.out.encode()  # no half of a surrogate pair
+
+
+def written(encoding: str, document: object) -> bytes:
+    """What ``print_json`` leaves on a stdout of that encoding, which is strict."""
+    buffer = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding, "strict"))
+        output.print_json(document)
+        sys.stdout.flush()
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_json_is_whole_whatever_stdout_can_hold(encoding):
+    document = {"video": "caf\u00e9.mp4", "query": "\u65e5\u672c \U0001f600 \\ \u2028", "half": "\udce9"}
+    raw = written(encoding, document)
+    assert json.loads(raw.decode(encoding)) == document
+
+
+def test_json_stays_readable_where_it_can():
+    assert "caf\u00e9".encode() in written("utf-8", ["caf\u00e9"])

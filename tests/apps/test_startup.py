@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ import sys
 import pytest
 
 from videoexpert.apps import startup
+from videoexpert.apps.output import say, table
+from videoexpert.apps.startup import lose_nothing
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 
@@ -93,3 +96,18 @@ def test_what_the_environment_says_of_threads_stays(monkeypatch):
 def test_what_is_imported_or_absent_is_not_put_off():
     assert startup.put_off("json") is None
     assert startup.put_off("no_such_package_anywhere") is None
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_table_loses_no_line_under_a_strict_stdout(encoding, monkeypatch):
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding, "strict"))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding, "strict"))
+    lose_nothing()
+    say("caf\u00e9 \u65e5 \udce9")
+    table(("a", "b"), [("\u65e5", "\u00e9")])
+    sys.stdout.flush()
+    lines = buffer.getvalue().decode(encoding).splitlines()
+    assert len(lines) == 3
+    assert lines[0].endswith("\\u65e5 \\udce9")
+    assert "\\u65e5" in lines[2]

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from videoexpert import files
 from videoexpert.annotations.samples import Sample
-from videoexpert.errors import InputError
+from videoexpert.errors import InputError, WriteError
 from videoexpert.evaluation.guesses import ConstantGuess, RandomGuess, best_constant
 from videoexpert.evaluation.runner import evaluate
 from videoexpert.evaluation.systems import Row
+from videoexpert.locks import held
 from videoexpert.synthetic.write import WorldRecipe, annotation_files
 
 SPLITS = {
@@ -170,3 +172,101 @@ def test_random_is_seeded_by_the_sample():
     assert first == second
     assert 0 <= first["moments"][0]["start"] <= first["moments"][0]["end"] <= 10
     assert first["answer"] == sample.choices[first["choice"]]
+
+
+def run(world, out, system=None, name="charades-sta"):
+    return evaluate(
+        name, system or Perfect(), annotations(world, name), world / "videos", out, split=SPLITS[name]
+    )
+
+
+def test_a_folder_that_another_run_holds_is_refused(world, tmp_path):
+    with held(tmp_path), pytest.raises(InputError, match=r"in use by process \d+ on this machine"):
+        run(world, tmp_path)
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b'{"benchmark": "char', b"\xff\xfe\0"])
+@pytest.mark.parametrize("predicted", [False, True])
+def test_what_a_full_disk_left_of_the_run_file_locks_nobody_out(world, tmp_path, left, predicted):
+    whole = run(world, tmp_path / "a")
+    out = tmp_path / "b"
+    out.mkdir()
+    (out / "run.json").write_bytes(left)
+    if predicted:  # by whom, nobody knows
+        rows = (tmp_path / "a" / "predictions.jsonl").read_text().replace('"score": 1.0', '"score": 0.5')
+        (out / "predictions.jsonl").write_text(rows)
+    assert run(world, out).result["metrics"] == whole.result["metrics"]
+    for name in ("run.json", "predictions.jsonl"):
+        assert (out / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+    assert (out / "predictions.set-aside").exists() == predicted
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xc3", b"\0\0\0\0\n", b"{}\n[1]\nnull\n7\n", b'{"id": 5}\n', b"\xc3\n{\n"]
+)
+def test_damaged_rows_are_answered_again(world, tmp_path, damage):
+    whole = run(world, tmp_path / "a")
+    run(world, tmp_path / "b")
+    file = tmp_path / "b" / "predictions.jsonl"
+    rows = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(rows[:4]) + damage)
+    assert run(world, tmp_path / "b").result["metrics"] == whole.result["metrics"]
+    assert file.read_bytes() == b"".join(rows)
+
+
+def test_a_full_disk_is_told_and_after_freeing_it_nothing_differs(world, tmp_path, monkeypatch):
+    whole = run(world, tmp_path / "a")
+    append, calls = files.append_lines, []
+
+    def full(path, text):
+        calls.append(path)
+        if len(calls) == 4:
+            with path.open("a") as file:
+                file.write(text[:20])
+            raise WriteError(f"{path} cannot be written: no space is left on the disk.")
+        append(path, text)
+
+    monkeypatch.setattr(files, "append_lines", full)
+    with pytest.raises(WriteError, match="no space is left"):
+        run(world, tmp_path / "b")
+    assert not (tmp_path / "b" / ".lock").exists()
+    monkeypatch.undo()
+    assert run(world, tmp_path / "b").result["metrics"] == whole.result["metrics"]
+    assert (tmp_path / "b" / "predictions.jsonl").read_bytes() == (
+        tmp_path / "a" / "predictions.jsonl"
+    ).read_bytes()
+
+
+def test_a_query_that_no_model_can_read_is_one_failed_sample(world, tmp_path):
+    source = json.loads(
+        (annotations(world, "qvhighlights") / "highlight_val_release.jsonl").read_text().splitlines()[0]
+    )
+    lines = [
+        source | {"qid": 2, "query": "a" * 5000, "vid": "world_0_2"},
+        source | {"qid": 3, "vid": "v" * 300},
+        source | {"qid": 4, "vid": "../../etc/passwd"},
+        source | {"qid": 5},
+    ]
+    file = tmp_path / "highlight_val_release.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = evaluate("qvhighlights", Perfect(), file, world / "videos", tmp_path / "out")
+    assert set(found.failed) == {"2", "v" * 300, "../../etc/passwd"}
+    assert "VIDEOEXPERT_MAX_QUERY_CHARACTERS" in found.failed["2"]
+    assert "leaves the folder" in found.failed["../../etc/passwd"]
+    (row,) = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    assert row["id"] == "5"
+
+
+class Odd(Perfect):
+    """Fails at one video as no one expected."""
+
+    def answer(self, path: Path, samples: list[Sample]) -> Iterator[Row]:
+        if samples[0].video.endswith("3"):
+            raise IndexError("list index out of range")
+        yield from super().answer(path, samples)
+
+
+def test_an_error_that_nobody_expected_is_one_failed_video(world, tmp_path):
+    found = run(world, tmp_path / "a", Odd())
+    assert len(found.failed) == 1
+    assert next(iter(found.failed.values())) == "IndexError: list index out of range"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..columns import columns
-from ..errors import VideoError
+from ..errors import sentence
 from ..escapes import printable
 from .dirty import RULES, CleaningReport
 from .readers import BENCHMARKS, read
@@ -159,8 +159,8 @@ def _look_at_videos(
             return video, None, "leaves the folder of the videos" if leaves_folder(video) else ""
         try:
             return video, probe(path).duration_s, ""
-        except VideoError as error:
-            return video, None, str(error)
+        except Exception as error:
+            return video, None, sentence(error)
 
     state = VideoState()
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:

@@ -28,7 +28,7 @@ from .commands import (
     watch,
 )
 from .output import complain
-from .startup import leave, quiet_threads
+from .startup import leave, lose_nothing, quiet_threads
 
 # what shells give for a program that Ctrl-C ended
 STOPPED = 130
@@ -115,6 +115,7 @@ def options(
 def main(argv: list[str] | None = None) -> int:
     """Run one command. Returns 0 done, 1 the job failed, 2 the call was wrong, 130 stopped by Ctrl-C."""
     quiet_threads()
+    lose_nothing()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     if debug:

@@ -18,6 +18,8 @@ from .inputs import Inputs
 from .lines_log import LinesLog
 from .options import TABLE
 
+_JSON = (".json", ".jsonl", ".otio")
+
 
 @dataclass(frozen=True)
 class Target:
@@ -181,5 +183,6 @@ class Exporter:
         output.complain(f"written to {path}")
 
     def _print(self, text: str) -> None:
-        sys.stdout.write(text)
+        suffix = self.target.format.suffix if self.target.format else ""
+        sys.stdout.write(output.json_for(sys.stdout, text) if suffix in _JSON else text)
         sys.stdout.flush()

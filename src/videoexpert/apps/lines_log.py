@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import read_text, write_text
+from ..files import append_lines, whole_lines, write_text
 
 
 class LinesLog:
@@ -26,12 +25,10 @@ class LinesLog:
         """
         if not self.path.exists():
             return set()
-        whole = read_text(self.path)
+        whole = whole_lines(self.path)
         kept: list[str] = []
         done: set[str] = set()
-        for line in whole.splitlines(keepends=True):
-            if not line.endswith("\n"):  # cut off
-                continue
+        for line in whole:
             document = self._document(line)
             if "error" in document:
                 continue
@@ -43,7 +40,7 @@ class LinesLog:
             self._models.add(str(document.get("model")))
             done.add(str(document["video"]))
             kept.append(line)
-        if "".join(kept) != whole:
+        if "".join(kept).encode() != self.path.read_bytes():
             write_text(self.path, "".join(kept))
         return done
 
@@ -57,10 +54,7 @@ class LinesLog:
 
     def add(self, text: str) -> None:
         """Whole lines, on the disk before the next video is begun."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self.path, text)
 
     def _document(self, line: str) -> dict[str, Any]:
         try:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..escapes import printable
 from ..export.text import clock
@@ -280,8 +280,18 @@ def show_answer(answer: Answer, end: float) -> None:
 
 
 def print_json(document: Any) -> None:
-    """One document on stdout."""
-    print(json.dumps(document, indent=2, ensure_ascii=False))
+    """One document on stdout; as ASCII where stdout could not hold it otherwise."""
+    print(json_for(sys.stdout, json.dumps(document, indent=2, ensure_ascii=False)))
+
+
+def json_for(stream: TextIO, text: str) -> str:
+    """JSON text as it is, or in ASCII where the encoding of the stream lacks one of its characters."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+        return text
+    except (UnicodeEncodeError, LookupError):
+        # outside its strings JSON is ASCII, and inside them every character may be written as its number
+        return "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
 
 
 # --- stderr ---
@@ -296,10 +306,10 @@ def complain(text: str) -> None:
 @contextmanager
 def plain_warnings() -> Iterator[None]:
     """What videos and models warn of is told in one line on stderr; other libraries' warnings stay as they are."""
-    from ..errors import ModelWarning
+    from ..errors import ModelWarning, ResumeWarning
     from ..session import VideoWarning
 
-    ours = (VideoWarning, ModelWarning)
+    ours = (VideoWarning, ModelWarning, ResumeWarning)
 
     with warnings.catch_warnings():
         usual = warnings.showwarning

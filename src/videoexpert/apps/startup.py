@@ -25,6 +25,13 @@ def quiet_threads() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def lose_nothing() -> None:
+    """What the encoding of stdout or stderr lacks is printed as an escape, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def lighten(model: str | None) -> None:
     """Puts off what a model of ours does not use; for another model, or once torch is imported, nothing changes."""
     if "torch" in sys.modules or not is_ours(model):
@@ -61,8 +68,9 @@ def is_ours(model: str | None) -> bool:
     if model is None:
         return True
     try:
-        config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        file = Path(model) / "config.json"
+        config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(config, dict) and config.get("model_type") == "videoexpert"
 

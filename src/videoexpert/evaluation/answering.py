@@ -17,13 +17,14 @@ from typing import Any, TypeVar
 
 from .. import files
 from ..annotations.samples import Sample
-from ..errors import DataError, ServerError, VideoError, VideoExpertError
+from ..errors import DataError, InputError, ServerError, VideoError, VideoExpertError, sentence
 from ..runtime import rank_of_process
 from .systems import Row, System
 
 Group = list[tuple[str, list[Sample]]]  # ids of videos that are asked together, and what is asked about each
 Answered = list[list[Row] | VideoExpertError]
 T = TypeVar("T")
+OF_A_VIDEO = (VideoError, DataError, ServerError, InputError)  # errors that say nothing of the next video
 
 
 def answer_all(
@@ -81,7 +82,7 @@ def _keep_whole(predictions: Path, groups: Sequence[Group]) -> None:
     rows: dict[str, str] = {}
     for file in (predictions, *parts):
         for line in _lines(file):
-            rows[json.loads(line)["id"]] = line
+            rows[str(_id_of(line))] = line
     whole: list[str] = []
     for group in groups:
         here = [[sample.id for sample in own if sample.id in rows] for _, own in group]
@@ -94,9 +95,17 @@ def _keep_whole(predictions: Path, groups: Sequence[Group]) -> None:
 
 
 def _lines(file: Path) -> list[str]:
-    """The lines of a file of rows but for one that a kill cut short, be it inside of a character."""
-    found = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-    return [line.decode("utf-8") for line in found if line.endswith(b"\n")]
+    """The lines of a file of rows but for those that a kill or a power cut damaged."""
+    return [line for line in files.whole_lines(file) if _id_of(line) is not None]
+
+
+def _id_of(line: str) -> str | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    found = row.get("id") if isinstance(row, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _counted(progress: Callable[[int, int], None] | None, before: int, total: int) -> Callable[[int], None]:
@@ -114,18 +123,18 @@ def _append(
     """Appends the rows of every group; gives the videos that failed with their sentence."""
     failed: dict[str, str] = {}
     count = 0
-    with predictions.open("a", encoding="utf-8") as stream:
-        for group, answer in _ahead(
-            groups, partial(_answer, system, find), getattr(system, "videos_at_once", 1)
-        ):
-            for (video, own), rows in zip(group, answer(), strict=True):
-                if isinstance(rows, VideoExpertError):
-                    failed[video] = str(rows)
-                else:
-                    stream.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-                count += len(own)
-            stream.flush()
-            progress(count)
+    if not predictions.exists():
+        files.write_text(predictions, "")
+    for group, answer in _ahead(groups, partial(_answer, system, find), getattr(system, "videos_at_once", 1)):
+        text = ""
+        for (video, own), rows in zip(group, answer(), strict=True):
+            if isinstance(rows, VideoExpertError):
+                failed[video] = str(rows)
+            else:
+                text += "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            count += len(own)
+        files.append_lines(predictions, text)
+        progress(count)
     return failed
 
 
@@ -133,10 +142,14 @@ def _answer(system: System, find: Callable[[str], Path], group: Group) -> list[l
     """The rows of each video of a group, or why it has none."""
     paths = [_located(find, video) for video, _ in group]
     there = [(path, own) for path, (_, own) in zip(paths, group, strict=True) if isinstance(path, Path)]
-    many = getattr(system, "answer_many", None)
-    found = iter(
-        many(there) if many is not None and len(group) > 1 else [_alone(system, *task) for task in there]
-    )
+    many = getattr(system, "answer_many", None) if len(group) > 1 else None
+    try:
+        rows = many(there) if many is not None else None
+    except Exception as error:  # of one of them: which, and why, is found one by one
+        if isinstance(error, VideoExpertError) and not isinstance(error, OF_A_VIDEO):
+            raise
+        rows = None
+    found = iter([_alone(system, *task) for task in there] if rows is None else rows)
     return [path if isinstance(path, VideoError) else next(found) for path in paths]
 
 
@@ -150,8 +163,12 @@ def _located(find: Callable[[str], Path], video: str) -> Path | VideoError:
 def _alone(system: System, path: Path, own: list[Sample]) -> list[Row] | VideoExpertError:
     try:
         return list(system.answer(path, own))
-    except (VideoError, DataError, ServerError) as error:
+    except OF_A_VIDEO as error:
         return error
+    except VideoExpertError:
+        raise
+    except Exception as error:  # whatever a file does to a decoder or model is its own failure alone
+        return VideoError(sentence(error))
 
 
 def _ahead(
@@ -210,12 +227,12 @@ class Ranks:
 
 def _finished(predictions: Path) -> set[str]:
     """Ids already answered."""
-    return {json.loads(line)["id"] for line in _lines(predictions)}
+    return {str(_id_of(line)) for line in _lines(predictions)}
 
 
 def _in_order(predictions: Path, samples: list[Sample]) -> None:
     """Rows in the order of the samples, whatever order interrupted runs left them in."""
     place = {sample.id: i for i, sample in enumerate(samples)}
-    rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in files.whole_lines(predictions)]
     rows.sort(key=lambda row: place.get(row["id"], len(place)))
     files.write_text(predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

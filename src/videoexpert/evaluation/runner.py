@@ -11,7 +11,8 @@ import json
 import platform
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,16 +21,18 @@ from typing import Any
 from .. import files
 from ..annotations.readers import ANSWERED, read
 from ..annotations.readers import benchmark as known
-from ..annotations.samples import Dataset, sentences_as_queries
+from ..annotations.samples import Dataset, Sample, sentences_as_queries
 from ..annotations.videos import VideoFolder
+from ..backends.base import check_question
 from ..backends.chat.answers import FAILURES
 from ..errors import InputError
+from ..locks import held
 from ..scoring.predictions import digest
 from ..scoring.score import score
 from .answering import Ranks, answer_all
 from .systems import System
 
-PREDICTIONS, RESULT, SUBMISSION = "predictions.jsonl", "result.json", "submission.zip"
+RUN, PREDICTIONS, RESULT, SUBMISSION = "run.json", "predictions.jsonl", "result.json", "submission.zip"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def evaluate(
     limit        only the first so many samples; the result then says so and counts no other as missing
     sentences    activitynet-captions: its sentences are queries to find, not captions to give
 
-    Raises InputError for a benchmark that is not answered from videos, or an ``out`` that another run began.
+    Raises InputError for a benchmark that is not answered from videos, or an ``out`` that another run began or holds.
     """
     found = known(benchmark, ANSWERED)
     if sentences and not found.sentences:
@@ -70,29 +73,43 @@ def evaluate(
     dataset = read(benchmark, annotations, split=split)
     samples = (sentences_as_queries(dataset.samples) if sentences else list(dataset.samples))[:limit]
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     run = describe_run(benchmark, system, dataset, limit, len(samples))
     run |= {"task": "grounding"} if sentences else {}
-    ranks = Ranks()
-    if ranks.first:
-        _begin(folder / "run.json", run)
+    asked, unasked = _askable(samples)
     find: Callable[[str], Path] = Path if videos is None else VideoFolder(Path(videos)).require
-    predictions = folder / PREDICTIONS
-    failed = answer_all(system, samples, find, predictions, ranks, progress)
-    if not ranks.first:
+    ranks = Ranks()
+    with held(folder) if ranks.first else nullcontext():
+        if ranks.first:
+            _begin(folder / RUN, run)
+        failed = unasked | answer_all(system, asked, find, folder / PREDICTIONS, ranks, progress)
+        if not ranks.first:
+            ranks.wait()
+            return Outcome(files.load_json(folder / RESULT), failed)
+        in_parts = Path(annotations).is_dir() or found.parts_in_file
+        part = dataset.split if in_parts else None
+        missing = "wrong" if limit is None else "skip"
+        result = score(benchmark, folder / PREDICTIONS, annotations, split=part, missing=missing)
+        result["run"] |= {**run, "failed_videos": failed, **_parsing(folder / PREDICTIONS)}
+        if found.submission:
+            write_submission(folder / PREDICTIONS, folder / SUBMISSION)
+        files.write_json(folder / RESULT, result)
         ranks.wait()
-        return Outcome(json.loads((folder / RESULT).read_text(encoding="utf-8")), failed)
-    in_parts = Path(annotations).is_dir() or found.parts_in_file
-    missing = "wrong" if limit is None else "skip"
-    result = score(
-        benchmark, predictions, annotations, split=dataset.split if in_parts else None, missing=missing
-    )
-    result["run"] = {**result["run"], **run, "failed_videos": failed, **_parsing(predictions)}
-    if found.submission:
-        write_submission(predictions, folder / SUBMISSION)
-    files.write_json(folder / RESULT, result)
-    ranks.wait()
-    return Outcome(result, failed)
+        return Outcome(result, failed)
+
+
+def _askable(samples: Sequence[Sample]) -> tuple[list[Sample], dict[str, str]]:
+    """The samples that a model can be asked, and the others by id with the reason."""
+    asked, others = [], {}
+    for sample in samples:
+        try:
+            if sample.query is not None:
+                check_question(sample.query, list(sample.choices) or None)
+            asked.append(sample)
+        except InputError as error:
+            others[sample.id] = str(error)
+    return asked, others
 
 
 def describe_run(
@@ -113,9 +130,15 @@ def describe_run(
 
 
 def _begin(file: Path, run: dict[str, Any]) -> None:
-    """Refuse to mix two runs in one folder."""
+    """Refuse to mix two runs in one folder. A file that a full disk left empty says nothing, so all is done again."""
     text = json.dumps(run, indent=1, sort_keys=True) + "\n"
-    if file.exists() and file.read_text() != text:
+    there = file.read_bytes().decode("utf-8", "replace") if file.exists() else None
+    if there is not None and not _is_object(there):
+        predictions = file.with_name(PREDICTIONS)
+        if predictions.exists():  # nobody knows whose they are
+            predictions.replace(predictions.with_suffix(".set-aside"))
+        there = None
+    if there is not None and there != text:
         raise InputError(
             f"{file.parent} holds a run with another model, data or version; "
             "choose another --out, or delete it."
@@ -123,9 +146,16 @@ def _begin(file: Path, run: dict[str, Any]) -> None:
     files.write_text(file, text)
 
 
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
+
+
 def _parsing(predictions: Path) -> dict[str, Any]:
     """How answers in text were read, {"parsed": {rule: count}, "parse_failures"}; nothing of other systems' answers."""
-    rows = [json.loads(line) for line in predictions.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in files.whole_lines(predictions)]
     parsed = Counter(str(row["parsed"]) for row in rows if "parsed" in row)
     failed = sum(count for how, count in parsed.items() if how in FAILURES)
     return {"parsed": dict(sorted(parsed.items())), "parse_failures": failed}
@@ -134,7 +164,7 @@ def _parsing(predictions: Path) -> dict[str, Any]:
 def write_submission(predictions: Path, out: Path) -> None:
     """The zip that the QVHighlights server takes: ``hl_val_submission.jsonl`` and the same rows as test."""
     rows = []
-    for line in predictions.read_text(encoding="utf-8").splitlines():
+    for line in files.whole_lines(predictions):
         row = json.loads(line)
         rows.append(
             {

@@ -22,7 +22,7 @@ from ..annotations.readers import read
 from ..annotations.videos import VideoFolder, is_video
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
-from ..errors import InputError, VideoError
+from ..errors import InputError, VideoError, sentence
 from ..model import VideoExpertModel
 from ..runtime import pick_device
 from ..types import Frames, VisualTokens
@@ -344,8 +344,8 @@ def _read_ahead(
             return content_hash(clip.path), encoder.read(clip)
         except FileNotFoundError:
             return f"{str(clip.path)!r} does not exist, expected a video file: check the path."
-        except (VideoError, InputError, OSError) as error:
-            return str(error)
+        except Exception as error:  # whatever a file does to a decoder is its own failure alone
+            return sentence(error)
 
     waiting: deque[tuple[Clip, Future[tuple[str, Frames] | str]]] = deque()
     # One torch thread in each of ours: resizing already runs in parallel, across videos. Asking for this

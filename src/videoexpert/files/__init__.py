@@ -2,9 +2,11 @@
 
 write.py    a file or folder under its name only once it is complete and on the disk
 read.py     text, JSON, JSON lines, YAML; digests; limits on size
+logs.py     files that grow by whole lines
 records.py  the files of a benchmark by name, rows of CSV, fields of records
 """
 
+from .logs import append_lines, whole_lines
 from .read import digest, json_lines, json_records, lines, load_json, parse_json, parse_yaml, read_text
 from .records import (
     csv_rows,
@@ -19,9 +21,19 @@ from .records import (
     split_in_name,
     text_field,
 )
-from .write import is_unfinished, publish, whole_file, whole_folder, write_bytes, write_json, write_text
+from .write import (
+    is_unfinished,
+    publish,
+    whole_file,
+    whole_folder,
+    write_bytes,
+    write_json,
+    write_text,
+    writing,
+)
 
 __all__ = [
+    "append_lines",
     "csv_rows",
     "digest",
     "duration",
@@ -45,7 +57,9 @@ __all__ = [
     "text_field",
     "whole_file",
     "whole_folder",
+    "whole_lines",
     "write_bytes",
     "write_json",
     "write_text",
+    "writing",
 ]

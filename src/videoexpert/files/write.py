@@ -140,8 +140,15 @@ def is_unfinished(name: str) -> bool:
 
 
 @contextmanager
+def writing(target: str | os.PathLike[str]) -> Iterator[None]:
+    """What the system refuses inside becomes a WriteError: one sentence about ``target``. Missing folders are made."""
+    with _writing(Path(target), target):
+        yield
+
+
+@contextmanager
 def _writing(path: Path, target: str | os.PathLike[str]) -> Iterator[None]:
-    """What fails inside is said in one sentence about ``target``."""
+    """What the system refuses inside becomes a WriteError: one sentence about ``target``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...errors import InputError, UnsupportedError, VideoExpertError
+from ...errors import InputError, UnsupportedError, WriteError, sentence
 from ...export import Answers, Failed
 from ...export.answers import at_least
 from ...types import Captions
@@ -290,18 +290,25 @@ def _run(request: Request, question: Question) -> None:
                 item = _answers(request, expert, path, question, waiting)
                 with waiting.paused():
                     _show(request, exporter, item, number)
-            except VideoExpertError as error:
+            except WriteError:
+                raise  # no fault of the video: the next one would be written no better
+            except Exception as error:
                 if not several:
                     raise
                 failed += 1
                 with waiting.paused():
-                    exporter.add(Failed(path, str(error)))
-                    output.complain(f"Error: {error}")
+                    exporter.add(Failed(path, sentence(error)))
+                    output.complain(f"Error: {_naming(path, sentence(error))}")
             waiting.advance()
     exporter.close()
     if failed:
         output.complain(f"{failed} of {len(videos)} videos failed.")
         raise typer.Exit(1)
+
+
+def _naming(path: str, said: str) -> str:
+    """A sentence that names its video."""
+    return said if path in said or repr(path) in said else f"{path!r}: {said}"
 
 
 def _show(request: Request, exporter: Exporter, item: Answers, number: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...errors import InputError, VideoExpertError
+from ...errors import InputError, sentence
 from ...export import Answers
 from ...export.text import clock
 from .. import clipping, options, output
@@ -134,11 +134,11 @@ def _ask(inputs: Inputs, top_k: int, how: _Asking) -> list[Answers]:
                 video = backend.open(path, start=how.start, end=how.end, num_frames=how.frames)
                 found = tuple(video.ground(list(inputs.texts), top_k))
                 items.append(Answers(path, video.duration, backend.name, found, **known(backend, video)))
-            except VideoExpertError as error:
+            except Exception as error:
                 if not inputs.several:
                     raise
                 with waiting.paused():
-                    output.complain(f"Error: {error}")
+                    output.complain(f"Error: {path!r}: {sentence(error)}")
             waiting.advance()
     return items
 

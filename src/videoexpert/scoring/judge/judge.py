@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ... import files
 from ...errors import InputError
 from .endpoint import ChatReply, Endpoint, Refused, ask
 
@@ -237,8 +238,7 @@ class _State:
     tokens_out: int = 0
 
     def __post_init__(self) -> None:
-        text = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
-        for line in text.split("\n"):
+        for line in files.whole_lines(self.log):
             try:
                 row: dict[str, Any] = json.loads(line)
                 key = (str(row["dimension"]), int(row["index"]))
@@ -253,7 +253,7 @@ class _State:
                 if score is not None:
                     self.scores[key] = score
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        if text and not text.endswith("\n"):
+        if self.log.exists() and self.log.read_bytes()[-1:] not in (b"", b"\n"):
             self._append("\n")
 
     def add(self, key: tuple[str, int], score: float | None, reply: ChatReply, reason: str) -> None:
@@ -275,8 +275,7 @@ class _State:
         self._append(json.dumps({**row, "reason": reason} if reason else row) + "\n")
 
     def _append(self, text: str) -> None:
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(text)
+        files.append_lines(self.log, text)
 
     def result(self, asked: dict[str, int], endpoint: Endpoint) -> JudgeScores:
         by_dimension = {d: [s for (name, _), s in self.scores.items() if name == d] for d in asked}

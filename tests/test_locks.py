@@ -1,0 +1,88 @@
+"""A folder is one process's at a time; a lock that nobody holds any more is taken over and said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from videoexpert.errors import InputError, ResumeWarning, WriteError
+from videoexpert.locks import LOCK, held
+from videoexpert.runtime import process_name
+
+
+def test_a_lock_is_there_while_it_is_held_and_gone_after(tmp_path):
+    with held(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["process"] == process_name()
+        assert [file.name for file in tmp_path.iterdir()] == [LOCK]
+        with (
+            pytest.raises(InputError, match=rf"in use by process {os.getpid()} on this machine: wait"),
+            held(tmp_path),
+        ):
+            pass
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(KeyError), held(tmp_path):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"process": ""}'])
+def test_a_lock_that_says_nothing_is_taken_over(tmp_path, content):
+    (tmp_path / LOCK).write_text(content)
+    with pytest.warns(ResumeWarning, match="ended without giving it back"), held(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_process_leaves_its_lock_and_the_next_takes_it(tmp_path):
+    code = f"""import os, pathlib
+from videoexpert.locks import held
+with held(pathlib.Path({str(tmp_path)!r})):
+    os._exit(9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    killed = json.loads((tmp_path / LOCK).read_text())["process"].rpartition(":")[2]
+    with pytest.warns(ResumeWarning, match=rf"was locked by process {killed}, which ended"), held(tmp_path):
+        pass
+
+
+def test_the_number_of_a_process_may_be_another_process_by_now(tmp_path):
+    stored = {"process": process_name(), "birth": "another boot:12"}
+    (tmp_path / LOCK).write_text(json.dumps(stored))
+    with pytest.warns(ResumeWarning), held(tmp_path):
+        pass
+
+
+def test_a_process_of_another_machine_is_not_judged(tmp_path):
+    (tmp_path / LOCK).write_text(json.dumps({"process": "elsewhere:77"}))
+    with (
+        pytest.raises(InputError, match=r"in use by process 77 on elsewhere, .* or delete .*\.lock"),
+        held(tmp_path),
+    ):
+        pass
+
+
+def test_a_disk_without_room_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(WriteError, match="no space is left on the disk"), held(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_without_links(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with held(tmp_path), pytest.raises(InputError, match="in use"), held(tmp_path):
+            pass
+    assert not list(tmp_path.iterdir())
