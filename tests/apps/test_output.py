@@ -248,7 +248,7 @@ def written(encoding: str, document: object) -> bytes:
         patch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding, "strict"))
         output.print_json(document)
         sys.stdout.flush()
-    return buffer.getvalue()
+        return buffer.getvalue()
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])

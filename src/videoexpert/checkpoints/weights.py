@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,6 +14,8 @@ from ..config import VideoExpertConfig
 from ..errors import CheckpointError
 from ..model import VideoExpertModel
 
+PLAUSIBLE = 4  # times the numbers in a file; a config that asks for more is looked at closely
+_NO_SIZES = ("_id", "max_position_embeddings", "num_hidden_layers", "image_size")
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -22,22 +26,44 @@ def check_fit(config: VideoExpertConfig, file: Path) -> None:
     """
     if not file.is_file():
         raise CheckpointError(f"{file.parent} has no {file.name}; copy the model folder again.")
-    with pretrained.told(file.parent / "config.json", "built into a model"), torch.device("meta"):
-        sizes = {name: tensor.shape for name, tensor in VideoExpertModel(config).state_dict().items()}
     try:
         with safe_open(file, framework="pt") as stored:
             shapes = {name: torch.Size(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(f"{file} cannot be read ({error}); copy the model folder again.") from error
+    if largest(config.to_dict()) <= PLAUSIBLE * sum(shape.numel() for shape in shapes.values()):
+        return
+    with pretrained.told(file.parent / "config.json", "built into a model"), torch.device("meta"):
+        sizes = {name: tensor.shape for name, tensor in VideoExpertModel(config).state_dict().items()}
     for name, shape in shapes.items():
         if name in sizes and shape != sizes[name]:
             raise CheckpointError(
                 f"{name} in {file} has shape {tuple(shape)}, the config asks for {tuple(sizes[name])}."
             )
-    if config.weights == "full" and not shapes.keys() & sizes.keys():
+    stored_numbers = sum(shape.numel() for shape in shapes.values())
+    missing = sizes.keys() - shapes.keys()
+    if config.weights == "full" and sum(sizes[name].numel() for name in missing) > PLAUSIBLE * stored_numbers:
         raise CheckpointError(
-            f"{file} holds no tensor that its config asks for; copy the model folder again."
+            f"{file} lacks {len(missing)} tensors ({some(missing)}); copy the model folder again."
         )
+
+
+def largest(fields: Mapping[str, Any]) -> float:
+    """About how many numbers the largest part of a network has: the product of its layers and two largest sizes."""
+    sizes: list[float] = [1.0, 1.0]
+    layers = 1.0
+    waiting: list[Mapping[str, Any]] = [fields]
+    while waiting:
+        part = waiting.pop()
+        waiting += [value for value in part.values() if isinstance(value, Mapping)]
+        numbers = {k: float(v) for k, v in part.items() if isinstance(v, int) and not isinstance(v, bool)}
+        layers = max(layers, numbers.get("num_hidden_layers", 1.0))
+        sizes += [value for name, value in numbers.items() if not name.endswith(_NO_SIZES)]
+        sizes.append(numbers.get("head_dim", 1.0) * numbers.get("num_attention_heads", 1.0))
+        if numbers.get("patch_size", 0.0) > 0:
+            sizes.append((numbers.get("image_size", 0.0) / numbers["patch_size"]) ** 2)
+    first, second = sorted(sizes)[-2:]
+    return layers * first * second
 
 
 def read_weights(model: VideoExpertModel, file: Path, expected: set[str]) -> None:
