@@ -22,6 +22,9 @@ from videoexpert.session import Expert, load
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.video.decode import read_frames
 
+# the package's own CLIP warns of videos that are none of its world
+pytestmark = pytest.mark.filterwarnings("ignore::videoexpert.errors.ModelWarning")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -8,6 +8,7 @@ import pytest
 
 import videoexpert
 from videoexpert.apps.cli import main
+from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.synthetic.world import LEVELS
 from videoexpert.synthetic.write import WorldRecipe, write_script
 
@@ -40,6 +41,18 @@ def test_a_few_real_videos(shared, capsys, verb):
     assert [never_absent(document) for document in json.loads(out)] == [True] * 3
     assert err.count("is unlike the videos that the model 'shipped' was trained on") == 3
     assert err.count("\n") == 3
+
+
+def test_the_clip_of_the_package_does_not_know_them_either(shared, capsys):
+    video = shared / "videos" / SMALL[0]
+    for verb in ("ground", "highlight", "ask"):
+        options = ("--model", "contrastive:", "--format", "json", "--device", "cpu")
+        code, out, err = run(capsys, verb, video, *VERBS[verb], *options)
+        assert (code, err.count("\n")) == (0, 1)
+        assert "is unlike the videos that the model 'shipped CLIP' was trained on" in err
+        assert never_absent(json.loads(out))
+    code, out, err = run(capsys, "ground", SHIPPED_VIDEO, "a purple triangle", *options)
+    assert (code, err, json.loads(out)["familiar"]) == (0, "", True)
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -19,15 +20,17 @@ import numpy as np
 import torch
 
 from ..assets import SHIPPED_CLIP
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError, ModelWarning, UnsupportedError
 from ..grounding.decoding import saliency
 from ..runtime import read_ahead
-from ..types import Answer, Highlights, Moment, Moments
+from ..types import FAMILIAR, Answer, Highlights, Moment, Moments
 from ..video.glance import glance
 from ..video.stream import stream_frames
 from ..vision.image_text import ImageTextTower, load_tower
 from .base import check_queries, check_question, one_window
+from .expert import unfamiliar
 from .fitted import Fit
+from .package_world import package_familiarity
 from .sourced import sourced
 from .training_free.methods import METHODS, SMOOTH
 from .training_free.sentences import BACKGROUND, PHRASINGS, phrasings
@@ -57,6 +60,7 @@ class Contrastive:
 
     can = frozenset({"ground", "highlight", "ask"})
     fit: Fit | None = None  # of scores and presence, on labelled data
+    familiarity_of: Callable[..., float | None] | None = None  # of a tower that knows what it was trained on
 
     def __init__(
         self,
@@ -121,6 +125,10 @@ class Contrastive:
         decoded = stream_frames(path, rate, start_s=start, end_s=end, resize=self.tower.resize)
         ahead = read_ahead(decoded, AHEAD * self.batch_size)
         video = self.open_track(track(ahead, self.tower, rate, stretch, self.batch_size), os.fspath(path))
+        if self.familiarity_of is not None:
+            video.familiarity = self.familiarity_of(path, start, end)
+            if not video.familiar:
+                warnings.warn(unfamiliar(os.fspath(path), self.name), ModelWarning, stacklevel=2)
         video.timings = {"decode and encode": time.perf_counter() - began}
         return video
 
@@ -154,12 +162,18 @@ class ContrastiveVideo:
         self.backend, self.frames, self.path = backend, frames, path
         self.duration, self.start = frames.stretch.duration_s, frames.stretch.start_s
         self.timings: dict[str, float] = {}
+        self.familiarity: float | None = None
         self._features = frames.features.astype(np.float32)
 
     @property
     def looked_at(self) -> dict[str, float]:
         """What was looked at, for a result: one window, and its frames."""
         return one_window(self.duration, self.frames.count)
+
+    @property
+    def familiar(self) -> bool:
+        """False where ``familiarity`` says that the tower was never shown such videos."""
+        return self.familiarity is None or self.familiarity >= FAMILIAR
 
     @overload
     def ground(self, queries: str, top_k: int | None = ...) -> Moments: ...  # type: ignore[overload-overlap]
@@ -180,7 +194,16 @@ class ContrastiveVideo:
         times, scores = saliency(
             torch.tensor(found.curve), self.duration, clip_s, self.start, self.frames.stretch.holes
         )
-        return Highlights(query, times, scores, found.items, clip_s, found.presence, found.absent)
+        return Highlights(
+            query,
+            times,
+            scores,
+            found.items,
+            clip_s,
+            found.presence,
+            found.absent,
+            familiar=found.familiar,
+        )
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Raises UnsupportedError: such a model writes nothing."""
@@ -248,9 +271,10 @@ class ContrastiveVideo:
             query,
             tuple(items),
             presence,
-            presence < 0.5,
+            presence < 0.5 and self.familiar,
             curve_of_bins,
             curve_times=self.frames.curve_times,
+            familiar=self.familiar,
         )
         return moments if self.backend.fit is None else self.backend.fit.moments(moments)
 
@@ -276,7 +300,10 @@ def load(
     tower = load_tower(name or SHIPPED_CLIP, device=device, dtype=dtype)
     tower.name = str(name) or SHIPPED
     size = batch_size or BATCH.get(torch.device(device).type, BATCH["cuda"])
-    return Contrastive(tower, rate=rate, method=method, batch_size=size)
+    backend = Contrastive(tower, rate=rate, method=method, batch_size=size)
+    if str(name) in ("", str(SHIPPED_CLIP)):
+        backend.familiarity_of = package_familiarity
+    return backend
 
 
 __all__ = ["METHOD", "RATE", "Contrastive", "ContrastiveVideo", "load"]

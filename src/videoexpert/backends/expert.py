@@ -383,4 +383,4 @@ class Video:
         return found[0] if isinstance(queries, str) else found
 
 
-__all__ = ["Expert", "Video"]
+__all__ = ["Expert", "Video", "unfamiliar"]
