@@ -279,7 +279,9 @@ def test_a_training_recipe_names_the_store_a_variant_needs(tmp_path, bases, anno
     assert tokens_name(bench.config) == "compress-2x3"
     for fields in ({"groups": 4}, {"spatial_tokens": "none"}, {"spatial_tokens": "random"}):
         wanted = VideoExpertConfig.from_dict(bench.config | fields)
-        with pytest.raises(InputError, match=f"{tokens_name(wanted.to_dict())} is no feature store") as told:
+        with pytest.raises(
+            InputError, match=f"{tokens_name(wanted.to_dict())} is not a feature store"
+        ) as told:
             bench.train(fields, 1, tmp_path / "run")
         options = re.findall(r"--set (\S+) ", str(told.value))
         encoder = TokenEncoder.from_vision(bases / "vision").with_fields(**_fields(options))
@@ -299,7 +301,7 @@ def test_what_the_last_variant_lacks_is_told_before_the_first_trains(tmp_path, b
     for name in ("compress-2x3", "random-2x3", "a"):
         (tmp_path / name).mkdir()
         (tmp_path / name / STORE).touch()
-    with pytest.raises(InputError, match="none is no feature store"):
+    with pytest.raises(InputError, match="none is not a feature store"):
         ablate("components", DataBench(recipe), 1, tmp_path / "out")
     recipe.evaluation = [part, part]
     with pytest.raises(InputError, match="evaluation lists charades-sta 2 times"):
@@ -315,7 +317,7 @@ def test_the_papers_recipe_asks_for_the_stores_of_each_variant(tmp_path):
     assert isinstance(bench, DataBench)
     assert [part.benchmark for part in bench.recipe.evaluation] == list(BENCHMARKS)
     assert (bench.config["temporal_rank"], bench.config["tokens_per_group"]) == (32, 64)
-    with pytest.raises(InputError, match=r"features/internvid-random-4x64 is no feature store"):
+    with pytest.raises(InputError, match=r"features/internvid-random-4x64 is not a feature store"):
         bench.train({"spatial_tokens": "random"}, 1, tmp_path / "run")
 
 

@@ -170,7 +170,7 @@ def test_a_file_of_json_lines_is_resumed(call, model, video, tmp_path):
     out.write_text(lines[0].replace(str(model), "elsewhere"))
     assert "holds answers of elsewhere, expected those of" in call(*asked, "--out", out).err
     out.write_text("no answer\n")
-    assert "is no file of answers" in call(*asked, "--out", out).err
+    assert "is not a file of answers" in call(*asked, "--out", out).err
 
 
 def test_of_several_videos_one_that_a_format_cannot_hold_is_told(call, model, three, tmp_path, caption_two):

@@ -436,7 +436,7 @@ def test_a_damaged_shard_is_one_sentence(whole, tmp_path):
 
 
 def test_folders_that_are_no_store(tmp_path):
-    with pytest.raises(DataError, match=r"is no feature store: it has no store\.json"):
+    with pytest.raises(DataError, match=r"is not a feature store: it has no store\.json"):
         FeatureStore.open(tmp_path)
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"holds other files \(thesis\.tex\)"):

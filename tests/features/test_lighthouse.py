@@ -166,7 +166,7 @@ def test_wrong_files_and_models_are_one_sentence(store, tmp_path):
     (tmp_path / "cut.npz").write_bytes((folder / f"{VIDS[0]}.npz").read_bytes()[:100])
     with pytest.raises(DataError, match=r"cut\.npz holds no features"):
         clip_rows(tmp_path / "cut.npz")
-    with pytest.raises(DataError, match="is no feature store"):
+    with pytest.raises(DataError, match="is not a feature store"):
         open_features(tmp_path / "nothing", config())
     for wrong in ({"layout": "umt"}, {"clip_s": 0.0}):
         with pytest.raises(InputError):

@@ -89,7 +89,7 @@ class VideoFolder:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise DataError(f"{folder} is no folder, expected the folder with the videos.")
+            raise DataError(f"{folder} is not a folder, expected the folder with the videos.")
         self.folder = folder
         self._files: dict[str, Path] = {}
         found = [file for file in folder.rglob("*") if is_video(file)]

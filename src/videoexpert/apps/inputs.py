@@ -66,7 +66,7 @@ def _check_order(arguments: Sequence[str], kind: str) -> None:
     if videos:
         texts = [f'"{a}"' for a in arguments if a not in videos]
         raise InputError(
-            f"{arguments[0]!r} stands before the video, expected the video first: "
+            f"{arguments[0]!r} comes before the video, expected the video first: "
             f"{' '.join([*map(shlex.quote, videos), *texts])}"
         )
 

@@ -62,7 +62,9 @@ class LinesLog:
         except ValueError:
             found = None
         if not isinstance(found, dict) or "video" not in found:
-            raise InputError(f"{self.path} is no file of answers, expected a new file: choose another name.")
+            raise InputError(
+                f"{self.path} is not a file of answers, expected a new file: choose another name."
+            )
         return found
 
 

@@ -72,7 +72,7 @@ class Desk:
             if found.is_relative_to(root):
                 return found
         raise InputError(
-            f"{path!r} lies outside the folders that were allowed, expected a path of list_videos."
+            f"{path!r} is outside the folders that were allowed, expected a path of list_videos."
         )
 
     def videos(self) -> list[str]:

@@ -77,19 +77,19 @@ Overlap = Annotated[
 ]
 Start = Annotated[
     float | None,
-    typer.Option(parser=seconds, metavar="TIME", help="Look from here on: seconds or h:mm:ss, 90 or 1:30."),
-]
-End = Annotated[float | None, typer.Option(parser=seconds, metavar="TIME", help="Look until here.")]
-TopK = Annotated[
-    int | None,
     typer.Option(
-        min=1, help="So many moments a query (default: of the best five, those that come near the best)."
+        parser=seconds, metavar="TIME", help="Look from this time on, in seconds or h:mm:ss: 90 or 1:30."
     ),
 ]
+End = Annotated[float | None, typer.Option(parser=seconds, metavar="TIME", help="Look until this time.")]
+TopK = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of moments per query (default: up to five, those close to the best)."),
+]
 MinScore = Annotated[float, typer.Option(min=0, max=1, help="Leave out moments that score less.")]
-Recursive = Annotated[bool, typer.Option("--recursive", help="Take the videos in a folder's folders too.")]
+Recursive = Annotated[bool, typer.Option("--recursive", help="Include the videos in subfolders.")]
 Queries = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="More sentences: a text file with one a line.")
+    Path | None, typer.Option(metavar="FILE", help="Text file with further sentences, one per line.")
 ]
 Plot = Annotated[
     Path | None,
@@ -112,13 +112,13 @@ Out = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write the answer here; its ending says the format. A folder gets a file a video.",
+        help="Write the answer to this file; the ending sets the format. A folder gets one file per video.",
     ),
 ]
 Rate = Annotated[
     str | None,
     typer.Option(
-        metavar="FPS", help="Frames a second of formats for editors: 25, 29.97df (default: the video's)."
+        metavar="FPS", help="Frames per second in formats for editors: 25, 29.97df (default: the video's)."
     ),
 ]
 StartTimecode = Annotated[

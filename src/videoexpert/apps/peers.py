@@ -95,7 +95,7 @@ class Peer:
             )
         tower = load_tower(named or SHIPPED_CLIP, device=pick_device(device))
         if not isinstance(tower, TransformersTower):
-            raise InputError(f"{named} is no CLIP or SigLIP of transformers; name one by --text.")
+            raise InputError(f"{named} is not a CLIP or SigLIP of transformers; name one by --text.")
         return tower
 
 

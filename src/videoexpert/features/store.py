@@ -162,7 +162,7 @@ class FeatureStore(Mapping[str, VisualTokens]):
         path = Path(folder)
         if not (path / STORE).is_file():
             raise DataError(
-                f"{path} is no feature store: it has no {STORE}; make one with `videoexpert encode`."
+                f"{path} is not a feature store: it has no {STORE}; make one with `videoexpert encode`."
             )
         stored = _read_json(path / STORE)
         encoder = EncoderId(stored.get("encoder", {}))

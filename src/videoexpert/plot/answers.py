@@ -202,13 +202,14 @@ def _keys(
     curve: bool = False,
     truth: bool = False,
 ) -> list[Key]:
-    """What the signs in a picture mean, of those that are in it."""
-    number = CALIBRATED if calibrated else SCORE
+    """What the signs in a picture mean, of those that are in it. Guesses alone have no calibrated scores."""
+    number = CALIBRATED if calibrated and found else SCORE
+    inside = INSIDE if found or not guess else Key(INSIDE.text, GREY, "line")
     wanted: Iterable[tuple[Key, bool]] = (
         (FOUND, found),
         (GUESS, guess),
         (TRUE, truth),
-        (INSIDE, curve),
+        (inside, curve),
         (number, found or guess),
     )
     return [key for key, there in wanted if there]

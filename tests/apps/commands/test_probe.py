@@ -175,7 +175,7 @@ def test_a_broken_video_is_told_and_the_others_are_measured(call, asked, world, 
     [
         (
             ["--predictions", "p", "--model", "m"],
-            "--predictions stands in place of a model; leave out --model",
+            "--predictions replaces a model; leave out --model",
         ),
         (["--predictions", "p", "--limit", "3"], "leave out --model, --model-option, --device and --limit"),
         (
@@ -204,7 +204,7 @@ def test_another_benchmark_and_a_file_that_is_no_report(call, world, tmp_path):
     )
     done = call("probe", "bias", "charades-sta", *common, "--compare", world / "val_1.json")
     assert done.code == 1
-    assert "is no bias.json of `videoexpert probe bias`" in done.err
+    assert "is not a bias.json of `videoexpert probe bias`" in done.err
     assert call("probe", "bias", "charades-sta", *common).code == 1
 
 

@@ -360,7 +360,7 @@ def test_json_reads_back(charades, reports, tmp_path):
     no_windows, no_run = ({**reports[0], key: {}} for key in ("windows", "run"))
     for wrong in ("{}", "[1]", "no json", json.dumps(no_windows), json.dumps(no_run)):
         file.write_text(wrong)
-        with pytest.raises(DataError, match=r"is no bias\.json of"):
+        with pytest.raises(DataError, match=r"is not a bias\.json of"):
             bias_report.read_report(file, asked)
     with pytest.raises(InputError, match="format is 'xml'"):
         bias_report.render(reports, "xml")

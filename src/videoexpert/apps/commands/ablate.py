@@ -21,7 +21,7 @@ def ablate(
     recipe: Annotated[
         Path, typer.Option(help="recipes/ablation.yaml, or a training recipe with an evaluation list.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for runs and tables; one that was stopped goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder for runs and tables; a stopped run resumes.")],
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each variant.")] = 1,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. variant.steps=100")

@@ -94,7 +94,7 @@ def ground(
     verify: options.Verify = None,
     verify_option: options.VerifyOption = None,
     evidence: Annotated[
-        bool, typer.Option("--evidence", help="Say how far the answer moves when the video is taken away.")
+        bool, typer.Option("--evidence", help="Also report how much the answer changes without the video.")
     ] = False,
 ) -> None:
     """Find the moments of a video that a sentence describes, or say that it is not there."""
@@ -185,7 +185,7 @@ def caption(
     start_timecode: options.StartTimecode = None,
     plot: options.Plot = None,
 ) -> None:
-    """Tell the events of a video, each with its time."""
+    """Describe the events of a video, each with its time."""
     inputs = split_arguments(arguments, recursive=recursive)
     where = target(format, out, rate, start_timecode, inputs)
     _run(

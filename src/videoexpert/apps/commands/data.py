@@ -116,7 +116,7 @@ def synth(
 def encode(
     *,
     videos: Annotated[Path | None, typer.Option(help="A video, or a folder with videos.")] = None,
-    out: Annotated[Path, typer.Option(help="Feature store: a new folder, or one to go on with.")],
+    out: Annotated[Path, typer.Option(help="Feature store: a new folder, or one to continue.")],
     annotations: Annotated[
         Path | None, typer.Option(help="Only the videos, or parts of them, that this file speaks of.")
     ] = None,

@@ -125,7 +125,7 @@ def _check(
 
     if baseline and (control or model or chosen):
         raise InputError(
-            "--baseline stands in place of a model; leave out --model, its options, --verify and --control."
+            "--baseline replaces a model; leave out --model, its options, --verify and --control."
         )
     if features is not None and chosen:
         raise InputError(

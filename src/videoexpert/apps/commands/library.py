@@ -44,7 +44,7 @@ def index(
     workers: options.Workers = None,
     format: options.Printed = Format.table,
 ) -> None:
-    """Make videos searchable: each once, incrementally; run it again after adding, moving or removing some."""
+    """Index videos for search, each once; run it again after adding, moving or removing some."""
     from functools import partial
 
     from ...library.build import index as run
@@ -206,7 +206,7 @@ def _embedding(library: Library, like: str) -> Any:
                 image.draft("RGB", (1024, 1024))
                 pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise InputError(f"--like {like!r} is no picture that can be read, and no VIDEO@TIME.") from error
+            raise InputError(f"--like {like!r} is neither a readable picture nor VIDEO@TIME.") from error
     return library.encoder.encode_images(pixels)[0].numpy()
 
 
@@ -258,10 +258,10 @@ def verify(
 @care.command()
 def remove(
     library: Folder,
-    videos: Annotated[list[str], typer.Argument(help="Files to take off; they stay on disk.")],
+    videos: Annotated[list[str], typer.Argument(help="Files to remove from the library; they stay on disk.")],
     format: options.Printed = Format.table,
 ) -> None:
-    """Take videos off a library."""
+    """Remove videos from a library."""
     from ...library import care as work
 
     count = work.remove(library, videos)
@@ -273,7 +273,7 @@ def remove(
 
 @care.command()
 def gc(library: Folder, format: options.Printed = Format.table) -> None:
-    """Give back the space of videos that no file holds any more."""
+    """Free the space of videos whose files are gone."""
     from ...library import care as work
 
     given_back = work.gc(library)
@@ -291,7 +291,7 @@ def duplicates(
     rate: Rate = 1.0,
     format: options.Printed = Format.table,
 ) -> None:
-    """List videos that show the same."""
+    """List near-duplicate videos."""
     from ...library import care as work
 
     found = _open(library, model, device, rate)

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 def mcp(
     root: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FOLDER", help="A folder whose videos may be asked about; repeatable, at least one."
-        ),
+        typer.Option(metavar="FOLDER", help="Folder whose videos may be queried; repeatable, at least one."),
     ] = None,
     model: options.Model = None,
     model_option: options.ModelOption = None,

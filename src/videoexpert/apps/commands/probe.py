@@ -80,7 +80,7 @@ def bias(
     if predictions is not None:
         if model is not None or chosen or limit is not None or device != "auto":
             raise InputError(
-                "--predictions stands in place of a model; leave out --model, --model-option, --device and --limit."
+                "--predictions replaces a model; leave out --model, --model-option, --device and --limit."
             )
         files = {"true": predictions}
         files |= {c: file for c, file in (("another", another), ("blank", blank)) if file is not None}

@@ -28,12 +28,12 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. training.steps=100")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; one that was stopped goes on.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; a stopped run resumes.")] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Only say what would train: parameters, tokens, memory, steps; exit code 1 where something is "
+            help="Only report what would train: parameters, tokens, memory, steps; exit code 1 where something is "
             "missing.",
         ),
     ] = False,
@@ -102,7 +102,7 @@ def _described(recipe: Any) -> list[str]:
 def finetune(
     annotations: Annotated[Path, typer.Argument(help="JSON lines file of docs/own-data.md.")],
     videos: Annotated[Path, typer.Option(help="Folder with the videos.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; one that was stopped goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; a stopped run resumes.")],
     model: Annotated[
         str | None, typer.Option(help="Model folder or hub id to start from.  [default: the shipped model]")
     ] = None,
@@ -142,15 +142,15 @@ def convert(
     out: Annotated[Path, typer.Argument(help="New model folder; it holds only what was trained.")],
     language: Annotated[str, typer.Option(help="Base language model: folder or hub id.")],
     vision: Annotated[str, typer.Option(help="Base vision encoder (CLIP): folder or hub id.")],
-    stage1: Annotated[Path | None, typer.Option(help="mm_projector.bin, if it lies elsewhere.")] = None,
-    stage2: Annotated[Path | None, typer.Option(help="Stage-2 output folder, if it lies elsewhere.")] = None,
+    stage1: Annotated[Path | None, typer.Option(help="mm_projector.bin, if it is elsewhere.")] = None,
+    stage2: Annotated[Path | None, typer.Option(help="Stage-2 output folder, if it is elsewhere.")] = None,
     fusion: Annotated[
         str | None, typer.Option(help="add, none, concat or attention, where the files do not tell.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line for every key.")] = False,
     format: Annotated[str, typer.Option(help="How to print the report: table or json.")] = "table",
 ) -> None:
-    """Make a model folder from the authors' released checkpoint, every key accounted for."""
+    """Convert the authors' released checkpoint to a model folder; every key is accounted for."""
     from ...errors import InputError
 
     if format not in ("table", "json"):

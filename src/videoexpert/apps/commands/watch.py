@@ -49,7 +49,7 @@ def watch(
         typer.Option(
             min=0,
             max=1,
-            help="Presence at which a moment is told (default: the model's threshold of absence).",
+            help="Presence from which a moment is reported (default: the model's threshold of absence).",
         ),
     ] = None,
     keep: Annotated[

@@ -177,7 +177,7 @@ def read_report(path: Path, asked: Asked) -> Report:
             raise KeyError("conditions")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is no bias.json of `videoexpert probe bias`; give one to compare."
+            f"{path} is not a bias.json of `videoexpert probe bias`; give one to compare."
         ) from error
     if found["benchmark"] != asked.benchmark:
         raise InputError(
