@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from training_world import make_recipe, records, tokens, write_records
+from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import InputError
 from videoexpert.testing import tiny_model
 from videoexpert.training.familiarity import (
@@ -19,7 +21,9 @@ from videoexpert.training.familiarity import (
     reference_tokens,
     sample,
 )
+from videoexpert.training.run import train
 from videoexpert.types import VisualTokens
+from videoexpert.vision.familiarity import FILE
 
 
 def videos(count, kind, seed, frames=12, width=8):
@@ -99,3 +103,12 @@ def test_at_most_so_many_are_looked_at():
     assert len(set(sample(keys))) == VIDEOS
     assert sample(keys) == sample(keys) != sample(keys, 1)
     assert sample(keys[:5]) == keys[:5]
+
+
+def test_a_finished_run_says_what_it_has_seen(bases, tmp_path):
+    """``train`` writes the statistics of its videos beside the weights."""
+    file = write_records(tmp_path / "own.jsonl", records(LEAST + 2))
+    recipe = make_recipe(bases, file, steps=1, save_every=1)
+    folder = train(recipe, tmp_path / "run", stores={"memory": tokens(LEAST + 2)}, log=lambda _: None)
+    assert (folder / FILE).is_file()
+    assert len(checkpoint.load(folder)[0].familiarity.trainings) == 1
