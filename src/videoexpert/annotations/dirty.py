@@ -63,7 +63,7 @@ RULES: dict[str, str] = {
     "unused_time": "time whose placeholder is in no turn: left out",
     "turns_not_alternating": "turns that do not alternate from a human one: record dropped",
     # subtitles and labels
-    "text_outside_cue": "text that stands in no cue: left out",
+    "text_outside_cue": "text outside any cue: left out",
     "rolled_up": "cue of rolling captions that shows only what the one before it showed: left out",
     "repeated_annotation": "second annotation of one task: left out",
     "cancelled_annotation": "annotation that was cancelled: left out",
