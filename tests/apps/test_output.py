@@ -13,7 +13,7 @@ import pytest
 
 from videoexpert.apps import output
 from videoexpert.apps import waiting as progress
-from videoexpert.apps.output import Shown, Waiting
+from videoexpert.apps.output import Listing, Waiting
 from videoexpert.export import Answers
 from videoexpert.export.text import clock
 from videoexpert.session import VideoWarning
@@ -103,11 +103,11 @@ def test_as_many_moments_as_were_asked_for_or_the_reason(capsys):
     assert (
         lines[4].strip() == "2 moments below a tenth of the best score left out; --top-k 5 shows up to five"
     )
-    output.show_grounding(found, 10.0, shown=Shown(top_k=5))
+    output.show_grounding(found, 10.0, shown=Listing(top_k=5))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:6]] == ["1", "2", "3", "4"]
     assert lines[6].strip() == "5 were asked for; the model names no other moment"
-    output.show_grounding([Moments("a cat", ())], 10.0, shown=Shown(min_score=0.5))
+    output.show_grounding([Moments("a cat", ())], 10.0, shown=Listing(min_score=0.5))
     assert capsys.readouterr().out.splitlines()[1].strip() == "no moment with a score of 0.5 or more"
 
 

@@ -37,7 +37,7 @@ class Format(str, Enum):
 
 
 @dataclass(frozen=True)
-class Shown:
+class Listing:
     """What was asked to be shown of ranked moments.
 
     top_k      how many, where the caller said so; None: those that come near the best one
@@ -50,7 +50,7 @@ class Shown:
     hints: bool = True
 
 
-DEFAULT = Shown()
+DEFAULT = Listing()
 
 
 def say(text: str = "", style: str = "") -> None:
@@ -86,7 +86,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[
 
 
 def show_moments(
-    moments: Sequence[Moment], end: float, told: Told | None = None, shown: Shown = DEFAULT
+    moments: Sequence[Moment], end: float, told: Told | None = None, shown: Listing = DEFAULT
 ) -> None:
     """Ranked moments: as many as were asked for, or those that come near the best one.
 
@@ -169,7 +169,7 @@ def verification(found: Verified, end: float) -> str:
     )
 
 
-def show_answers(item: Answers, shown: Shown = DEFAULT) -> None:
+def show_answers(item: Answers, shown: Listing = DEFAULT) -> None:
     """A line about the video, and what was found in it."""
     end, found = item.end, item.found
     part = f" from {clock(item.start, end)} on" if item.start else ""
@@ -188,7 +188,7 @@ def show_answers(item: Answers, shown: Shown = DEFAULT) -> None:
 
 
 def show_grounding(
-    found: Sequence[Moments], end: float, evidence: Sequence[Evidence] = (), shown: Shown = DEFAULT
+    found: Sequence[Moments], end: float, evidence: Sequence[Evidence] = (), shown: Listing = DEFAULT
 ) -> None:
     """Each query with its moments, or the word that it is absent; below it what ``evidence`` says, if given."""
     hidden = 0
@@ -207,11 +207,11 @@ def show_grounding(
     _tell_left_out(hidden, shown)
 
 
-def _left_out(moments: Sequence[Moment], shown: Shown) -> int:
+def _left_out(moments: Sequence[Moment], shown: Listing) -> int:
     return 0 if shown.top_k is not None or not moments else len(moments) - len(worth_showing(moments))
 
 
-def _tell_left_out(count: int, shown: Shown) -> None:
+def _tell_left_out(count: int, shown: Listing) -> None:
     if count and shown.hints:
         what = "moment" if count == 1 else "moments"
         say(f"{count} {what} below a tenth of the best score left out; --top-k 5 shows up to five", "dim")
@@ -226,7 +226,7 @@ def _instead(found: Moments | Highlights, moments: Sequence[Moment], end: float)
     return unread(found.told, moments)
 
 
-def show_highlights(found: Highlights, end: float, shown: Shown = DEFAULT) -> None:
+def show_highlights(found: Highlights, end: float, shown: Listing = DEFAULT) -> None:
     """The best moments, and as many of the best clips."""
     say(f'"{found.query}"')
     if instead := _instead(found, found.moments, end):

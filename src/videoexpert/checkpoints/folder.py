@@ -126,7 +126,7 @@ def save(
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     with files.whole_folder(out) as part:
         stored = config.to_dict() | {"weights": "adapter" if adapter_only else "full"}
-        for part_of in ("vision_config", "language_config"):  # where a base lay is nobody else's business
+        for part_of in ("vision_config", "language_config"):  # do not leak the base model's local path
             stored[part_of] = {k: v for k, v in stored[part_of].items() if k != "_name_or_path"}
         if adapter_only:
             stored |= {field: _portable(stored[field], out) for field in ("vision_name", "language_name")}

@@ -55,7 +55,7 @@ def evaluate(
     sentences: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
-    """Answer every sample of a benchmark and score the answers; ``progress`` hears (done, all) samples.
+    """Answer every sample of a benchmark and score the answers; ``progress`` is called with (done, all) samples.
 
     annotations  the benchmark's original file or folder
     videos       folder with the videos, named by id; None for a system that opens no files (features from a store)

@@ -189,8 +189,8 @@ def encode_to_store(
 ) -> Summary:
     """Encode this rank's share of the clips into a store; what is there already stays.
 
-    Started again after a kill it ends with the bytes of a run that nothing stopped. ``progress`` hears how
-    many videos were just dealt with. Raises InputError for two clips of one key, or another encoder's store.
+    Started again after a kill it ends with the bytes of a run that nothing stopped. ``progress`` is called
+    with the number of videos just processed. Raises InputError for two clips of one key, or another encoder's store.
     """
     encoder = TokenEncoder.of(model)
     check_keys(clips)

@@ -26,7 +26,7 @@ from ..inputs import (
     verifier,
 )
 from ..known import known
-from ..output import Shown, Waiting
+from ..output import Listing, Waiting
 from ..startup import lighten
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Request:
     end: float | None
     target: Target
     plot: Path | None
-    shown: Shown = output.DEFAULT
+    shown: Listing = output.DEFAULT
     verify: str | None = None
     verify_option: list[str] | None = None
 
@@ -118,7 +118,7 @@ def ground(
         end,
         where,
         plot,
-        Shown(top_k, min_score),
+        Listing(top_k, min_score),
         verify,
         verify_option,
     )
@@ -161,7 +161,7 @@ def highlight(
             end,
             where,
             plot,
-            Shown(top_k, min_score),
+            Listing(top_k, min_score),
         ),
         lambda video: (video.highlights(inputs.texts[0], top_k or TOP_K), ()),
     )

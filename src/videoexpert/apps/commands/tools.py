@@ -54,7 +54,7 @@ def demo(
         output.print_json({**document(answers), "picture": str(plot), "seconds": took})
         return
     output.say(f"{assets.SHIPPED_VIDEO}: {clock(video.duration, video.duration)}")
-    output.show_grounding(found, video.duration, shown=output.Shown(hints=False))
+    output.show_grounding(found, video.duration, shown=output.Listing(hints=False))
     output.table(("stage", "time"), [(name, f"{took:.2f} s") for name, took in stages], left=(0,))
     output.say(f"picture saved as {plot}")
 

@@ -44,7 +44,7 @@ def answer(
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Prediction files of a backend by condition, each in a folder of ``out``, and the videos that failed.
 
-    Resumable as ``evaluate`` is, whose errors it raises; ``progress`` hears (done, all) queries of all three.
+    Resumable as ``evaluate`` is, whose errors it raises; ``progress`` is called with (done, all) queries of all three.
     """
     from ...annotations.videos import VideoFolder
     from ..runner import PREDICTIONS, evaluate

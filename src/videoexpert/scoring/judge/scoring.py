@@ -26,7 +26,7 @@ DIMENSIONS_OF = {
 
 @dataclass(frozen=True)
 class Judge:
-    """Who judges, and where judgements are logged; a log that is there is gone on with."""
+    """Who judges, and where judgements are logged; an existing log is resumed."""
 
     endpoint: Endpoint
     log: Path
