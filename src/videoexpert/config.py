@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -241,7 +240,7 @@ _WRITTEN_TOO = {"model_type", "_name_or_path", "output_attentions", "torch_dtype
 def _check_number(name: str, value: Any, least: float, most: float, *, whole: bool = False) -> None:
     kinds = (int,) if whole else (int, float)
     sound = isinstance(value, kinds) and not isinstance(value, bool)
-    if not sound or not (math.isfinite(value) and least <= value <= most):
+    if not sound or not least <= value <= most:  # which NaN and infinity are not
         kind = "a whole number" if whole else "a number"
         raise InputError(
             f"config field {name} is {_short(value)}, expected {kind} from {least:.12g} to {most:.12g}."

@@ -11,7 +11,7 @@ import pytest
 from fuzz import harness, videos
 
 # Cases that every run of the tests checks; FUZZ_FIRST moves them, `make fuzz` runs thousands.
-TARGETS = {"videos": 120}
+TARGETS = {"videos": 120, "foreign": 105}
 FIRST = int(os.environ.get("FUZZ_FIRST", "0"))
 
 
@@ -22,7 +22,7 @@ def test_no_case_is_a_fault(target: str) -> None:
 
 def test_every_fuzzer_is_run() -> None:
     modules = {file.stem for file in Path(__file__).parent.glob("*.py")}
-    assert modules - {"__init__", "harness", "mutations", "faulty", "test_fuzz"} == set(TARGETS)
+    assert modules - {"__init__", "harness", "mutations", "faulty", "values", "test_fuzz"} == set(TARGETS)
 
 
 def test_the_harness_finds_every_kind_of_fault_and_goes_on() -> None:

@@ -56,7 +56,11 @@ def largest(fields: Mapping[str, Any]) -> float:
     while waiting:
         part = waiting.pop()
         waiting += [value for value in part.values() if isinstance(value, Mapping)]
-        numbers = {k: float(v) for k, v in part.items() if isinstance(v, int) and not isinstance(v, bool)}
+        numbers = {
+            k: float(min(v, 10**18))
+            for k, v in part.items()
+            if isinstance(v, int) and not isinstance(v, bool)
+        }
         layers = max(layers, numbers.get("num_hidden_layers", 1.0))
         sizes += [value for name, value in numbers.items() if not name.endswith(_NO_SIZES)]
         sizes.append(numbers.get("head_dim", 1.0) * numbers.get("num_attention_heads", 1.0))

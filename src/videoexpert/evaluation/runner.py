@@ -25,7 +25,7 @@ from ..annotations.samples import Dataset, Sample, sentences_as_queries
 from ..annotations.videos import VideoFolder
 from ..backends.base import check_question
 from ..backends.chat.answers import FAILURES
-from ..errors import InputError
+from ..errors import InputError, VideoError
 from ..locks import held
 from ..scoring.predictions import digest
 from ..scoring.score import score
@@ -87,6 +87,9 @@ def evaluate(
         if not ranks.first:
             ranks.wait()
             return Outcome(files.load_json(folder / RESULT), failed)
+        if failed and not files.whole_lines(folder / PREDICTIONS):
+            video, reason = next(iter(failed.items()))
+            raise VideoError(f"none of {len(failed)} videos could be answered; {video[:80]!r}: {reason}")
         in_parts = Path(annotations).is_dir() or found.parts_in_file
         part = dataset.split if in_parts else None
         missing = "wrong" if limit is None else "skip"

@@ -108,7 +108,7 @@ def cross_faults(raw: dict[str, Any]) -> list[str]:
         sources = raw.get(part)
         for index, source in enumerate(sources if isinstance(sources, list) else []):
             benchmark = source.get("benchmark") if isinstance(source, dict) else None
-            if benchmark is not None and benchmark not in BENCHMARKS:
+            if benchmark is not None and not (isinstance(benchmark, str) and benchmark in BENCHMARKS):
                 faults.append(
                     f"{part}.{index}.benchmark is {benchmark!r}, expected one of {', '.join(BENCHMARKS)}"
                 )
@@ -125,7 +125,7 @@ def _model_faults(model: dict[str, Any]) -> list[str]:
     config, preset = model.get("config") or {}, model.get("preset") or "paper"
     if model.get("start") and (config or model.get("preset")):
         faults.append("model.config and model.preset belong to new models; start brings its own")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         return [*faults, f"model.preset is {preset!r}, expected one of {', '.join(PRESETS)}"]
     if isinstance(config, dict):
         known = {name for name in VideoExpertConfig.__annotations__ if name not in DERIVED}
