@@ -6,6 +6,7 @@ capitals overrides it, and each error that a limit causes names that variable.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from dataclasses import dataclass, fields
@@ -74,6 +75,14 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def table() -> str:
+    """Every limit as a row of Markdown, what it bounds in its own words; docs/security.md shows it."""
+    text = inspect.getsource(Limits)
+    said = dict(re.findall(r'(\w+): int = [^\n]+\n +"""([^"]+)"""', text))
+    rows = [f"| `{variable(f.name)}` | {f.default:,} | {said[f.name].rstrip('.')} |" for f in fields(Limits)]
+    return "\n".join(["| variable | default | bounds |", "|---|---|---|", *rows]) + "\n"
+
+
 def limits() -> Limits:
     """The limits in force now. Raises InputError where a variable does not hold a whole number above 0."""
     found: dict[str, Any] = {}
@@ -88,4 +97,4 @@ def limits() -> Limits:
     return Limits(**found)
 
 
-__all__ = ["Limits", "limits", "variable"]
+__all__ = ["Limits", "limits", "table", "variable"]
