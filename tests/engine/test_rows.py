@@ -99,6 +99,30 @@ def test_passes_of_any_size_and_shape_are_equal(preset, tokens_per_pass, static)
     near(head.indicator_logits, torch.cat([alone(model, video, q)[0].indicator_logits for q in QUESTIONS]))
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("backbone", ["llama", "softcap", "multi-head"])
+def test_flex_attention_is_equal(backbone):
+    """One prefix and several of other lengths, known texts and answers token by token."""
+    pytest.importorskip("torch.nn.attention.flex_attention")
+    from torch.nn.attention import flex_attention
+
+    if not hasattr(flex_attention, "AuxRequest"):
+        pytest.skip("this torch has no AuxRequest")
+    model = make(backbone)
+    videos = [Opened(shown(model, 1)), Opened(shown(model, 2, frames=4))]
+    plain, flex = Engine(model, PREFIX, STEM), Engine(model, PREFIX, STEM, kernel="flex")
+    asked = [QUESTIONS, QUESTIONS[1:2]]
+    for here in (slice(0, 1), slice(0, 2)):
+        found, expected = (e.locate(videos[here], asked[here]) for e in (flex, plain))
+        for one, other in zip(found, expected, strict=True):
+            near(one.indicator_logits, other.indicator_logits)
+    told = [
+        e.generate(videos, [[Segment((7, 8, 2))], [Segment((33,))]], eos_token_id=-1, max_new_tokens=5)
+        for e in (flex, plain)
+    ]
+    assert told[0] == told[1]
+
+
 @pytest.mark.parametrize("kind", [SharedPass, CopiedPass])
 def test_both_kinds_of_pass_are_equal(kind):
     model = make()
@@ -228,6 +252,40 @@ class TestStore:
         assert len(opened) == 6
         small.locate([videos[1]], one)  # asked after the third, so the third has gone
         assert len(opened) == 6
+
+    def test_what_waits_in_main_memory_comes_back_and_equals_kept(self):
+        model = make()
+        videos, one = [Opened(shown(model, seed)) for seed in range(3)], [QUESTIONS[:2]]
+        kept = Engine(model, PREFIX, STEM)
+        expected = [kept.locate([v], one)[0] for v in videos]
+        size = kept.prefixes(videos[:1])[0].nbytes
+        store = PrefixStore(size, host_limit=size)
+        small = Engine(model, PREFIX, STEM, store=store)
+        for video in videos:
+            small.locate([video], one)
+        assert (len(store), store.nbytes, store.host_nbytes) == (2, size, size)
+        opened = []
+        open_prefixes = model.open_prefixes
+        model.open_prefixes = lambda tokens, *rest: opened.append(len(tokens)) or open_prefixes(tokens, *rest)
+        for number in (1, 2, 1):  # the two change places
+            head = small.locate([videos[number]], one)[0]
+            assert torch.equal(head.indicator_logits, expected[number].indicator_logits)
+            assert (store.nbytes, store.host_nbytes) == (size, size)
+        assert opened == []
+        small.locate([videos[0]], one)  # the first had gone for good
+        assert opened == [1]
+        small.forget(videos)
+        assert (len(store), store.nbytes, store.host_nbytes) == (0, 0, 0)
+
+    def test_a_copy_in_main_memory_is_one_of_its_own(self):
+        model = make()
+        (prefix,) = Engine(model, PREFIX).prefixes([Opened(shown(model, 1))])
+        waiting = prefix.in_main_memory()
+        assert waiting.home == prefix.frame_states.device
+        assert waiting.keys[0].data_ptr() != prefix.keys[0].data_ptr()
+        again = waiting.back()
+        assert again.home is None
+        assert all(torch.equal(a, b) for a, b in zip(again.values, prefix.values, strict=True))
 
     def test_the_key_is_content_text_and_weights(self):
         model = make()

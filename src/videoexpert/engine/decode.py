@@ -25,6 +25,7 @@ def decode(
     eos_token_id: int,
     max_new_tokens: int,
     static: bool = False,
+    kernel: str = "plain",
     turn: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> list[list[int]]:
     """The likeliest next token, again and again, until the end token; ids of each answer without it.
@@ -40,7 +41,7 @@ def decode(
     room = ids.shape[1] + max_new_tokens
     if static:
         room = -(-room // STATIC) * STATIC
-    current = model.row_pass(prefixes, counts, room=room)
+    current = model.row_pass(prefixes, counts, room=room, kernel=kernel)
     batch = _Batch(model, current, lengths, static)
     with turn():
         tokens = batch.first(ids)

@@ -40,7 +40,8 @@ class Engine:
     prefix_ids      ids before the video; the same for every question
     stem            ids with which every grounding question begins behind the video; they belong to the prefix
     digest          of the weights
-    static          shapes in few sizes, as graphs of a GPU need; None: on CUDA
+    static          shapes in few sizes, so that kernels are chosen and compiled once; None: on CUDA
+    kernel          "plain", or "flex" for FlexAttention (language/attention.py)
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Engine:
         digest: str = "",
         store: PrefixStore | None = None,
         static: bool | None = None,
+        kernel: str = "plain",
     ) -> None:
         self.model, self.prefix_ids, self.stem, self.digest = model, tuple(prefix_ids), tuple(stem), digest
         limit = PREFIX_BYTES.get(model.device.type, PREFIX_BYTES["cpu"])
         self.store = PrefixStore(limit) if store is None else store
         self.static = model.device.type == "cuda" if static is None else static
+        self.kernel = kernel
         self.tokens_per_pass = TOKENS_PER_PASS
         self._turn = threading.RLock()
         self._parameters = [p for name, p in model.named_parameters() if not name.startswith("vision.")]
@@ -184,7 +187,9 @@ class Engine:
                 self.model.check_length(max(prefixes[v].length for v in videos), longest)
                 ids = pad_rows([row.segment.ids[skip:] for row in own], STATIC if self.static else 1)
                 with self._turn:
-                    current = self.model.row_pass([prefixes[v] for v in videos], counts, with_stem=skip > 0)
+                    current = self.model.row_pass(
+                        [prefixes[v] for v in videos], counts, with_stem=skip > 0, kernel=self.kernel
+                    )
                     states = self.model.read_rows(current, ids.to(self.model.device))
                 yield own, states, skip
 
@@ -215,6 +220,7 @@ class Engine:
                     eos_token_id=eos_token_id,
                     max_new_tokens=max_new_tokens,
                     static=self.static,
+                    kernel=self.kernel,
                     turn=lambda: self._turn,
                 )
                 if with_rows

@@ -47,51 +47,86 @@ def as_bytes(tensor: Tensor) -> bytes:
 
 
 class PrefixStore:
-    """Prefixes by key, at most ``limit`` bytes of them. Threads may share it.
+    """Prefixes by key, at most ``limit`` bytes of them on the model's device. Threads may share it.
 
-    A prefix that is larger than the limit by itself is not kept: its video is opened anew for every call.
+    Of those that have to go, up to ``host_limit`` bytes wait in main memory, pinned where there is a GPU, and come back
+    when they are asked; 0: none, their videos are opened anew. So is, for every call, one larger than the limit.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit: int, host_limit: int = 0) -> None:
+        self.limit, self.host_limit = limit, host_limit
         self._lock = threading.Lock()
-        self._prefixes: OrderedDict[Hashable, Prefix] = OrderedDict()
-        self._bytes = 0
+        self._here, self._waiting = _Shelf(), _Shelf()
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all prefixes kept."""
-        return self._bytes
+        """Bytes of the prefixes on the device."""
+        return self._here.nbytes
+
+    @property
+    def host_nbytes(self) -> int:
+        """Bytes of those that wait in main memory."""
+        return self._waiting.nbytes
 
     def __len__(self) -> int:
-        return len(self._prefixes)
+        return len(self._here.prefixes) + len(self._waiting.prefixes)
 
     def get(self, key: Hashable) -> Prefix | None:
         """The prefix, from now on the most recently asked; None where the store has none."""
         with self._lock:
-            found = self._prefixes.get(key)
+            found = self._here.take(key)
+            if found is None:
+                waiting = self._waiting.take(key)
+                found = None if waiting is None else waiting.back()
             if found is not None:
-                self._prefixes.move_to_end(key)
+                self._keep(key, found)
             return found
 
     def put(self, key: Hashable, prefix: Prefix) -> None:
         """Keep a prefix; the least recently asked make room for it."""
         with self._lock:
-            before = self._prefixes.pop(key, None)
-            self._bytes += prefix.nbytes - (before.nbytes if before else 0)
-            self._prefixes[key] = prefix
-            while self._bytes > self.limit:
-                _, gone = self._prefixes.popitem(last=False)
-                self._bytes -= gone.nbytes
+            self._here.take(key)
+            self._waiting.take(key)
+            self._keep(key, prefix)
+
+    def _keep(self, key: Hashable, prefix: Prefix) -> None:
+        self._here.add(key, prefix)
+        while self._here.nbytes > self.limit:
+            oldest, gone = self._here.oldest()
+            if gone.nbytes <= self.host_limit:
+                self._waiting.add(oldest, gone.in_main_memory())
+        while self._waiting.nbytes > self.host_limit:
+            self._waiting.oldest()
 
     def drop(self, key: Hashable) -> None:
         """Let one go, if it is there."""
         with self._lock:
-            gone = self._prefixes.pop(key, None)
-            self._bytes -= gone.nbytes if gone else 0
+            self._here.take(key)
+            self._waiting.take(key)
 
     def clear(self) -> None:
         """Let all go."""
         with self._lock:
-            self._prefixes.clear()
-            self._bytes = 0
+            self._here, self._waiting = _Shelf(), _Shelf()
+
+
+class _Shelf:
+    """Prefixes in the order in which they were asked, and their bytes."""
+
+    def __init__(self) -> None:
+        self.prefixes: OrderedDict[Hashable, Prefix] = OrderedDict()
+        self.nbytes = 0
+
+    def add(self, key: Hashable, prefix: Prefix) -> None:
+        self.prefixes[key] = prefix
+        self.nbytes += prefix.nbytes
+
+    def take(self, key: Hashable) -> Prefix | None:
+        found = self.prefixes.pop(key, None)
+        self.nbytes -= found.nbytes if found else 0
+        return found
+
+    def oldest(self) -> tuple[Hashable, Prefix]:
+        key, gone = self.prefixes.popitem(last=False)
+        self.nbytes -= gone.nbytes
+        return key, gone

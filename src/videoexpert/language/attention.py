@@ -14,8 +14,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
-from typing import Any, Protocol
+from functools import lru_cache, partial
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -33,6 +33,8 @@ class Pass(Protocol):
 
     @property
     def own(self) -> Any: ...
+    @property
+    def kernel(self) -> str: ...
     def places(self, width: int) -> Tensor: ...
     def prefix(self, layer: int) -> tuple[Tensor, Tensor]: ...
     def biases(
@@ -122,12 +124,13 @@ def attend(
     if current.own is not None:
         key, value = current.own.update(module.layer_idx, key, value, current.places(width))
     prefix_keys, prefix_values = current.prefix(module.layer_idx)
-    fuse = softcap is None and is_fused(query)
+    weigh = KERNELS[current.kernel]
+    fuse = softcap is None and weigh is plain and is_fused(query)
     seen, behind = current.biases(width, key.shape[2], kv_heads, groups, sliding_window, query, fuse)
     shared, shared_sum = weigh(
         current.grouped(query, kv_heads), prefix_keys, prefix_values, scale, seen, softcap
     )
-    own, own_sum = weigh_rows(query, key, value, scale, behind, softcap)
+    own, own_sum = weigh_rows(weigh, query, key, value, scale, behind, softcap)
     shared, shared_sum = (current.ungrouped(t, groups, width) for t in (shared, shared_sum.unsqueeze(-1)))
     share = torch.sigmoid(shared_sum - own_sum.unsqueeze(-1))  # of the prefix in the softmax over both
     merged = torch.lerp(own.float(), shared.float(), share).to(query.dtype)
@@ -135,9 +138,15 @@ def attend(
 
 
 def weigh_rows(
-    query: Tensor, key: Tensor, value: Tensor, scale: float, bias: Tensor | None, softcap: float | None
+    weigh: Kernel,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scale: float,
+    bias: Tensor | None,
+    softcap: float | None,
 ) -> tuple[Tensor, Tensor]:
-    """``weigh`` of rows among themselves: (R, H, S, d) and (R, H, S). Without a ``bias`` they are causal."""
+    """A kernel's answer for rows among themselves: (R, H, S, d) and (R, H, S). Without a ``bias`` they are causal."""
     if bias is None:
         return _fused(query, key, value, scale, None, causal=True)
     groups = query.shape[1] // key.shape[1]
@@ -147,7 +156,7 @@ def weigh_rows(
     return out, total
 
 
-def weigh(
+def plain(
     query: Tensor, key: Tensor, value: Tensor, scale: float, bias: Tensor | None, softcap: float | None
 ) -> tuple[Tensor, Tensor]:
     """Attention (B, K, M, d) and the log of each query's sum of exponentials (B, K, M), in float32.
@@ -166,6 +175,42 @@ def weigh(
     return weights @ value, total
 
 
+def flex(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, bias: Tensor | None, softcap: float | None
+) -> tuple[Tensor, Tensor]:
+    """``plain`` by FlexAttention, compiled on a GPU: one kernel, and the scores are never in memory."""
+
+    def changed(score: Tensor, b: Tensor, h: Tensor, m: Tensor, k: Tensor) -> Tensor:
+        if softcap is not None:
+            score = torch.tanh(score / softcap) * softcap
+        if bias is None:
+            return score
+        rows = bias.shape[-2] > 1  # else the same for all of a video's
+        return score + bias[b, h if bias.shape[1] > 1 else 0, m if rows else 0, k]
+
+    from torch.nn.attention.flex_attention import AuxRequest  # of newer torch
+
+    as_they_are = bias is None and softcap is None
+    out, more = flex_attention_on(query.device.type)(
+        query,
+        key,
+        value,
+        score_mod=None if as_they_are else changed,
+        scale=scale,
+        return_aux=AuxRequest(lse=True),
+    )
+    return out, more.lse
+
+
+@lru_cache
+def flex_attention_on(device: str) -> Callable[..., Any]:
+    """FlexAttention: compiled on CUDA, and as it is elsewhere."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    found: Any = torch.compile(flex_attention) if device == "cuda" else flex_attention
+    return cast("Callable[..., Any]", found)
+
+
 def is_fused(query: Tensor) -> bool:
     """Whether torch has a kernel here that also returns the sums; elsewhere the two products are written out."""
     return query.device.type == "cpu" and query.dtype in (torch.float32, torch.bfloat16, torch.float16)
@@ -178,6 +223,13 @@ def _fused(
         query, key, value, 0.0, causal, attn_mask=bias, scale=scale
     )
     return out, total.float()
+
+
+Kernel = Callable[
+    [Tensor, Tensor, Tensor, float, Tensor | None, float | None],
+    tuple[Tensor, Tensor],
+]
+KERNELS: dict[str, Kernel] = {"plain": plain, "flex": flex}
 
 
 def as_bias(allowed: Tensor, like: Tensor) -> Tensor:

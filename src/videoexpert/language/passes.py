@@ -7,8 +7,8 @@ key-value heads with G = H / K, d numbers a head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ class Prefix:
     frame_states        (N, D) states at the T-tokens
     projected_frames    (N, H) the head's projection of them; (N, 0) without a head
     length              P, the positions that every question sees; those of the stem come after
+    home                the device that it was on, while it waits in main memory
     """
 
     keys: tuple[Tensor, ...]
@@ -34,6 +35,33 @@ class Prefix:
     projected_frames: Tensor
     length: int
     stem: tuple[int, ...] = ()
+    home: torch.device | None = None
+
+    def in_main_memory(self) -> Prefix:
+        """A copy off its device, which it remembers; pinned where there is a GPU, so that it comes back quickly."""
+        pinned = torch.cuda.is_available()
+
+        def off(tensor: Tensor) -> Tensor:
+            copy = tensor.detach().to("cpu", copy=True)
+            return copy.pin_memory() if pinned else copy
+
+        return replace(self._moved(off), home=self.frame_states.device)
+
+    def back(self) -> Prefix:
+        """On the device that it was on."""
+        home = self.home
+        return (
+            self if home is None else replace(self._moved(lambda t: t.to(home, non_blocking=True)), home=None)
+        )
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> Prefix:
+        return replace(
+            self,
+            keys=tuple(map(move, self.keys)),
+            values=tuple(map(move, self.values)),
+            frame_states=move(self.frame_states),
+            projected_frames=move(self.projected_frames),
+        )
 
     @property
     def nbytes(self) -> int:
@@ -82,6 +110,7 @@ class RowPass:
     with_stem   whether the rows go on from the stem or from the end of the video
     room        positions a row may hold, where rows are read in several passes (decoding); 0: one pass
     limit       positions of the language model
+    kernel      how shared prefixes are attended to: "plain", or "flex" (attention.py)
     """
 
     def __init__(
@@ -92,9 +121,10 @@ class RowPass:
         with_stem: bool = False,
         room: int = 0,
         limit: int | None = None,
+        kernel: str = "plain",
     ) -> None:
         self.prefixes, self.counts, self.limit = tuple(prefixes), tuple(counts), limit
-        self.with_stem = with_stem
+        self.with_stem, self.kernel = with_stem, kernel
         self.lengths = [p.length + (len(p.stem) if with_stem else 0) for p in prefixes]
         device = prefixes[0].frame_states.device
         first = torch.tensor(self.lengths)
@@ -177,6 +207,7 @@ class SharedPass(RowPass):
             [counts[v] for v in left],
             with_stem=self.with_stem,
             limit=self.limit,
+            kernel=self.kernel,
         )
         assert self.own is not None
         kept.own = self.own
