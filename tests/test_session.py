@@ -150,7 +150,7 @@ def answered(video: Video, monkeypatch, text: str) -> Segment:
 def test_captions_pair_each_sentence_with_its_own_moment(video, monkeypatch):
     asked = answered(video, monkeypatch, "During <LOC>, a ball falls. During <LOC>, it stops.")
     told = video.caption()
-    assert [m.text for m in told] == ["a ball falls.", "it stops."]
+    assert sorted(str(m.text) for m in told) == ["a ball falls.", "it stops."]
     model = video.expert.model
     head = model.locate(model.open_prefix(video.tokens, video.expert.prompter.prefix_ids), [asked])
     assert len(head.indicator_logits) == 2
