@@ -155,7 +155,10 @@ def test_captions_pair_each_sentence_with_its_own_moment(video, monkeypatch):
     head = model.locate(model.open_prefix(video.tokens, video.expert.prompter.prefix_ids), [asked])
     assert len(head.indicator_logits) == 2
     best = model.moments(head, [video.tokens.stretch] * 2, top_k=1)
-    for (expected,), moment in zip(best, told, strict=True):
+    assert [m.start for m in told] == sorted(m.start for m in told)
+    own = {moment.text: moment for moment in told}
+    for (expected,), text in zip(best, ["a ball falls.", "it stops."], strict=True):
+        moment = own[text]
         assert (moment.start, moment.end) == pytest.approx((expected.start, expected.end), abs=1e-4)
         assert moment.score == pytest.approx(expected.score, abs=1e-5)
 
