@@ -9,7 +9,7 @@ from videoexpert.annotations.samples import Sample, Turn
 from videoexpert.errors import InputError
 from videoexpert.language import prompt
 from videoexpert.language.conversation import Conversation, render
-from videoexpert.language.conversation import Turn as Exchange
+from videoexpert.language.conversation import Exchange
 from videoexpert.language.prompter import Prompter
 from videoexpert.marks import marks_of, plain, said_elsewhere, settled, words_of
 from videoexpert.session import Expert

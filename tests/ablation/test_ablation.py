@@ -324,5 +324,5 @@ def test_the_papers_recipe_asks_for_the_stores_of_each_variant(tmp_path):
 def test_faults_of_an_ablation_recipe_are_told_at_once(tmp_path):
     fields = yaml.safe_load(RECIPE.read_text()) | {"levle": 2, "videos": "many"}
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(fields))
-    with pytest.raises(DataError, match=r"has 2 faults[\s\S]*videos[\s\S]*levle is no field"):
+    with pytest.raises(DataError, match=r"has 2 faults[\s\S]*videos[\s\S]*unknown recipe field levle"):
         load_recipe(tmp_path / "r.yaml")

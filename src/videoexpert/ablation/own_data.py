@@ -69,7 +69,7 @@ class DataBench:
             if not (Path(source["features"]) / STORE).is_file():
                 options = f"--vision {raw['model']['vision']} {self._encode_options(fields)}"
                 raise InputError(
-                    f"{source['features']} is no feature store; make it with `videoexpert encode "
+                    f"{source['features']} is not a feature store; make it with `videoexpert encode "
                     f"{options}--videos VIDEOS --out {source['features']}`."
                 )
         found: Recipe = from_mapping(raw, "the variant's recipe")
