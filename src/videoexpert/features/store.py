@@ -237,8 +237,11 @@ class FeatureStore(Mapping[str, VisualTokens]):
                 ".safetensors."
             )
         self._signatures[shard] = _digest(index)
-        for video in index["videos"]:
-            self.entries.setdefault(video["key"], Entry(shard=shard, **video))
+        try:
+            for video in index["videos"]:
+                self.entries.setdefault(video["key"], Entry(shard=shard, **video))
+        except (KeyError, TypeError) as error:
+            raise self._damaged(shard) from error
 
     def _handle(self, shard: str) -> Any:
         if shard not in self._handles:
