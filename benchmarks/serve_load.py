@@ -155,11 +155,9 @@ def ask_for(
 
 
 def same(document: dict[str, Any], expected: list[tuple[float, float, float]]) -> bool:
-    """Whether an answer is the offline one, to the rounding of another batch."""
-    found = [(m["start"], m["end"], m["score"]) for m in document["queries"][0]["moments"]]
-    return len(found) == len(expected) and all(
-        np.allclose(a, b, atol=2e-3) for a, b in zip(found, expected, strict=True)
-    )
+    """Whether an answer is the offline one, to the rounding of another batch, which may swap moments of equal score."""
+    found = sorted((m["start"], m["end"], m["score"]) for m in document["queries"][0]["moments"])
+    return len(found) == len(expected) and np.allclose(found, sorted(expected), atol=2e-3)
 
 
 def kill_and_restart(server: Server, jobs: int = 30) -> dict[str, Any]:

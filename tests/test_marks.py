@@ -8,8 +8,7 @@ import torch
 from videoexpert.annotations.samples import Sample, Turn
 from videoexpert.errors import InputError
 from videoexpert.language import prompt
-from videoexpert.language.conversation import Conversation, render
-from videoexpert.language.conversation import Exchange
+from videoexpert.language.conversation import Conversation, Exchange, render
 from videoexpert.language.prompter import Prompter
 from videoexpert.marks import marks_of, plain, said_elsewhere, settled, words_of
 from videoexpert.session import Expert

@@ -380,7 +380,7 @@ def test_command(authors: Path, bases: Path, tmp_path: Path, capsys: pytest.Capt
     assert error.count("\n") == 1
     assert not (tmp_path / "bad").exists()
     assert main(["export", "peft", str(tmp_path / "out"), str(tmp_path / "lora")]) == 0
-    assert "vocabulary matrices are not part" in capsys.readouterr().out
+    assert "vocabulary matrices are not part" in capsys.readouterr().err
     assert json.loads((tmp_path / "lora/adapter_config.json").read_text())["lora_alpha"] == 4
 
 

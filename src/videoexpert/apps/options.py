@@ -133,7 +133,7 @@ Ray = Annotated[
     typer.Option(
         metavar="ADDRESS",
         help="Spread the work over a Ray cluster: its address, auto for the one on this machine, or local for one of "
-        "its own (docs/clusters.md).",
+        "its own (docs/library.md).",
     ),
 ]
 Workers = Annotated[
