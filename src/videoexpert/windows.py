@@ -101,7 +101,7 @@ def iop(predicted: Array, truth: Array) -> Array:
     import numpy as np
 
     lengths = length(predicted)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = intersection(predicted, truth) / lengths
     inside = (predicted[..., 0] >= truth[..., 0]) & (predicted[..., 0] <= truth[..., 1])
     return np.where(lengths > 0, ratio, np.where((lengths == 0) & inside, 1.0, 0.0))

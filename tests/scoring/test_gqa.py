@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from videoexpert.annotations import readers
@@ -151,6 +151,7 @@ SPAN = st.tuples(st.floats(-5, 60), st.floats(-5, 60)).map(list)
 
 
 @settings(max_examples=50)
+@example([[0.0, 0.0], [0.0, 0.0], [0.0, -2.2250738585072014e-308]], [0, 1, 2], [0, 0, 0])
 @given(
     st.lists(SPAN, min_size=3, max_size=3),
     st.permutations(range(3)),

@@ -400,7 +400,9 @@ def test_write_world_resumes_and_refuses_another_world(tmp_path: Path):
     (tmp_path / "before.mp4").write_bytes(second)
     old, new = (read_frames(f, 12) for f in (tmp_path / "before.mp4", videos[1]))
     assert torch.equal(old.times_s, new.times_s)
-    assert float((old.pixels.float() - new.pixels.float()).abs().mean()) < 1.0
+    first_pixels = read_frames(videos[0], 12).pixels.float()
+    apart = float((old.pixels.float() - first_pixels).abs().mean())  # what another video's pictures differ by
+    assert float((old.pixels.float() - new.pixels.float()).abs().mean()) < 0.2 * apart
     with pytest.raises(InputError, match="another synthetic world"):
         write_world(WorldRecipe(videos=2, seed=2, size=32), tmp_path, workers=1)
 
