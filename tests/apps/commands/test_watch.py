@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -40,6 +41,18 @@ def test_lines_and_json_lines(call, model, video, tmp_path):
         f'{first["start"]:.1f} s to {first["end"]:.1f} s  {first["score"]:.2f}  "{first["query"]}"'
     )
     assert len(out.read_text().splitlines()) == 2 * len(rows)  # appended
+
+
+def test_json_lines_survive_a_terminal_of_few_letters(model, video, monkeypatch):
+    from videoexpert.apps.cli import main
+
+    narrow = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr("sys.stdout", narrow)
+    arguments = ["watch", video, "das Mädchen fällt", "--model", model, *WINDOW, "--format", "jsonl"]
+    assert main(list(map(str, arguments))) == 0
+    narrow.flush()
+    rows = [json.loads(line) for line in narrow.buffer.getvalue().decode("ascii").splitlines()]
+    assert {row["query"] for row in rows} == {"das Mädchen fällt"}
 
 
 def test_ctrl_c_ends_with_what_was_told(call, model, video, monkeypatch):

@@ -324,6 +324,14 @@ def test_a_model_that_brings_code_is_refused(folders, tmp_path):
         load_talker(folder, device="cpu")
 
 
+def test_a_model_that_asks_for_a_foreign_kernel_is_refused(folders, tmp_path):
+    folder = broken(folders, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    write(folder / "config.json", {**config, "attn_implementation": "someone/kernel"})
+    with pytest.raises(CheckpointError, match=r"someone/kernel.*never fetched"):
+        load_talker(folder, device="cpu")
+
+
 def test_a_base_model_without_chat_template(folders, tmp_path):
     folder = broken(folders, tmp_path)
     (folder / "chat_template.json").unlink()
@@ -335,7 +343,10 @@ def test_a_base_model_without_chat_template(folders, tmp_path):
 
 @pytest.mark.parametrize(
     ("file", "reason"),
-    [("model.safetensors", "half a download"), ("preprocessor_config.json", "not readable JSON")],
+    [
+        ("model.safetensors", "half a download"),
+        ("preprocessor_config.json", r"preprocessor_config.json, line \d+: not valid JSON"),
+    ],
 )
 def test_half_a_download(folders, tmp_path, file, reason):
     folder = broken(folders, tmp_path)

@@ -11,6 +11,7 @@ import typer
 
 from ...errors import InputError, UnsupportedError
 from ...export.text import clock
+from ...files.logs import append_lines
 from .. import options, output
 from ..inputs import as_window, model_options
 from ..output import Waiting
@@ -117,14 +118,13 @@ def _tell(sighting: Sighting, format: str, out: Path | None) -> None:
     }
     line = json.dumps(row, ensure_ascii=False)
     if format == JSONL:
-        print(line, flush=True)
+        print(output.json_for(sys.stdout, line), flush=True)
     else:
         times = " to ".join(clock(edge, sighting.seen_until) for edge in (moment.start, moment.end))
         output.say(f'{times}  {moment.score:.2f}  "{sighting.query}"')
         sys.stdout.flush()
     if out is not None:
-        with out.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        append_lines(out, line + "\n")
 
 
 def register(app: typer.Typer) -> None:

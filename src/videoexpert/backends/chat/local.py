@@ -19,6 +19,7 @@ from torch import Tensor
 from ... import hub
 from ...errors import CheckpointError, DependencyError, InputError
 from ...marks import marks_of, settled
+from ...pretrained import check_folder
 from ...runtime import pick_device
 from ...types import Frames
 from .feeds import Feed, Inputs, feed_for
@@ -99,6 +100,7 @@ def load_talker(
     if load_in_4bit:
         options |= _four_bits(where, dtype)
     folder = hub.files(name)
+    check_folder(name, folder)
     processor = load_processor(folder, str(config["model_type"]))
     try:
         with _silent_unless_seen():

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...errors import CheckpointError, DependencyError
+from ...pretrained import read_object
 
 SHOWN_VIDEOS = ("Qwen3VLProcessor", "Qwen2_5_VLProcessor")  # the others are shown pictures
 _AUTO = {
@@ -165,13 +166,8 @@ def _refuse_code(folder: Path) -> None:
     for name in (*PROCESSOR_FILES, "tokenizer_config.json"):
         file = folder / name
         if file.is_file():
-            try:
-                read = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise CheckpointError(
-                    f"{file} is not readable JSON ({error}); download the model again."
-                ) from error
-            if isinstance(read, dict) and "AutoProcessor" in (read.get("auto_map") or {}):
+            read = read_object(file)
+            if "AutoProcessor" in (read.get("auto_map") or {}):
                 raise CheckpointError(
                     f"{folder} prepares its input with code of its own ({read['auto_map']['AutoProcessor']}), which "
                     "videoexpert never runs; use a model that transformers knows (`videoexpert models` lists some)."
