@@ -27,6 +27,11 @@ import numpy as np
 
 LEVEL, SEED = 4, 2027
 ROWS, WIDTH, GRAPH_ROWS, GRAPH_WIDTH = 1_000_000, 512, 1_000_000, 128
+EDGES, BUILDING, BLOCK = (
+    16,
+    64,
+    1 << 16,
+)  # of usearch's graph: edges, candidates while it grows, rows added at once
 
 
 def main() -> int:
@@ -272,16 +277,22 @@ def write_rows(file: Path, rows: int, width: int, kind: str) -> None:
 
 def measure_graph(folder: Path, kind: str, rows: int) -> dict[str, Any]:
     """Recall of the 100 best against the exact search, and time, for several breadths of the search."""
-    from videoexpert.library import approximate
+    from usearch.index import Index
+
     from videoexpert.library.vectors import largest, open_rows, products
 
     file = folder / f"{kind}.f16"
     write_rows(file, rows, GRAPH_WIDTH, kind)
     matrix = open_rows(file, GRAPH_WIDTH)
     began, worked = time.perf_counter(), time.process_time()
-    approximate.build(matrix, folder / f"{kind}.graph")
+    graph = Index(ndim=GRAPH_WIDTH, metric="ip", dtype="bf16", connectivity=EDGES, expansion_add=BUILDING)
+    for first in range(0, rows, BLOCK):
+        block = np.asarray(matrix[first : first + BLOCK])
+        graph.add(np.arange(first, first + len(block), dtype=np.uint64), block)
+    graph.save(str(folder / f"{kind}.graph"))
     built, cpu = time.perf_counter() - began, time.process_time() - worked
-    graph = approximate.open_graph(folder / f"{kind}.graph", GRAPH_WIDTH)
+    graph.reset()
+    graph.view(str(folder / f"{kind}.graph"))
     rng = np.random.default_rng(2)
     queries = matrix[rng.integers(0, rows, 50)].astype(np.float32)
     queries += rng.standard_normal(queries.shape, dtype=np.float32) * 0.5 / GRAPH_WIDTH**0.5
@@ -295,13 +306,20 @@ def measure_graph(folder: Path, kind: str, rows: int) -> dict[str, Any]:
         "exact p50_ms": percentile(exact_times, 50),
     }
     for breadth in (512, 2048, 4096, 8192):
-        times, found = timed(lambda q, b=breadth: approximate.nearest(graph, matrix, q, 100, b)[0], queries)
+        graph.expansion_search = breadth
+        times, found = timed(lambda q, b=breadth: best_of(graph, matrix, q, b), queries)
         shared = [len(set(a.tolist()) & set(b.tolist())) / 100 for a, b in zip(found, truth, strict=True)]
         report[f"breadth {breadth}"] = {
             "recall@100": round(float(np.mean(shared)), 4),
             "p50_ms": percentile(times, 50),
         }
     return report
+
+
+def best_of(graph: Any, rows: np.ndarray, query: np.ndarray, breadth: int) -> np.ndarray:
+    """The 100 rows of the largest exact products (bf16 ranks them roughly) among ``breadth`` that the graph names."""
+    found = np.asarray(graph.search(query, breadth).keys, dtype=np.int64)
+    return found[np.argsort(-(rows[found].astype(np.float32) @ query), kind="stable")[:100]]
 
 
 def timed(work: Callable[..., Any], queries: Any) -> tuple[list[float], list[Any]]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -151,3 +155,53 @@ def cluster(ray: str | None, workers: int | None) -> Cluster | None:
             raise InputError("--workers belongs to --ray; leave it out, or name a cluster.")
         return None
     return Cluster(ray, workers)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """What all commands that ask about videos take: the model, how it looks, and where the answer goes."""
+
+    model: Model = None
+    model_option: ModelOption = None
+    device: Device = "auto"
+    frames: Frames = None
+    recursive: Recursive = False
+    window: Window = "auto"
+    overlap: Overlap = None
+    start: Start = None
+    end: End = None
+    format: HowToPrint = None
+    out: Out = None
+    rate: Rate = None
+    start_timecode: StartTimecode = None
+    plot: Plot = None
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as typer sees it: each field of its dataclass parameters is an option of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    shown: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        group = groups.get(parameter.name)
+        if group is None:
+            shown.append(parameter.replace(annotation=hints[parameter.name]))
+            continue
+        kinds = get_type_hints(group, include_extras=True)
+        shown += [
+            inspect.Parameter(
+                field.name, parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+            )
+            for field in fields(group)
+        ]
+
+    @wraps(command)
+    def spelled_out(**given: Any) -> None:
+        for name, group in groups.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+        command(**given)
+
+    del spelled_out.__wrapped__  # its signature is not what the shell may say
+    spelled_out.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    spelled_out.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    return spelled_out

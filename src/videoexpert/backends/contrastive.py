@@ -21,15 +21,15 @@ import torch
 
 from ..assets import SHIPPED_CLIP
 from ..errors import InputError, ModelWarning, UnsupportedError
-from ..grounding.decoding import saliency
+from ..grounding.decoding import highlights_of
 from ..runtime import read_ahead
-from ..types import FAMILIAR, Answer, Highlights, Moment, Moments
+from ..types import FAMILIAR, Answer, Highlights, Moment, Moments, Stretch
 from ..video.glance import glance
 from ..video.stream import stream_frames
 from ..vision.image_text import ImageTextTower, load_tower
 from .base import check_queries, check_question, one_window
 from .expert import unfamiliar
-from .fitted import Fit
+from .fitted import TakesFit
 from .package_world import package_familiarity
 from .sourced import sourced
 from .training_free.methods import METHODS, SMOOTH
@@ -50,7 +50,7 @@ SCORE_AT, PRESENT_AT, DOUBT = 0.7, 1.5, 0.3
 FLOOR = 1e-3  # least standard deviation of cosines: below it a video does not tell sentences apart
 
 
-class Contrastive:
+class Contrastive(TakesFit):
     """An image-text tower; ``open`` gives videos to ask about. A Backend (base.py).
 
     rate         frames a second that are looked at
@@ -59,7 +59,6 @@ class Contrastive:
     """
 
     can = frozenset({"ground", "highlight", "ask"})
-    fit: Fit | None = None  # of scores and presence, on labelled data
     familiarity_of: Callable[..., float | None] | None = None  # of a tower that knows what it was trained on
 
     def __init__(
@@ -90,18 +89,8 @@ class Contrastive:
             "method": self.method,
             "prompts": list(PHRASINGS),
             "background": len(BACKGROUND),
-            "calibrated": self.calibrated,
-            **({} if self.fit is None else {"calibration": self.fit.describe()}),
+            **self.describe_fit(),
         }
-
-    @property
-    def calibrated(self) -> bool:
-        """Whether scores and presence were fitted on labelled data."""
-        return self.fit is not None
-
-    def take_fit(self, fit: Fit) -> None:
-        """Answer with scores and presence as fitted."""
-        self.fit = fit
 
     def open(
         self,
@@ -190,20 +179,8 @@ class ContrastiveVideo:
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
         """Saliency of each clip of ``clip_s`` seconds, and the best moments."""
-        found = self.ground(query, top_k)
-        times, scores = saliency(
-            torch.tensor(found.curve), self.duration, clip_s, self.start, self.frames.stretch.holes
-        )
-        return Highlights(
-            query,
-            times,
-            scores,
-            found.items,
-            clip_s,
-            found.presence,
-            found.absent,
-            familiar=found.familiar,
-        )
+        clip = Stretch(self.start, self.duration, self.frames.stretch.holes)
+        return highlights_of(self.ground(query, top_k), clip, clip_s)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Raises UnsupportedError: such a model writes nothing."""

@@ -21,11 +21,11 @@ import torch
 from ..engine import Engine, Opened
 from ..errors import InputError, ModelWarning, UnsupportedError
 from ..grounding.calibration import Calibration
-from ..grounding.decoding import saliency
+from ..grounding.decoding import highlights_of
 from ..language import prompt
 from ..language.prompter import Prompter
 from ..model import VideoExpertModel
-from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, VisualTokens
+from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, Stretch, VisualTokens
 from ..video.decode import read_frames
 from ..video.feeds import Feed
 from ..video.glance import glance
@@ -331,22 +331,8 @@ class Video:
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
         """Saliency of each clip of ``clip_s`` seconds (QVHighlights: 2), and the best moments."""
-        if clip_s <= 0:
-            raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
-        moments = self.ground(query, top_k)
-        times, scores = saliency(
-            torch.tensor(moments.curve), self.duration, clip_s, self.start, self.tokens.holes
-        )
-        return Highlights(
-            query,
-            times,
-            scores,
-            moments.items,
-            clip_s,
-            moments.presence,
-            moments.absent,
-            familiar=moments.familiar,
-        )
+        clip = Stretch(self.start, self.duration, self.tokens.holes)
+        return highlights_of(self.ground(query, top_k), clip, clip_s)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Sentences, each with its moment, in the order of time."""

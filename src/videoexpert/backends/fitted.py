@@ -71,6 +71,26 @@ class Fit:
         }
 
 
+class TakesFit:
+    """A backend whose answers a fit on labelled data changes, once it has one."""
+
+    fit: Fit | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores and presence were fitted on labelled data."""
+        return self.fit is not None
+
+    def take_fit(self, fit: Fit) -> None:
+        """Answer with scores and presence as fitted."""
+        self.fit = fit
+
+    def describe_fit(self) -> dict[str, Any]:
+        """For a result file: whether a fit is applied, and which."""
+        told: dict[str, Any] = {"calibrated": self.calibrated}
+        return told if self.fit is None else {**told, "calibration": self.fit.describe()}
+
+
 def fitted(calibration: Calibration, probability: float) -> float:
     """One probability through a calibration."""
     return float(calibration(to_logits(torch.tensor(probability, dtype=torch.float64))))
@@ -169,4 +189,15 @@ def _fit_of(stored: Any, file: Path) -> Fit:
         ) from error
 
 
-__all__ = ["FILE", "Fit", "apply", "fitted", "identity", "keep", "key_of", "to_logits", "with_stored_fit"]
+__all__ = [
+    "FILE",
+    "Fit",
+    "TakesFit",
+    "apply",
+    "fitted",
+    "identity",
+    "keep",
+    "key_of",
+    "to_logits",
+    "with_stored_fit",
+]

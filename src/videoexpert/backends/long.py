@@ -10,14 +10,12 @@ from functools import cached_property
 from statistics import median
 from typing import Any, overload
 
-import torch
-
 from ..engine import Opened
 from ..engine.merge import CurveMerger, Merger
 from ..engine.spool import Spool
 from ..errors import InputError
-from ..grounding.decoding import saliency
-from ..types import FAMILIAR, Answer, Evidence, Highlights, Moment, Moments, VisualTokens
+from ..grounding.decoding import highlights_of
+from ..types import FAMILIAR, Answer, Evidence, Highlights, Moment, Moments, Stretch, VisualTokens
 from .blank import evidence_of
 from .sourced import sourced
 
@@ -148,20 +146,8 @@ class LongVideo:
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
         """Saliency of each clip of ``clip_s`` seconds of the whole video, and the best moments."""
-        if clip_s <= 0:
-            raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
         (moments,) = self._ground([query], top_k)
-        times, scores = saliency(torch.tensor(moments.curve), self.duration, clip_s, self.start)
-        return Highlights(
-            query,
-            times,
-            scores,
-            moments.items,
-            clip_s,
-            moments.presence,
-            moments.absent,
-            familiar=moments.familiar,
-        )
+        return highlights_of(moments, Stretch(self.start, self.duration), clip_s)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
         """Sentences of all windows in the order of time; one that two windows tell of one event comes once."""

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from .. import windows
 from ..errors import InputError, VideoExpertError
-from ..types import Hole, Moment, Stretch
+from ..types import Highlights, Hole, Moment, Moments, Stretch
 
 Floats = NDArray[np.float64]
 
@@ -190,6 +191,25 @@ def saliency(
     at_edges = np.interp(seen / clip.seen_s, np.linspace(0.0, 1.0, len(prob) + 1), area)
     scores = np.clip(np.diff(at_edges) / np.diff(edges / clip.seen_s), 0.0, 1.0)
     return tuple((start_s + edges[:-1]).tolist()), tuple(scores.tolist())
+
+
+def highlights_of(moments: Moments, clip: Stretch, clip_s: float) -> Highlights:
+    """An answer's curve over ``clip`` as the saliency of each of its clips of ``clip_s`` seconds, beside its moments.
+
+    Raises InputError as ``saliency``.
+    """
+    times, scores = saliency(torch.tensor(moments.curve), clip.duration_s, clip_s, clip.start_s, clip.holes)
+    return Highlights(
+        moments.query,
+        times,
+        scores,
+        moments.items,
+        clip_s,
+        moments.presence,
+        moments.absent,
+        told=moments.told,
+        familiar=moments.familiar,
+    )
 
 
 def as_array(values: Tensor) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,49 +47,34 @@ Question = Callable[["OpenVideo"], tuple["Found", tuple["Evidence", ...]]]
 
 @dataclass(frozen=True)
 class Request:
-    """The options that all commands of this module share."""
+    """One call of a command of this module, checked before anything heavy is loaded."""
 
     inputs: Inputs
-    model: str | None
-    model_option: list[str] | None
-    device: str
-    frames: int | None
-    window: str
-    overlap: float | None
-    start: float | None
-    end: float | None
-    target: Target
-    plot: Path | None
+    looking: options.Looking
     shown: Listing = output.DEFAULT
     verify: str | None = None
     verify_option: list[str] | None = None
 
     def __post_init__(self) -> None:
-        model_options(self.model_option)
+        looking = self.looking
+        model_options(looking.model_option)
         verifier(self.verify, self.verify_option)
-        as_window(self.window)
-        check_clip(self.start, self.end)
-        check_picture(self.plot)
+        as_window(looking.window)
+        check_clip(looking.start, looking.end)
+        check_picture(looking.plot)
+
+    @cached_property
+    def target(self) -> Target:
+        """Where the answer goes. Raises InputError for options that do not fit together."""
+        asked = self.looking
+        return target(asked.format, asked.out, asked.rate, asked.start_timecode, self.inputs)
 
 
 def ground(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY...", help=_QUERIES)],
     *,
     queries: options.Queries = None,
-    model: options.Model = None,
-    model_option: options.ModelOption = None,
-    device: options.Device = "auto",
-    frames: options.Frames = None,
-    recursive: options.Recursive = False,
-    window: options.Window = "auto",
-    overlap: options.Overlap = None,
-    start: options.Start = None,
-    end: options.End = None,
-    format: options.HowToPrint = None,
-    out: options.Out = None,
-    rate: options.Rate = None,
-    start_timecode: options.StartTimecode = None,
-    plot: options.Plot = None,
+    looking: options.Looking,
     top_k: options.TopK = None,
     min_score: options.MinScore = 0.0,
     verify: options.Verify = None,
@@ -98,71 +84,27 @@ def ground(
     ] = False,
 ) -> None:
     """Find the moments of a video that a sentence describes, or say that it is not there."""
-    inputs = split_arguments(arguments, "query", many=True, recursive=recursive, listed=queries)
+    inputs = split_arguments(arguments, "query", many=True, recursive=looking.recursive, listed=queries)
     asked = list(inputs.texts)
 
     def question(video: OpenVideo) -> tuple[Found, tuple[Evidence, ...]]:
         found = tuple(video.ground(asked, top_k or TOP_K))
         return found, _evidence(video, asked) if evidence else ()
 
-    where = target(format, out, rate, start_timecode, inputs)
-    request = Request(
-        inputs,
-        model,
-        model_option,
-        device,
-        frames,
-        window,
-        overlap,
-        start,
-        end,
-        where,
-        plot,
-        Listing(top_k, min_score),
-        verify,
-        verify_option,
-    )
-    _run(request, question)
+    _run(Request(inputs, looking, Listing(top_k, min_score), verify, verify_option), question)
 
 
 def highlight(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY", help=_QUERY)],
     *,
-    model: options.Model = None,
-    model_option: options.ModelOption = None,
-    device: options.Device = "auto",
-    frames: options.Frames = None,
-    recursive: options.Recursive = False,
-    window: options.Window = "auto",
-    overlap: options.Overlap = None,
-    start: options.Start = None,
-    end: options.End = None,
-    format: options.HowToPrint = None,
-    out: options.Out = None,
-    rate: options.Rate = None,
-    start_timecode: options.StartTimecode = None,
-    plot: options.Plot = None,
+    looking: options.Looking,
     top_k: options.TopK = None,
     min_score: options.MinScore = 0.0,
 ) -> None:
     """Rate every two-second clip of a video by how well it shows what a sentence describes."""
-    inputs = split_arguments(arguments, "query", recursive=recursive)
-    where = target(format, out, rate, start_timecode, inputs)
+    inputs = split_arguments(arguments, "query", recursive=looking.recursive)
     _run(
-        Request(
-            inputs,
-            model,
-            model_option,
-            device,
-            frames,
-            window,
-            overlap,
-            start,
-            end,
-            where,
-            plot,
-            Listing(top_k, min_score),
-        ),
+        Request(inputs, looking, Listing(top_k, min_score)),
         lambda video: (video.highlights(inputs.texts[0], top_k or TOP_K), ()),
     )
 
@@ -170,40 +112,11 @@ def highlight(
 def caption(
     arguments: Annotated[list[str], typer.Argument(metavar="VIDEO...", help=_VIDEOS)],
     *,
-    model: options.Model = None,
-    model_option: options.ModelOption = None,
-    device: options.Device = "auto",
-    frames: options.Frames = None,
-    recursive: options.Recursive = False,
-    window: options.Window = "auto",
-    overlap: options.Overlap = None,
-    start: options.Start = None,
-    end: options.End = None,
-    format: options.HowToPrint = None,
-    out: options.Out = None,
-    rate: options.Rate = None,
-    start_timecode: options.StartTimecode = None,
-    plot: options.Plot = None,
+    looking: options.Looking,
 ) -> None:
     """Describe the events of a video, each with its time."""
-    inputs = split_arguments(arguments, recursive=recursive)
-    where = target(format, out, rate, start_timecode, inputs)
-    _run(
-        Request(
-            inputs,
-            model,
-            model_option,
-            device,
-            frames,
-            window,
-            overlap,
-            start,
-            end,
-            where,
-            plot,
-        ),
-        lambda video: (_captions(video), ()),
-    )
+    inputs = split_arguments(arguments, recursive=looking.recursive)
+    _run(Request(inputs, looking), lambda video: (_captions(video), ()))
 
 
 def ask(
@@ -212,46 +125,17 @@ def ask(
     choice: Annotated[
         list[str] | None, typer.Option(help="An answer to choose from; give it at least twice.")
     ] = None,
-    model: options.Model = None,
-    model_option: options.ModelOption = None,
-    device: options.Device = "auto",
-    frames: options.Frames = None,
-    recursive: options.Recursive = False,
-    window: options.Window = "auto",
-    overlap: options.Overlap = None,
-    start: options.Start = None,
-    end: options.End = None,
-    format: options.HowToPrint = None,
-    out: options.Out = None,
-    rate: options.Rate = None,
-    start_timecode: options.StartTimecode = None,
-    plot: options.Plot = None,
+    looking: options.Looking,
 ) -> None:
     """Answer a question about a video, with the moments that prove it."""
-    inputs = split_arguments(arguments, "question", recursive=recursive)
+    inputs = split_arguments(arguments, "question", recursive=looking.recursive)
     choices = list(choice or ())
     if len(choices) == 1 or any(not c.strip() for c in choices):
         raise InputError(
             f"--choice was given as {', '.join(map(repr, choices))}, expected at least two, none empty: "
             "repeat --choice, or leave it out for an open question."
         )
-    where = target(format, out, rate, start_timecode, inputs)
-    _run(
-        Request(
-            inputs,
-            model,
-            model_option,
-            device,
-            frames,
-            window,
-            overlap,
-            start,
-            end,
-            where,
-            plot,
-        ),
-        lambda video: (video.ask(inputs.texts[0], choices or None), ()),
-    )
+    _run(Request(inputs, looking), lambda video: (video.ask(inputs.texts[0], choices or None), ()))
 
 
 def _captions(video: OpenVideo) -> Captions:
@@ -272,18 +156,18 @@ def _run(request: Request, question: Question) -> None:
 
     Raises the error itself where it is the only video; exits with 1 after several of which some failed.
     """
-    if request.verify is None:
-        lighten(request.model)
-    from ...session import load
-
     several = request.inputs.several
     exporter = Exporter(request.target, several)
+    if request.verify is None:
+        lighten(request.looking.model)
+    from ...session import load
+
     videos = exporter.left(request.inputs)
     failed = 0
     with Waiting("looking", len(videos) if several else None) as waiting, output.plain_warnings():
-        chosen = model_options(request.model_option)
+        chosen = model_options(request.looking.model_option)
         second = verifier(request.verify, request.verify_option)
-        expert: Backend = load(request.model, device=request.device, **second, **chosen)
+        expert: Backend = load(request.looking.model, device=request.looking.device, **second, **chosen)
         exporter.check_model(expert.name)
         for number, path in enumerate(videos, 1):
             try:
@@ -315,8 +199,8 @@ def _show(request: Request, exporter: Exporter, item: Answers, number: int) -> N
     """One video's answers: what has to be said of them, the picture, the table or what is exported."""
     for note in item.warnings:
         output.complain(f"Warning: {item.video}: {note}")
-    if request.plot is not None:
-        _draw(item, picture_name(request.plot, number if request.inputs.several else None))
+    if request.looking.plot is not None:
+        _draw(item, picture_name(request.looking.plot, number if request.inputs.several else None))
     if request.target.format is None:
         output.show_answers(item, request.shown)
     exporter.add(item)
@@ -327,7 +211,7 @@ def _answers(request: Request, expert: Backend, path: str, question: Question, w
 
     video = _open(request, expert, path, waiting)
     found, evidence = question(video)
-    start = None if request.start is None and request.end is None else video.start
+    start = None if request.looking.start is None and request.looking.end is None else video.start
     looked_at = getattr(video, "looked_at", None)
     return Answers(
         video.path,
@@ -344,10 +228,11 @@ def _answers(request: Request, expert: Backend, path: str, question: Question, w
 
 def _open(request: Request, expert: Backend, path: str, waiting: Waiting) -> OpenVideo:
     """The video, in windows where it is long and the model is one that looks at windows."""
-    part: dict[str, Any] = {"start": request.start, "end": request.end, "num_frames": request.frames}
+    looking = request.looking
+    part: dict[str, Any] = {"start": looking.start, "end": looking.end, "num_frames": looking.frames}
     in_windows = getattr(expert, "open_long", None)
     if in_windows is None:
-        if request.overlap is not None or request.window not in ("auto", "off"):
+        if looking.overlap is not None or looking.window not in ("auto", "off"):
             raise InputError(f"{expert.name} looks at no windows; leave out --window and --overlap.")
         return expert.open(path, **part)
 
@@ -355,7 +240,11 @@ def _open(request: Request, expert: Backend, path: str, waiting: Waiting) -> Ope
         waiting.say(f"looked at {done / 60:.1f} of {total / 60:.1f} min")
 
     video: OpenVideo = in_windows(
-        path, **part, window=as_window(request.window), overlap=request.overlap, progress=progress
+        path,
+        **part,
+        window=as_window(looking.window),
+        overlap=looking.overlap,
+        progress=progress,
     )
     return video
 
@@ -370,4 +259,4 @@ def _draw(item: Answers, picture: Path) -> None:
 def register(app: typer.Typer) -> None:
     """Add this group's verbs to the app."""
     for verb in (ground, highlight, caption, ask):
-        app.command()(verb)
+        app.command()(options.spread(verb))

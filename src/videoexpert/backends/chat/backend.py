@@ -12,11 +12,11 @@ from typing import Any, overload
 import torch
 
 from ...errors import InputError
-from ...grounding.decoding import saliency
-from ...types import Answer, Captions, Evidence, Frames, Highlights, Moment, Moments, Told
+from ...grounding.decoding import highlights_of
+from ...types import Answer, Captions, Evidence, Frames, Highlights, Moment, Moments, Stretch, Told
 from ..base import TASKS, check_queries, check_question, one_window
 from ..blank import GREY, evidence_of
-from ..fitted import Fit
+from ..fitted import TakesFit
 from ..sourced import sourced
 from .answers import PARSER, Span, read_captions, read_choice, read_moments, spoken
 from .frames import Budget, read
@@ -43,11 +43,10 @@ class Scoring:
             raise InputError(f"the number of samples is {self.samples}, expected at least 1.")
 
 
-class ChatBackend:
+class ChatBackend(TakesFit):
     """A chat model, local or behind a server."""
 
     can = TASKS
-    fit: Fit | None = None  # of scores and presence, on labelled data
 
     def __init__(
         self,
@@ -75,18 +74,8 @@ class ChatBackend:
             "frames": self.budget.describe(),
             "parser": PARSER,
             "score": score,
-            "calibrated": self.calibrated,
-            **({} if self.fit is None else {"calibration": self.fit.describe()}),
+            **self.describe_fit(),
         }
-
-    @property
-    def calibrated(self) -> bool:
-        """Whether scores and presence were fitted on labelled data."""
-        return self.fit is not None
-
-    def take_fit(self, fit: Fit) -> None:
-        """Answer with scores and presence as fitted."""
-        self.fit = fit
 
     def open(
         self,
@@ -151,14 +140,8 @@ class ChatVideo:
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
         """Saliency of each clip of ``clip_s`` seconds: the score of the moment that the model named there, else 0."""
-        if not (math.isfinite(clip_s) and clip_s > 0):
-            raise InputError(f"clip_s is {clip_s}, expected a positive number of seconds.")
-        moments = self.ground(query, top_k)
-        curve = torch.tensor(moments.curve)
-        times, scores = saliency(curve, self.duration, clip_s, self.start, self.clip.holes)
-        return Highlights(
-            query, times, scores, moments.items, clip_s, moments.presence, moments.absent, told=moments.told
-        )
+        clip = Stretch(self.start, self.duration, self.clip.holes)
+        return highlights_of(self.ground(query, top_k), clip, clip_s)
 
     def caption(self, max_new_tokens: int = 2048) -> Captions:
         """Sentences, each with its moment, in the order of time; empty, and told so, where none could be read."""
