@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import videoexpert
-from videoexpert.apps.cli import app
+from videoexpert.apps.cli import build
 from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.testing import tiny_video
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WITH_PYTHON = ("cli", "exports", "features", "library", "long-videos", "real-videos")
 NOT_RUN = {"watch"}  # waits for a file to grow
-COMMAND = typer.main.get_command(app)
+COMMAND = typer.main.get_command(build())
 
 
 def blocks(page: Path, *kinds: str) -> list[str]:

@@ -13,11 +13,26 @@ from videoexpert.apps import cli
 
 
 def test_every_command_stands_in_one_panel_and_every_panel_is_of_commands():
-    known = [cli.name_of(command) for command in (*cli.app.registered_commands, *cli.app.registered_groups)]
+    app = cli.build()
+    known = [cli.name_of(command) for command in (*app.registered_commands, *app.registered_groups)]
     named = [name for names in cli.PANELS.values() for name in names]
-    assert len(set(named)) == len(named)
-    assert set(known) <= set(named)
-    assert {"ground", "demo", "library"} <= set(known)
+    assert sorted(known) == sorted(named)
+
+
+def test_a_command_imports_the_module_of_no_other():
+    said = "import sys; from videoexpert.apps import cli; cli.main(['score', '--help']); "
+    said += "print([m for m in sys.modules if m.startswith('videoexpert.apps.commands.')], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert "videoexpert score" in done.stdout
+    assert done.stderr.count("videoexpert.apps.commands.") == 2  # score, and evaluate, which it registers
+    assert "commands.ask" not in done.stderr
+
+
+def test_every_command_alone_is_the_one_of_the_whole_program():
+    whole = typer.main.get_command(cli.build())
+    for name in cli.MODULES:
+        alone = typer.main.get_command(cli.build([name])).commands[name]
+        assert [p.opts for p in alone.params] == [p.opts for p in whole.commands[name].params]
 
 
 def test_the_version_both_ways():
@@ -32,7 +47,7 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "app", stopped)
+    monkeypatch.setattr(cli, "build", lambda arguments: stopped)
     assert cli.main(["demo"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
 
@@ -76,7 +91,7 @@ SERVERS = {"serve", "mcp"}
 
 
 def test_every_command_prints_json():
-    found = dict(_commands(typer.main.get_command(cli.app)))
+    found = dict(_commands(typer.main.get_command(cli.build())))
     assert {"ground", "data import", "library gc", "models", "models use"} <= set(found)
     without = {
         name

@@ -1,32 +1,16 @@
-"""The ``videoexpert`` command. Each verb lives in a module of ``commands``; heavy imports wait till then."""
+"""The ``videoexpert`` command. Each command lives in a module of ``commands``, imported when it is asked for."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
 from .. import __version__
 from ..errors import VideoExpertError
-from .commands import (
-    ablate,
-    ask,
-    calibrate,
-    clip,
-    data,
-    export,
-    library,
-    mcp,
-    models,
-    panels,
-    probe,
-    score,
-    serve,
-    tools,
-    train,
-    watch,
-)
 from .output import complain
 from .startup import leave, lose_nothing, quiet_threads
 
@@ -35,53 +19,55 @@ STOPPED = 130
 # click's class of all wrong calls, found through typer: newer typer carries a click of its own
 ClickException: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
-app = typer.Typer(
-    name="videoexpert",
-    help="A video language model that says when as well as what.",
-    epilog="--debug, with any command, shows the traceback of an error. Messages name pages of docs/: "
-    "`videoexpert docs NAME` prints one.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for module in (
-    ask,
-    watch,
-    models,
-    clip,
-    export,
-    mcp,
-    data,
-    train,
-    ablate,
-    score,
-    calibrate,
-    probe,
-    panels,
-    serve,
-    library,
-    tools,
-):
-    module.register(app)
-
-# In the order in which a newcomer needs them.
+# Each command and its module, in the order in which a newcomer needs them.
 PANELS = {
-    "Begin": ("demo", "doctor", "docs", "models"),
-    "Ask about a video": ("ground", "highlight", "caption", "ask", "clip", "export", "watch"),
-    "Many videos, other programs": ("index", "search", "library", "serve", "mcp"),
-    "Measure": ("score", "eval", "calibrate", "probe", "panels"),
-    "Make models": ("synth", "data", "encode", "train", "finetune", "convert", "ablate"),
-}
+    "Begin": {"demo": "tools", "doctor": "tools", "docs": "tools", "models": "models"},
+    "Ask about a video": {
+        "ground": "ask", "highlight": "ask", "caption": "ask", "ask": "ask",
+        "clip": "clip", "export": "export", "watch": "watch",
+    },
+    "Many videos, other programs": {
+        "index": "library", "search": "library", "library": "library", "serve": "serve", "mcp": "mcp",
+    },
+    "Measure": {"score": "score", "eval": "score", "calibrate": "calibrate", "probe": "probe", "panels": "panels"},
+    "Make models": {
+        "synth": "data", "data": "data", "encode": "data",
+        "train": "train", "finetune": "train", "convert": "train", "ablate": "ablate",
+    },
+}  # fmt: skip
+MODULES = {name: module for panel in PANELS.values() for name, module in panel.items()}
+
+
+def build(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The program, with every command.
+
+    Where ``arguments`` begin with the name of a command only its module is imported: a command waits for no other.
+    """
+    app = typer.Typer(
+        name="videoexpert",
+        help="A video language model that says when as well as what.",
+        epilog="--debug, with any command, shows the traceback of an error. Messages name pages of docs/: "
+        "`videoexpert docs NAME` prints one.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    asked = MODULES.get(arguments[0]) if arguments else None
+    for module in dict.fromkeys(MODULES.values()) if asked is None else (asked,):
+        import_module(f".commands.{module}", __package__).register(app)
+    app.registered_commands = _arrange(app.registered_commands)
+    app.registered_groups = _arrange(app.registered_groups)
+    return app
 
 
 def _arrange(commands: list[Any]) -> list[Any]:
-    """Commands, or groups of them, in the order of PANELS, each told its panel; what no panel names comes last."""
-    names = [(name, panel) for panel, names in PANELS.items() for name in names]
-    order = {name: (place, panel) for place, (name, panel) in enumerate(names)}
+    """Commands, or groups of them, in the order of PANELS, each told its panel."""
+    panels = {name: panel for panel, names in PANELS.items() for name in names}
+    order = list(panels)
     for command in commands:
-        if name_of(command) in order:
-            command.rich_help_panel = order[name_of(command)][1]
-    return sorted(commands, key=lambda command: order.get(name_of(command), (len(order), ""))[0])
+        command.rich_help_panel = panels[name_of(command)]
+    return sorted(commands, key=lambda command: order.index(name_of(command)))
 
 
 def name_of(command: Any) -> str:
@@ -93,17 +79,12 @@ def name_of(command: Any) -> str:
     return str(command.callback.__name__)
 
 
-app.registered_commands = _arrange(app.registered_commands)
-app.registered_groups = _arrange(app.registered_groups)
-
-
 def _version(asked: bool) -> None:
     if asked:
         print(f"videoexpert {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -121,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     if debug:
         arguments.remove("--debug")
     try:
-        result = app(arguments, standalone_mode=False, prog_name="videoexpert")
+        result = build(arguments)(arguments, standalone_mode=False, prog_name="videoexpert")
     except ClickException as error:
         return _wrong_call(error)
     except (typer.Abort, KeyboardInterrupt):
