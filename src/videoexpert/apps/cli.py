@@ -27,7 +27,7 @@ PANELS = {
         "clip": "clip", "export": "export", "watch": "watch",
     },
     "Many videos, other programs": {
-        "index": "library", "search": "library", "library": "library", "serve": "serve", "mcp": "mcp",
+        "index": "library", "search": "search", "library": "library", "serve": "serve", "mcp": "mcp",
     },
     "Measure": {"score": "score", "eval": "score", "calibrate": "calibrate", "probe": "probe", "panels": "panels"},
     "Make models": {

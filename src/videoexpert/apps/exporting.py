@@ -87,15 +87,18 @@ def _same_file(out: Path, video: str) -> bool:
 
 
 def timed(
-    item: Answers, rate: str | None = None, start_timecode: str | None = None
+    item: Answers, rate: str | None = None, start_timecode: str | None = None, file: Path | None = None
 ) -> tuple[Answers, str | None]:
     """The answers with what formats need that count frames, and what has to be said about the rate.
 
+    ``file`` is where a video lies that others know by its name alone: its folder is nobody's business.
     Raises VideoError where the video is gone, InputError for a rate or a timecode that is none.
     """
     from ..video.media import media_info
 
-    media = media_info(item.video)
+    media = media_info(item.video if file is None else file)
+    if file is not None:
+        media = replace(media, path=f"/{item.video}")
     clock, said = choose_clock(media, rate, start_timecode)
     return replace(item, media=media, clock=clock), said
 
@@ -103,16 +106,16 @@ def timed(
 class Exporter:
     """Takes answers as they come and writes them; ``close`` ends a file that holds several videos.
 
-    A file of JSON lines gets each line as its video is done, and is resumed.
+    ``grows``: a file of JSON lines gets each line as its video is done, and is resumed; else it is written whole.
     """
 
-    def __init__(self, target: Target, several: bool) -> None:
+    def __init__(self, target: Target, several: bool, *, grows: bool = False) -> None:
         self.target, self.several = target, several
         self._items: list[Answers | Failed] = []
         self._names: set[Path] = set()
         self._log: LinesLog | None = None
         format, out = target.format, target.out
-        if format is not None and format.streams and out is not None and not target.folder:
+        if grows and format is not None and format.streams and out is not None and not target.folder:
             self._log = LinesLog(out)
 
     def left(self, inputs: Inputs) -> list[str]:

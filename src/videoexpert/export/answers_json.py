@@ -11,6 +11,7 @@ from ..errors import DataError
 from ..files import list_field, number, pair, text_field
 from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, Verified
 from .answers import Answers, AnswerSet, Failed, Found
+from .hits import documents, is_search
 
 
 def write(found: AnswerSet) -> str:
@@ -136,10 +137,12 @@ def evidence_document(found: Evidence) -> dict[str, Any]:
 
 
 def read(value: Any, where: str) -> AnswerSet:
-    """The answers of a document, or of a list of them; a fault begins with ``where``. Raises DataError.
+    """The answers of a document, of a list of them, or of a search; a fault begins with ``where``. Raises DataError.
 
     What the document leaves out (curves) stays out.
     """
+    if is_search(value):
+        value = documents(value, where)
     several = isinstance(value, list)
     return AnswerSet(tuple(_read_one(one, where) for one in (value if several else [value])), several)
 

@@ -157,7 +157,7 @@ def _run(request: Request, question: Question) -> None:
     Raises the error itself where it is the only video; exits with 1 after several of which some failed.
     """
     several = request.inputs.several
-    exporter = Exporter(request.target, several)
+    exporter = Exporter(request.target, several, grows=True)
     if request.verify is None:
         lighten(request.looking.model)
     from ...session import load

@@ -1,23 +1,19 @@
-"""``videoexpert index``, ``search`` and ``library``: many videos."""
+"""``videoexpert index`` and ``library``: many videos."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import InputError
 from .. import options
-from ..inputs import as_seconds
-from ..output import Format, Speed, Waiting, complain, print_json, say, table
+from ..output import Format, Speed, Waiting, complain, print_json, say
 
 if TYPE_CHECKING:
     from ...library.build import Tools
-    from ...library.find import Filter, Library, Page
+    from ...library.find import Library
 
 Folder = Annotated[Path, typer.Argument(metavar="LIBRARY", help="Folder of the library.")]
 Model = Annotated[
@@ -91,77 +87,7 @@ def _tools(model: str | None, device: str, rate: float, captions: bool) -> Tools
     return Tools(encoder_of(backend, rate), captions_of(backend) if captions else None)
 
 
-def search(
-    library: Folder,
-    queries: Annotated[
-        list[str] | None, typer.Argument(metavar="QUERY...", help="Sentences, each in quotes.")
-    ] = None,
-    model: Model = None,
-    device: Device = "auto",
-    rate: Rate = 1.0,
-    top: Annotated[int, typer.Option(min=1, max=1000, help="Most moments a query.")] = 10,
-    method: Annotated[str, typer.Option(help="recall, rerank, text or hybrid.")] = "hybrid",
-    within: Annotated[
-        str | None, typer.Option("--in", metavar="GLOB", help="Only videos whose path matches.")
-    ] = None,
-    after: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Only files changed since (2026-01-31).")
-    ] = None,
-    before: Annotated[str | None, typer.Option(metavar="DATE", help="Only files changed before.")] = None,
-    min_duration: Annotated[
-        float, typer.Option(parser=options.seconds, metavar="TIME", help="Only videos at least this long.")
-    ] = 0.0,
-    like: Annotated[
-        str | None, typer.Option(metavar="IMAGE|VIDEO@TIME", help="Moments that look like this picture.")
-    ] = None,
-    format: options.Printed = Format.table,
-) -> None:
-    """Find moments across all videos of a library."""
-    if bool(queries) == bool(like):
-        raise InputError("give sentences to search for, or --like a picture; one of the two.")
-    chosen = _filter(within, after, before, min_duration)
-    found = _open(library, model, device, rate)
-    if like:
-        pages = [found.search_like(_embedding(found, like), top=top, filter=chosen)]
-    else:
-        pages = [found.search(query, top=top, method=method, filter=chosen) for query in queries or ()]
-    if format is Format.json:
-        print_json({"library": str(library), "queries": [document(page) for page in pages]})
-        return
-    for page in pages:
-        _show(page, like or "")
-
-
-def document(page: Page) -> dict[str, Any]:
-    """The JSON of a page of hits."""
-    hits = [
-        {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(hit).items()}
-        for hit in page.hits
-    ]
-    return {"query": page.query, "results": hits, "cursor": page.cursor}
-
-
-def _show(page: Page, like: str) -> None:
-    from ...export.text import clock
-
-    say(f'"{page.query}"' if page.query else f"like {like}")
-    if not page.hits:
-        say("   nothing found")
-        return
-    rows = [
-        (
-            f"{hit.score:.2f}",
-            clock(hit.start, hit.duration),
-            clock(hit.end, hit.duration),
-            hit.path,
-            hit.text or "",
-        )
-        for hit in page.hits
-    ]
-    table(("score", "start", "end", "video", "words"), rows, left=(3, 4))
-
-
-def _open(library: Path, model: str | None, device: str, rate: float) -> Library:
+def open_library(library: Path, model: str | None, device: str, rate: float) -> Library:
     from ...backends.expert import Expert
     from ...library.encoders import encoder_of
     from ...library.find import Library
@@ -169,45 +95,6 @@ def _open(library: Path, model: str | None, device: str, rate: float) -> Library
 
     backend = load(model, device=device)
     return Library(library, encoder_of(backend, rate), backend if isinstance(backend, Expert) else None)
-
-
-def _filter(within: str | None, after: str | None, before: str | None, min_duration: float) -> Filter:
-    from ...library.find import Filter
-
-    return Filter(within, min_duration, _date(after, "--after"), _date(before, "--before"))
-
-
-def _date(text: str | None, option: str) -> float | None:
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise InputError(
-            f"{option} is {text!r}, expected a date such as 2026-01-31 or 2026-01-31T18:00."
-        ) from None
-
-
-def _embedding(library: Library, like: str) -> Any:
-    """The (C,) embedding of a picture file, or of a video's picture at VIDEO@SECONDS."""
-    import numpy as np
-    import torch
-    from PIL import Image, UnidentifiedImageError
-
-    from ...video import read_frames
-
-    moment = re.fullmatch(r"(.+)@([\d.:]+)", like)
-    if moment and not Path(like).exists():
-        time = as_seconds(moment[2])
-        pixels = read_frames(moment[1], 1, start_s=time, end_s=time + 0.1).pixels
-    else:
-        try:
-            with Image.open(like) as image:
-                image.draft("RGB", (1024, 1024))
-                pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise InputError(f"--like {like!r} is neither a readable picture nor VIDEO@TIME.") from error
-    return library.encoder.encode_images(pixels)[0].numpy()
 
 
 care = typer.Typer(no_args_is_help=True, help="Look after a library: info, verify, remove, gc, duplicates.")
@@ -294,7 +181,7 @@ def duplicates(
     """List near-duplicate videos."""
     from ...library import care as work
 
-    found = _open(library, model, device, rate)
+    found = open_library(library, model, device, rate)
     groups = work.duplicates(library, found.number, found.encoder.width)
     if format is Format.json:
         print_json({"groups": [list(group) for group in groups]})
@@ -306,5 +193,4 @@ def duplicates(
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(index)
-    app.command()(search)
     app.add_typer(care, name="library")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from ...export import answers_json, choose_clock
+from ...export import answers_json
 from ...export.answers import Answers, AnswerSet, Found
 from ...export.registry import FORMATS, ExportFormat, export, find_format
 from ...types import Captions
+from ..exporting import timed
 from .state import StoredVideo
 
 # the method of OpenVideo that a task of a request names -> the verb of the command line
@@ -53,7 +55,7 @@ def formats() -> list[dict[str, Any]]:
     ]
 
 
-def as_file(document: dict[str, Any], name: str, video: StoredVideo, path: str) -> tuple[str, ExportFormat]:
+def as_file(document: dict[str, Any], name: str, video: StoredVideo, path: Path) -> tuple[str, ExportFormat]:
     """A document as the text of a file. Raises InputError, DataError or UnsupportedError."""
     format = find_format(name)
     items = answers_json.read(document, "document").answers
@@ -61,8 +63,5 @@ def as_file(document: dict[str, Any], name: str, video: StoredVideo, path: str) 
         raise InputError("an export holds one answer; send a document as a verb answered it.")
     item = replace(items[0], video=video.name)
     if format.frames:
-        from ...video.media import media_info
-
-        media = media_info(path)
-        item = replace(item, media=media, clock=choose_clock(media, None, None)[0])
+        item, _ = timed(item, file=path)
     return export(AnswerSet((item,)), name), format

@@ -145,7 +145,7 @@ class Service:
     def export(self, video_id: str, document: dict[str, Any], name: str) -> tuple[str, str, str]:
         """A document as a file: its text, its name and its media type."""
         video = self.video(video_id)
-        text, format = documents.as_file(document, name, video, str(self.intake.file_of(video)))
+        text, format = documents.as_file(document, name, video, self.intake.file_of(video))
         return text, f"{Path(video.name).stem}{format.suffix}", format.media_type
 
     # ------------------------------------------------------------------ jobs
