@@ -27,7 +27,7 @@ def documents(value: dict[str, Any], where: str) -> list[dict[str, Any]]:
             if not isinstance(hit, dict):
                 raise DataError(f"{where}: expected an object a hit, got {type(hit).__name__}.")
             path = text_field(hit, "path", where)
-            head = {
+            head: dict[str, Any] = {
                 "video": path,
                 "duration": hit.get("duration"),
                 "model": value.get("model"),
