@@ -11,7 +11,11 @@ from typing import NamedTuple
 import pytest
 
 from videoexpert.apps.cli import main
+from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.checkpoints import folder as checkpoint
+from videoexpert.library.build import index
+from videoexpert.library.encoders import encoder_of
+from videoexpert.session import load
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 
 SECONDS = 8.0
@@ -58,3 +62,14 @@ def model_that_finds_nothing(model, tmp_path) -> Path:
 @pytest.fixture(scope="session")
 def video(tmp_path_factory) -> Path:
     return tiny_video(tmp_path_factory.mktemp("videos") / "a.mp4", SECONDS)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory, video) -> Path:
+    """A library of the shipped video and the tiny one, for the shipped model; ``videos`` beside it has both."""
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "videos").mkdir()
+    shutil.copy(SHIPPED_VIDEO, folder / "videos" / "demo.mp4")
+    shutil.copy(video, folder / "videos" / "other.mp4")
+    index([folder / "videos"], folder / "lib", encoder_of(load()))
+    return folder / "lib"

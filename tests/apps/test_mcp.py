@@ -180,23 +180,65 @@ def test_few_videos_stay_open(root, video):
         (root / f"v{number}.mp4").unlink()
 
 
-def test_further_tools_and_a_quiet_stdout(desk, capsys):
-    def search_library(query: str) -> dict[str, str]:
-        """Finds."""
+def test_stdout_is_the_protocols(desk, capsys, monkeypatch):
+    def careless(self):
         print("a careless line")
-        return {"query": query}
+        return []
+
+    monkeypatch.setattr(Desk, "videos", careless)
 
     async def talk():
-        async with mcp.Client(serve(desk, [search_library])) as client:
-            return told(await client.call_tool("search_library", {"query": "a dog"}))
+        async with mcp.Client(serve(desk)) as client:
+            return told(await client.call_tool("list_videos"))
 
-    assert anyio.run(talk) == {"query": "a dog"}
+    assert anyio.run(talk) == {"videos": [], "left_out": 0}
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "a careless line\n")
 
 
+def test_a_library_is_searched_and_its_videos_are_asked(library, root, tmp_path):
+    """Of a library that was allowed, and of nothing beside it."""
+    shutil.copy(root / "a.mp4", library.parent / "beside.mp4")
+    desk = Desk([root], session.load, library)
+
+    async def talk():
+        async with mcp.Client(serve(desk)) as client:
+            assert "search_library" in [tool.name for tool in (await client.list_tools()).tools]
+            asked = {"query": "the purple triangle moves right", "top": 1}
+            (hit,) = told(await client.call_tool("search_library", asked))["results"]
+            found = told(
+                await client.call_tool(
+                    "find_moments", {"video": hit["video"], "queries": [asked["query"]], "top_k": 1}
+                )
+            )
+            wrong = await client.call_tool("search_library", {"query": "a", "top": 0})
+            assert "expected 1 to 100" in wrong.content[0].text
+            return hit, found["answer"]
+
+    hit, answer = anyio.run(talk)
+    assert hit["video"] == str(library.parent / "videos" / "demo.mp4")
+    assert 14 < hit["start"] < 16 < hit["end"] < 18
+    (moment,) = answer["queries"][0]["moments"]
+    assert moment["start"] < hit["end"]
+    assert moment["end"] > hit["start"]
+    for path in (library.parent / "beside.mp4", library / "library.sqlite", tmp_path):
+        with pytest.raises(InputError, match="is outside"):
+            desk.video_file(str(path))
+    # a library's folder is read, not written to
+    with pytest.raises(InputError, match="is outside"):
+        Tools(desk).export("1", "srt", str(library.parent / "videos" / "new.srt"))
+
+
+def test_hits_under_a_root_are_named_as_they_are_listed(library):
+    desk = Desk([library.parent / "videos"], session.load, library)
+    (hit,) = Tools(desk).search_library("the purple triangle moves right", 1)["results"]
+    assert hit["video"] == "demo.mp4"
+    assert hit["video"] in Tools(desk).list_videos()["videos"]
+
+
 def test_the_command(call, root, tmp_path, monkeypatch):
     assert "no folder was allowed, expected --root" in call("mcp").err
+    assert "holds no library" in call("mcp", "--library", tmp_path).err
     done = call("mcp", "--root", tmp_path / "none")
     assert (done.code, done.out) == (2, "")
     assert "expected a folder that exists" in done.err

@@ -1,7 +1,6 @@
 """A server of the Model Context Protocol: assistants ask about the videos of folders that were allowed.
 
-The desk holds what the tools share; ``serve`` puts tools on it. A search over a library is one more tool, given
-to ``serve`` by whoever has opened one.
+The desk holds what the tools share; ``serve`` puts tools on it.
 """
 
 from __future__ import annotations
@@ -22,32 +21,41 @@ from ..export import export as as_text
 from ..files import write_text
 from ..types import Captions
 from .exporting import timed
-from .known import known
+from .known import known, knows, open_library, open_video
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
 
     from ..backends.base import Backend, OpenVideo
     from ..export.answers import Found
+    from ..library.find import Library
 
 OPEN_VIDEOS = (
     4  # that stay encoded; a question about another one closes the one that was asked least recently
 )
 KEPT_ANSWERS = 100
 MOST_LISTED = 500
+MOST_HITS = 100
 
 INSTRUCTIONS = (
     "Finds when things happen in videos. Times are seconds from the start of the video. Call list_videos for the "
     "paths that may be used. find_moments says 'absent' where an event is not in the video: its moments are then "
-    "guesses. Every answer has an answer_id, with which export writes it as subtitles, chapters or an edit list."
+    "guesses. Every answer has an answer_id, with which export writes it as subtitles, chapters or an edit list. "
+    "search_library, where there is a library, finds moments across its videos."
 )
 
 
 class Desk:
-    """The roots, the model, the videos that are open and the answers so far; one question at a time."""
+    """The roots, the model, the videos that are open and the answers so far; one question at a time.
 
-    def __init__(self, roots: Sequence[Path], load: Callable[[], Backend]) -> None:
+    ``library`` is a folder of one, whose videos may be asked about wherever they lie; written to are roots alone.
+    """
+
+    def __init__(
+        self, roots: Sequence[Path], load: Callable[[], Backend], library: Path | None = None
+    ) -> None:
         self.roots = [root.resolve() for root in roots]
+        self.library_folder = library
         self.lock = threading.Lock()
         self._load = load
         self._videos: OrderedDict[Path, OpenVideo] = OrderedDict()
@@ -58,6 +66,29 @@ class Desk:
     def backend(self) -> Backend:
         """The model, loaded at the first question."""
         return self._load()
+
+    @functools.cached_property
+    def library(self) -> Library:
+        """The library, opened at the first search."""
+        assert self.library_folder is not None
+        return open_library(self.library_folder, self.backend)
+
+    def video_file(self, path: str) -> Path:
+        """The real place of a video under a root or in the library. Raises InputError for any other."""
+        try:
+            return self.inside(path)
+        except InputError:
+            found = Path(path.replace("\0", "")).resolve()
+            if self.library_folder is None or "\0" in path or not knows(self.library_folder, found):
+                raise
+            return found
+
+    def name_of(self, file: Path) -> str:
+        """A path as ``list_videos`` names it, where it is under a root."""
+        real = file.resolve()
+        if len(self.roots) == 1 and real.is_relative_to(self.roots[0]):
+            return real.relative_to(self.roots[0]).as_posix()
+        return str(file)
 
     def inside(self, path: str) -> Path:
         """The real place of a path, which may start at any root. Raises InputError for one outside all of them."""
@@ -90,9 +121,9 @@ class Desk:
 
     def open(self, path: str) -> OpenVideo:
         """The video, encoded once for all questions. Raises VideoError for a file that gives no frames."""
-        file = self.inside(path)
+        file = self.video_file(path)
         if file not in self._videos:
-            self._videos[file] = self.backend.open(file)
+            self._videos[file] = open_video(self.backend, file)
             while len(self._videos) > OPEN_VIDEOS:
                 self._videos.popitem(last=False)
         self._videos.move_to_end(file)
@@ -103,7 +134,7 @@ class Desk:
         self._count += 1
         name = str(self._count)
         self._answers[name] = Answers(
-            str(self.inside(path)), video.duration, self.backend.name, found, **known(self.backend, video)
+            str(self.video_file(path)), video.duration, self.backend.name, found, **known(self.backend, video)
         )
         while len(self._answers) > KEPT_ANSWERS:
             self._answers.popitem(last=False)
@@ -126,7 +157,8 @@ class Tools:
 
     def all(self) -> list[Callable[..., Any]]:
         """The tools, in the order in which they are listed."""
-        return [self.list_videos, self.find_moments, self.describe, self.ask_video, self.export]
+        search = [] if self.desk.library_folder is None else [self.search_library]
+        return [self.list_videos, self.find_moments, self.describe, self.ask_video, self.export, *search]
 
     def list_videos(self) -> dict[str, Any]:
         """The videos that may be asked about."""
@@ -154,6 +186,26 @@ class Tools:
         opened = self.desk.open(video)
         return self.desk.answer(video, opened.ask(question, choices), opened)
 
+    def search_library(self, query: str, top: int = 10) -> dict[str, Any]:
+        """Moments that a sentence describes, across all videos of the library, best first.
+
+        Each names its video, which find_moments, describe and ask_video take.
+        """
+        if not 1 <= top <= MOST_HITS:
+            raise InputError(f"top is {top}, expected 1 to {MOST_HITS}.")
+        page = self.desk.library.search(query, top=top)
+        return {
+            "query": page.query,
+            "results": [
+                {
+                    "video": self.desk.name_of(Path(hit.path)),
+                    **{key: round(getattr(hit, key), 3) for key in ("start", "end", "duration", "score")},
+                    "text": hit.text,
+                }
+                for hit in page.hits
+            ],
+        }
+
     def export(self, answer_id: str, format: str, file: str | None = None) -> dict[str, Any]:
         """An earlier answer in another format: srt, vtt, csv, chapters, edl, otio, fcpxml, and more.
 
@@ -176,11 +228,8 @@ class Tools:
         return {"file": file, **said}
 
 
-def serve(desk: Desk, more: Sequence[Callable[..., Any]] = ()) -> MCPServer:
-    """The server with its tools; ``more`` are further ones, documented functions of JSON values.
-
-    Raises DependencyError where the SDK is not installed.
-    """
+def serve(desk: Desk) -> MCPServer:
+    """The server with its tools. Raises DependencyError where the SDK is not installed."""
     try:
         from mcp.server import MCPServer
         from mcp.server.mcpserver.exceptions import ToolError
@@ -203,6 +252,6 @@ def serve(desk: Desk, more: Sequence[Callable[..., Any]] = ()) -> MCPServer:
         return run
 
     server = MCPServer("videoexpert", instructions=INSTRUCTIONS)
-    for tool in (*Tools(desk).all(), *more):
+    for tool in Tools(desk).all():
         server.add_tool(guarded(tool))
     return server

@@ -5,30 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 
 import pytest
 
 from videoexpert.apps.commands.search import document
-from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.export import answers_json
-from videoexpert.library.build import index
-from videoexpert.library.encoders import encoder_of
 from videoexpert.library.find import Hit, Page
-from videoexpert.session import load
 
 SENTENCE = "the purple triangle moves right"
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory, video):
-    """The shipped video and another one."""
-    folder = tmp_path_factory.mktemp("library")
-    (folder / "videos").mkdir()
-    shutil.copy(SHIPPED_VIDEO, folder / "videos" / "demo.mp4")
-    shutil.copy(video, folder / "videos" / "other.mp4")
-    index([folder / "videos"], folder / "lib", encoder_of(load()))
-    return folder / "lib"
 
 
 def test_the_json_that_is_printed_is_the_json_that_is_written(call, library, tmp_path):

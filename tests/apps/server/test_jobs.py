@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
+import pytest
 from starlette.testclient import TestClient
 
 from apps.server.conftest import HOST, KnownBackend, wait_for
@@ -29,7 +31,8 @@ def begin(client, video, task="ground", **arguments):
 def test_a_job_tells_its_story_and_has_the_answer_of_the_direct_question(client, video):
     job = begin(client, video, queries=["it moves"])
     story = events(client.get(f"/v1/jobs/{job}/events").text)
-    assert [kind for _, kind, _ in story] == ["queued", "running", "done"]
+    assert [kind for _, kind, _ in story] == ["queued", "running", "progress", "done"]
+    assert story[2][2] == {"fraction": 1.0, "minutes": 0.07, "of": 0.07}
     direct = client.post(f"/v1/videos/{video}/ground", json={"queries": ["it moves"]}).json()
     assert client.get(f"/v1/jobs/{job}").json()["result"] == direct
 
@@ -46,6 +49,55 @@ def test_a_stream_goes_on_behind_the_last_event_that_was_seen(client, video):
     whole = events(client.get(f"/v1/jobs/{job}/events").text)
     rest = client.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": whole[0][0]})
     assert events(rest.text) == whole[1:]
+
+
+class LongBackend(KnownBackend):
+    """Looks at an hour in windows of ten minutes; ``gate`` closed holds it before the fourth."""
+
+    def open_long(self, path, *, progress=None, **_):
+        for done in range(1, 7):
+            if done == 4:
+                self.gate.wait(10)
+            progress(600.0 * done, 3600.0)
+        found = self.open(path)
+        found.duration = 3600.0
+        return found
+
+
+@pytest.fixture
+def long_client(settings) -> Iterator[TestClient]:
+    with TestClient(create_app(settings, LongBackend()), base_url=HOST) as made:
+        yield made
+
+
+def test_a_job_tells_how_many_minutes_are_looked_at(long_client):
+    video = long_client.post("/v1/videos", json={"path": "a.mp4"}).json()["id"]
+    job = begin(long_client, video, queries=["it moves"])
+    story = events(long_client.get(f"/v1/jobs/{job}/events").text)
+    told = [data for _, kind, data in story if kind == "progress"]
+    assert told == [
+        {"fraction": round(done / 6, 4), "minutes": 10.0 * done, "of": 60.0} for done in range(1, 7)
+    ]
+    # one that is open already is looked at in no time
+    again = begin(long_client, video, queries=["it stops"])
+    story = events(long_client.get(f"/v1/jobs/{again}/events").text)
+    assert [data for _, kind, data in story if kind == "progress"] == told[-1:]
+
+
+def test_cancelling_ends_the_look_at_a_long_video_between_two_windows(long_client):
+    service = long_client.app.state.service
+    backend = service.backend
+    backend.gate.clear()
+    video = long_client.post("/v1/videos", json={"path": "a.mp4"}).json()["id"]
+    job = begin(long_client, video, queries=["it moves"])
+    wait_for(lambda: len(service.state.events(job)) == 5)
+    assert long_client.delete(f"/v1/jobs/{job}").json()["state"] == "cancelled"
+    backend.gate.set()
+    other = begin(long_client, video, queries=["it stops"])
+    assert events(long_client.get(f"/v1/jobs/{other}/events").text)[-1][1] == "done"
+    # the first was dropped at its fourth window: only the second was asked
+    assert backend.passes == [["it stops"]]
+    assert [kind for _, kind, _ in service.state.events(job)][-1] == "cancelled"
 
 
 def test_cancelling_before_its_turn(client, video, backend):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,7 +26,7 @@ from ..inputs import (
     split_arguments,
     verifier,
 )
-from ..known import known
+from ..known import known, open_video
 from ..output import Listing, Waiting
 from ..startup import lighten
 
@@ -207,12 +207,9 @@ def _show(request: Request, exporter: Exporter, item: Answers, number: int) -> N
 
 
 def _answers(request: Request, expert: Backend, path: str, question: Question, waiting: Waiting) -> Answers:
-    from ..beyond import beyond_training
-
     video = _open(request, expert, path, waiting)
     found, evidence = question(video)
     start = None if request.looking.start is None and request.looking.end is None else video.start
-    looked_at = getattr(video, "looked_at", None)
     return Answers(
         video.path,
         video.duration,
@@ -220,33 +217,26 @@ def _answers(request: Request, expert: Backend, path: str, question: Question, w
         at_least(found, request.shown.min_score),
         start,
         evidence,
-        looked_at=looked_at,
         **known(expert, video),
-        warnings=beyond_training(getattr(expert, "config", None), looked_at),
     )
 
 
 def _open(request: Request, expert: Backend, path: str, waiting: Waiting) -> OpenVideo:
-    """The video, in windows where it is long and the model is one that looks at windows."""
     looking = request.looking
-    part: dict[str, Any] = {"start": looking.start, "end": looking.end, "num_frames": looking.frames}
-    in_windows = getattr(expert, "open_long", None)
-    if in_windows is None:
-        if looking.overlap is not None or looking.window not in ("auto", "off"):
-            raise InputError(f"{expert.name} looks at no windows; leave out --window and --overlap.")
-        return expert.open(path, **part)
 
     def progress(done: float, total: float) -> None:
         waiting.say(f"looked at {done / 60:.1f} of {total / 60:.1f} min")
 
-    video: OpenVideo = in_windows(
+    return open_video(
+        expert,
         path,
-        **part,
+        start=looking.start,
+        end=looking.end,
+        num_frames=looking.frames,
         window=as_window(looking.window),
         overlap=looking.overlap,
         progress=progress,
     )
-    return video
 
 
 def _draw(item: Answers, picture: Path) -> None:

@@ -14,7 +14,7 @@ from ...export import Answers
 from ...export.text import clock
 from .. import clipping, options, output
 from ..inputs import Inputs, check_clip, model_options, split_arguments
-from ..known import known
+from ..known import known, open_video
 from ..output import Format, Waiting
 from .export import read_answers
 
@@ -131,7 +131,7 @@ def _ask(inputs: Inputs, top_k: int, how: _Asking) -> list[Answers]:
         backend = load(how.model, device=how.device, **model_options(how.model_option))
         for path in inputs.videos:
             try:
-                video = backend.open(path, start=how.start, end=how.end, num_frames=how.frames)
+                video = open_video(backend, path, start=how.start, end=how.end, num_frames=how.frames)
                 found = tuple(video.ground(list(inputs.texts), top_k))
                 items.append(Answers(path, video.duration, backend.name, found, **known(backend, video)))
             except Exception as error:

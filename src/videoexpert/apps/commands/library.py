@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import options
+from ..known import open_library
 from ..output import Format, Speed, Waiting, complain, print_json, say
 
 if TYPE_CHECKING:
     from ...library.build import Tools
-    from ...library.find import Library
 
 Folder = Annotated[Path, typer.Argument(metavar="LIBRARY", help="Folder of the library.")]
 Model = Annotated[
@@ -85,16 +85,6 @@ def _tools(model: str | None, device: str, rate: float, captions: bool) -> Tools
 
     backend = load(model, device=device)
     return Tools(encoder_of(backend, rate), captions_of(backend) if captions else None)
-
-
-def open_library(library: Path, model: str | None, device: str, rate: float) -> Library:
-    from ...backends.expert import Expert
-    from ...library.encoders import encoder_of
-    from ...library.find import Library
-    from ...session import load
-
-    backend = load(model, device=device)
-    return Library(library, encoder_of(backend, rate), backend if isinstance(backend, Expert) else None)
 
 
 care = typer.Typer(no_args_is_help=True, help="Look after a library: info, verify, remove, gc, duplicates.")
@@ -180,8 +170,9 @@ def duplicates(
 ) -> None:
     """List near-duplicate videos."""
     from ...library import care as work
+    from ...session import load
 
-    found = open_library(library, model, device, rate)
+    found = open_library(library, load(model, device=device), rate)
     groups = work.duplicates(library, found.number, found.encoder.width)
     if format is Format.json:
         print_json({"groups": [list(group) for group in groups]})

@@ -20,19 +20,29 @@ def mcp(
         list[Path] | None,
         typer.Option(metavar="FOLDER", help="Folder whose videos may be queried; repeatable, at least one."),
     ] = None,
+    library: Annotated[
+        Path | None, typer.Option(metavar="LIBRARY", help="A library to search; its videos may be queried.")
+    ] = None,
     model: options.Model = None,
     model_option: options.ModelOption = None,
     device: options.Device = "auto",
 ) -> None:
-    """Serve the videos of folders to an assistant, by the Model Context Protocol over stdin and stdout."""
+    """Serve videos of folders or of a library to an assistant, by the Model Context Protocol over stdin and stdout."""
     from ..mcp import Desk, serve
 
     roots = root or []
-    if not roots:
-        raise InputError("no folder was allowed, expected --root with the folder of the videos.")
+    if not roots and library is None:
+        raise InputError(
+            "no folder was allowed, expected --root with the folder of the videos, or --library with one."
+        )
     for folder in roots:
         if not folder.is_dir():
             raise InputError(f"--root is {str(folder)!r}, expected a folder that exists.")
+    if library is not None:
+        from ...library.manifest import Manifest
+
+        # says so where it is none, before an assistant asks
+        Manifest(library).close()
     chosen = model_options(model_option)
 
     def load() -> Backend:
@@ -40,7 +50,7 @@ def mcp(
 
         return session.load(model, device=device, **chosen)
 
-    serve(Desk(roots, load)).run("stdio")
+    serve(Desk(roots, load, library)).run("stdio")
 
 
 def register(app: typer.Typer) -> None:

@@ -17,8 +17,9 @@ from ...files import write_text
 from .. import options
 from ..exporting import Exporter, Target, target
 from ..inputs import Inputs, as_seconds
+from ..known import open_library
 from ..output import complain, print_json, say, table
-from .library import Device, Folder, Model, Rate, open_library
+from .library import Device, Folder, Model, Rate
 
 if TYPE_CHECKING:
     from ...library.find import Filter, Library, Page
@@ -54,8 +55,10 @@ def search(
     if bool(queries) == bool(like):
         raise InputError("give sentences to search for, or --like a picture; one of the two.")
     chosen = _filter(within, after, before, min_duration)
+    from ...session import load
+
     where = target(format, out, None, None, Inputs((), (), False))
-    found = open_library(library, model, device, rate)
+    found = open_library(library, load(model, device=device), rate)
     if like:
         pages = [found.search_like(_embedding(found, like), top=top, filter=chosen)]
     else:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...backends.base import Backend, OpenVideo
 from ...errors import VideoExpertError
-from ..known import known
+from ..known import known, open_video
 
 
 class BusyError(VideoExpertError):
@@ -42,21 +42,27 @@ class Reply:
 
 @dataclass
 class Ticket:
-    """A question on its way. ``started`` is called when its turn comes; ``cancel`` works until then."""
+    """A question on its way.
+
+    started    called when its turn comes, once; False: it was taken back meanwhile
+    progress   called with the seconds of the video that are looked at, and those of all
+    """
 
     question: PendingQuestion
     future: Future[Any] = field(default_factory=Future)
-    started: Callable[[], object] | None = None
+    started: Callable[[], bool] | None = None
+    progress: Callable[[float, float], None] | None = None
     cancelled: bool = False
 
-    def begin(self) -> None:
-        """Its turn has come: told once, however often it is tried."""
-        if self.started is not None:
-            self.started()
+    def begin(self) -> bool:
+        """Its turn has come; False where it was taken back."""
+        if self.started is not None and not self.cancelled:
+            self.cancelled = not self.started()
             self.started = None
+        return not self.cancelled
 
     def cancel(self) -> None:
-        """Take the question back; its future fails with CancelledError at the next batch."""
+        """Take the question back; its future fails with CancelledError at the next batch or window."""
         self.cancelled = True
 
 
@@ -116,15 +122,14 @@ class Answerer:
         """One pass for questions of one kind about one video; each by itself where the pass fails."""
         live = []
         for ticket in group:
-            if ticket.cancelled:
-                ticket.future.set_exception(CancelledError("the question was taken back."))
-            else:
-                ticket.begin()
+            if ticket.begin():
                 live.append(ticket)
+            else:
+                ticket.future.set_exception(CancelledError("the question was taken back."))
         if not live:
             return
         try:
-            answers = self._ask([ticket.question for ticket in live])
+            answers = self._ask(live)
         except Exception as error:
             if len(live) == 1:
                 live[0].future.set_exception(error)
@@ -136,10 +141,11 @@ class Answerer:
             self.answered += 1
             ticket.future.set_result(answer)
 
-    def _ask(self, questions: Sequence[PendingQuestion]) -> list[Reply]:
+    def _ask(self, live: Sequence[Ticket]) -> list[Reply]:
         """Answers to questions about one video: sentences to ground share a pass."""
+        questions = [ticket.question for ticket in live]
         first = questions[0]
-        video = self._video(first.path)
+        video = self._video(first.path, live)
         if first.task != "ground":
             answers = [getattr(video, q.task)(**q.arguments) for q in questions]
         else:
@@ -149,15 +155,26 @@ class Answerer:
         knows = known(self.backend, video)
         return [Reply(answer, knows) for answer in answers]
 
-    def _video(self, path: Path) -> OpenVideo:
+    def _video(self, path: Path, live: Sequence[Ticket]) -> OpenVideo:
+        """The video, encoded once; between two windows of a long one, nobody waiting for it ends the work."""
+
+        def looked(done: float, total: float) -> None:
+            for ticket in live:
+                if ticket.progress is not None and not ticket.cancelled:
+                    ticket.progress(done, total)
+            if all(ticket.cancelled for ticket in live):
+                raise CancelledError("the question was taken back.")
+
         stat = path.stat()
         key = (str(path), stat.st_size, stat.st_mtime_ns)
         if key not in self._open:
-            self._open[key] = self.backend.open(path)
+            self._open[key] = open_video(self.backend, path, progress=looked)
             while len(self._open) > self.max_open:
                 self._open.popitem(last=False)
         self._open.move_to_end(key)
-        return self._open[key]
+        found = self._open[key]
+        looked(found.duration, found.duration)
+        return found
 
 
 def _groups(batch: Sequence[Ticket]) -> list[list[Ticket]]:

@@ -23,6 +23,7 @@ from .routes import make_routes
 from .security import Guard
 from .service import MissingError, Service
 from .settings import ServerSettings
+from .state import State
 
 PAGE = Path(__file__).parent / "page"
 # error class -> status; the first that fits
@@ -39,15 +40,18 @@ STATUS: tuple[tuple[type[VideoExpertError], int], ...] = (
 RETRY_AFTER_S = 1
 
 
-def create_app(settings: ServerSettings, backend: Backend) -> FastAPI:
-    """The ASGI application of one server. Its state folder is made where there is none."""
+def create_app(settings: ServerSettings, backend: Backend, state: State | None = None) -> FastAPI:
+    """The ASGI application of one server. Its state folder is made where there is none.
+
+    ``state`` where several servers share one; it stays open when this one closes.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         service.close()
 
-    service = Service(settings, backend)
+    service = Service(settings, backend, state)
     app = FastAPI(
         title="VideoExpert",
         version=__version__,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ...annotations.videos import VIDEO_SUFFIXES, is_video
 from ...errors import InputError, VideoError
-from ...library.manifest import Manifest
 from ...video.sandbox import probe_safely
+from ..known import knows
 from .settings import ServerSettings
 from .state import State, StoredVideo, new_id
 
@@ -45,9 +45,6 @@ class Intake:
     def __init__(self, settings: ServerSettings, state: State) -> None:
         self.settings, self.state = settings, state
         settings.uploads.mkdir(parents=True, exist_ok=True)
-        # what a killed server was receiving
-        for part in settings.uploads.glob(f"*{PART}"):
-            part.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------ roots
 
@@ -100,21 +97,12 @@ class Intake:
         file = video.path.resolve()
         homes = [self.settings.uploads.resolve(), *(root.resolve() for root in self.settings.roots)]
         named = self.settings.opened is not None and file == self.settings.opened.resolve()
-        named = named or self._in_library(file)
+        named = named or (self.settings.library is not None and knows(self.settings.library, file))
         if not named and not any(file.is_relative_to(home) for home in homes):
             raise VideoError(f"{video.name!r} is no longer under a folder that this server may read.")
         if not file.is_file():
             raise VideoError(f"{video.name!r} is gone; register or upload it again.")
         return file
-
-    def _in_library(self, file: Path) -> bool:
-        """Whether the library that the server searches knows this very file."""
-        if self.settings.library is None:
-            return False
-        manifest = Manifest(self.settings.library)
-        known = manifest.knows(str(file))
-        manifest.close()
-        return known
 
     # ------------------------------------------------------------------ uploads
 
@@ -166,6 +154,13 @@ class Intake:
         self.state.remove_video(video.id)
         if video.uploaded:
             video.path.unlink(missing_ok=True)
+
+
+def own_state(settings: ServerSettings) -> State:
+    """The state of a server, or of several that begin together; what a killed one was receiving is swept away."""
+    for part in settings.uploads.glob(f"*{PART}"):
+        part.unlink(missing_ok=True)
+    return State(settings.state)
 
 
 def safe_name(name: str) -> str:

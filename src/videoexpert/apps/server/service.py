@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,19 +13,21 @@ from typing import Any
 
 from ...assets import SHIPPED_QUERIES, SHIPPED_VIDEO
 from ...backends.base import Backend
-from ...backends.expert import Expert
 from ...errors import InputError, UnsupportedError, VideoExpertError
-from ...library.encoders import encoder_of
-from ...library.find import Library
+from ..known import open_library
 from . import documents
 from .answerer import Answerer, BusyError, CancelledError, PendingQuestion, Reply, Ticket
-from .intake import Intake, safe_name
+from .intake import Intake, own_state, safe_name
 from .schemas import BODIES, Body, SearchBody
 from .settings import ServerSettings
-from .state import CANCELLED, DONE, ENDED, FAILED, RUNNING, State, StoredJob, StoredVideo
+from .state import CANCELLED, DONE, ENDED, FAILED, RUNNING, State, StoredJob, StoredVideo, new_id
 
 # How often an event stream looks for news, and says that it is alive.
 POLL_S, ALIVE_S = 0.1, 15.0
+# How often a server that shares its state says that it lives, and after what silence it counts as gone.
+BEAT_S, SILENT_S = 5.0, 30.0
+# A job's progress is told whenever this share of it is done.
+STEP = 0.01
 NEEDS = {
     "ground": "ground",
     "evidence": "ground",
@@ -42,14 +44,17 @@ class MissingError(VideoExpertError):
 class Service:
     """One server's videos, questions and jobs."""
 
-    def __init__(self, settings: ServerSettings, backend: Backend) -> None:
+    def __init__(self, settings: ServerSettings, backend: Backend, state: State | None = None) -> None:
+        """``state`` where several servers share one: jobs of one that falls silent are another's, then."""
         self.settings, self.backend = settings, backend
-        self.state = State(settings.state)
+        self.shared = state is not None
+        self.state = own_state(settings) if state is None else state
+        self.id = new_id()
         self.intake = Intake(settings, self.state)
         self.answerer = Answerer(
             backend, max_queue=settings.max_queue, max_batch=settings.max_batch, max_open=settings.max_open
         )
-        self.library = None if settings.library is None else _open_library(settings.library, backend)
+        self.library = None if settings.library is None else open_library(settings.library, backend)
         # a library answers one search at a time: its matrix is made anew by the first after a change
         self._searching = threading.Lock()
         settings.clips.mkdir(parents=True, exist_ok=True)
@@ -57,14 +62,27 @@ class Service:
         self._tickets: dict[str, Ticket] = {}
         self._lock = threading.Lock()
         self.opened = None if settings.opened is None else self.intake.admit(settings.opened)
-        for job in self.state.unfinished():
+        self._closing = threading.Event()
+        self._take_over()
+        if self.shared:
+            threading.Thread(target=self._beat, name="videoexpert-beat", daemon=True).start()
+
+    def _beat(self) -> None:
+        while not self._closing.wait(BEAT_S):
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """Begin with what others have left; a server that shares nothing takes all there is."""
+        for job in self.state.take_over(self.id, SILENT_S if self.shared else 0.0):
             self._start(job)
 
     def close(self) -> None:
         """Stop answering; registered videos and unfinished jobs stay in the state for the next start."""
+        self._closing.set()
         self.answerer.stop()
         self._cutters.shutdown(cancel_futures=True)
-        self.state.close()
+        if not self.shared:
+            self.state.close()
 
     @property
     def formats(self) -> list[dict[str, Any]]:
@@ -160,7 +178,7 @@ class Service:
             )
         if task != "clip" and NEEDS[task] not in self.backend.can:
             raise UnsupportedError(f"the model {self.backend.name!r} does not do {task!r}.")
-        return self._start(self.state.add_job(task, video.id, body.model_dump()))
+        return self._start(self.state.add_job(task, video.id, body.model_dump(), self.id))
 
     def _start(self, job: StoredJob) -> StoredJob:
         """Queue a job, new or left by a server that was stopped."""
@@ -172,6 +190,7 @@ class Service:
                 return job
             ticket = self._ticket(job.task, video, body)
             ticket.started = partial(self.state.set_job, job.id, RUNNING)
+            ticket.progress = self._progress(job.id, ticket)
             with self._lock:
                 self._tickets[job.id] = ticket
             ticket.future.add_done_callback(lambda future: self._finish(job, video, future))
@@ -180,6 +199,22 @@ class Service:
             self._tickets.pop(job.id, None)
             self.state.set_job(job.id, FAILED, error=_sentence(error))
         return self.job(job.id)
+
+    def _progress(self, job_id: str, ticket: Ticket) -> Callable[[float, float], None]:
+        """Tells the job's listeners how many minutes are looked at; a job that ended meanwhile is taken back."""
+        told = 0.0
+
+        def looked(done: float, total: float) -> None:
+            nonlocal told
+            share = done / total if total else 1.0
+            if told == 1 or (share < told + STEP and share < 1):
+                return
+            told = share
+            minutes = {"minutes": round(done / 60, 2), "of": round(total / 60, 2)}
+            if not self.state.add_progress(job_id, {"fraction": round(share, 4), **minutes}):
+                ticket.cancel()
+
+        return looked
 
     def _finish(self, job: StoredJob, video: StoredVideo, future: Any) -> None:
         with self._lock:
@@ -229,7 +264,7 @@ class Service:
         """(number, kind, data) from the event behind ``after`` to the end; kind "alive" while nothing happens."""
         quiet = 0.0
         while True:
-            for number, kind, data in self.state.events(job_id, after):
+            for number, kind, data in await asyncio.to_thread(self.state.events, job_id, after):
                 after, quiet = number, 0.0
                 yield number, kind, data
                 if kind in ENDED:
@@ -239,11 +274,6 @@ class Service:
             if quiet >= ALIVE_S:
                 quiet = 0.0
                 yield after, "alive", {}
-
-
-def _open_library(folder: Path, backend: Backend) -> Library:
-    expert = backend if isinstance(backend, Expert) else None
-    return Library(folder, encoder_of(backend), expert)
 
 
 def _sentence(error: BaseException) -> str:

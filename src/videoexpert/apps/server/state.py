@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     result TEXT, error TEXT, created REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS events (
     job TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (job, number));
+CREATE TABLE IF NOT EXISTS owners (job TEXT PRIMARY KEY, owner TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS beats (owner TEXT PRIMARY KEY, at REAL NOT NULL);
 """
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ENDED = frozenset({DONE, FAILED, CANCELLED})
@@ -132,20 +134,22 @@ class State:
 
     # ------------------------------------------------------------------ jobs
 
-    def add_job(self, task: str, video: str, arguments: dict[str, Any]) -> StoredJob:
-        """A queued job. The oldest ended ones are forgotten beyond KEPT_JOBS."""
+    def add_job(self, task: str, video: str, arguments: dict[str, Any], owner: str) -> StoredJob:
+        """A queued job of one server. The oldest ended ones are forgotten beyond KEPT_JOBS."""
         job_id = new_id()
         with self._lock:
             self._db.execute(
                 "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, NULL, NULL, ?)",
                 (job_id, task, video, json.dumps(arguments), QUEUED, time.time()),
             )
+            self._db.execute("INSERT INTO owners VALUES (?, ?)", (job_id, owner))
             self._db.execute(
                 "DELETE FROM jobs WHERE state IN ('done', 'failed', 'cancelled') AND id NOT IN "
                 "(SELECT id FROM jobs ORDER BY created DESC LIMIT ?)",
                 (KEPT_JOBS,),
             )
-            self._db.execute("DELETE FROM events WHERE job NOT IN (SELECT id FROM jobs)")
+            for table in ("events", "owners"):
+                self._db.execute(f"DELETE FROM {table} WHERE job NOT IN (SELECT id FROM jobs)")
         self.add_event(job_id, QUEUED, {})
         found = self.job(job_id)
         assert found is not None
@@ -156,9 +160,27 @@ class State:
         found = self._jobs("WHERE id = ?", (job_id,))
         return found[0] if found else None
 
-    def unfinished(self) -> list[StoredJob]:
-        """Jobs that a stopped server left, oldest first."""
-        return self._jobs("WHERE state IN ('queued', 'running') ORDER BY created", ())
+    def take_over(self, owner: str, quiet_s: float) -> list[StoredJob]:
+        """Unfinished jobs of servers that have not called this for so long, oldest first; they are ``owner``'s now."""
+        now = time.time()
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO beats VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET at = excluded.at",
+                (owner, now),
+            )
+            left = self._db.execute(
+                "SELECT id FROM jobs LEFT JOIN owners ON owners.job = jobs.id LEFT JOIN beats USING (owner) "
+                "WHERE state IN ('queued', 'running') AND owner IS NOT ? AND COALESCE(at, 0) <= ? ORDER BY created",
+                (owner, now - quiet_s),
+            ).fetchall()
+            self._db.executemany(
+                "INSERT INTO owners VALUES (?, ?) ON CONFLICT (job) DO UPDATE SET owner = excluded.owner",
+                [(job, owner) for (job,) in left],
+            )
+            self._db.execute(
+                "DELETE FROM beats WHERE at < ? AND owner NOT IN (SELECT owner FROM owners)", (now - quiet_s,)
+            )
+        return [found for (job,) in left if (found := self.job(job)) is not None]
 
     def _jobs(self, where: str, values: Sequence[Any]) -> list[StoredJob]:
         rows = self._do(f"SELECT id, task, video, arguments, state, result, error FROM jobs {where}", values)
@@ -179,6 +201,14 @@ class State:
         if changed:
             self.add_event(job_id, state, {} if error is None else {"error": error})
         return bool(changed)
+
+    def add_progress(self, job_id: str, data: dict[str, Any]) -> bool:
+        """Tell a job's listeners how far it is; False where it has already ended."""
+        (row,) = self._do("SELECT state FROM jobs WHERE id = ?", (job_id,)) or [(CANCELLED,)]
+        if row[0] in ENDED:
+            return False
+        self.add_event(job_id, "progress", data)
+        return True
 
     def add_event(self, job_id: str, kind: str, data: dict[str, Any]) -> None:
         """One more line of a job's story."""

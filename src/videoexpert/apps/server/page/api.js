@@ -67,12 +67,13 @@ export function upload(file, progress) {
   return { done, cancel: () => request.abort() };
 }
 
-/** Follow a job to its end, over reconnects. Returns {done: Promise of its result, cancel()}. */
-export function follow(id) {
+/** Follow a job to its end, over reconnects; `progress` is told {fraction, minutes, of}. Returns {done: Promise of its result, cancel()}. */
+export function follow(id, progress) {
   const source = new EventSource(`/v1/jobs/${id}/events`);
   const done = new Promise((resolve, reject) => {
     const end = (settle) => (event) => { source.close(); settle(event); };
     source.addEventListener("done", end(() => get(`/jobs/${id}`).then((job) => resolve(job.result), reject)));
+    source.addEventListener("progress", (event) => progress(JSON.parse(event.data)));
     source.addEventListener("failed", end((event) => reject(new Error(JSON.parse(event.data).error))));
     source.addEventListener("cancelled", end(() => reject(new DOMException("cancelled", "AbortError"))));
     source.onerror = () => source.readyState === EventSource.CLOSED && reject(new Error("This question is no longer known to the server."));

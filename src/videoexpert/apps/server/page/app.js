@@ -80,9 +80,10 @@ async function run(task, args) {
 async function wait(task, id) {
   $("busy").hidden = false;
   $("busy-text").textContent = WAITING[task];
+  $("busy-bar").hidden = true;
   $("results").setAttribute("aria-busy", "true");
   if (task !== "clip") sessionStorage.setItem(JOB, JSON.stringify({ id, task, video: video.id }));
-  const mine = follow(id);
+  const mine = follow(id, looked(task));
   going = mine;
   try {
     return await mine.done;
@@ -98,6 +99,13 @@ async function wait(task, id) {
     }
   }
 }
+
+// Minutes are worth telling of a long video only.
+const looked = (task) => ({ fraction, minutes, of }) => {
+  $("busy-bar").value = fraction;
+  $("busy-bar").hidden = fraction >= 1;
+  $("busy-text").textContent = fraction < 1 ? `Looked at ${minutes.toFixed(1)} of ${of.toFixed(1)} min` : WAITING[task];
+};
 
 async function answer(task, args) {
   const asked = video;
