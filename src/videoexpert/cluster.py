@@ -61,8 +61,7 @@ def spread(
     ``make`` runs once in each worker. Raises DependencyError without Ray, ServerError where no cluster answers or no
     worker lives, and what ``make`` raises.
     """
-    ray = _ray()
-    own = _connect(ray, cluster)
+    ray, own = join(cluster)
     pool = _Pool(ray, cluster, make, iter(tasks))
     try:
         yield from pool.run()
@@ -70,6 +69,15 @@ def spread(
         pool.stop()
         if own:
             ray.shutdown()
+
+
+def join(cluster: Cluster) -> tuple[Any, bool]:
+    """Ray, joined to the cluster, and whether that began here, and so ends here.
+
+    Raises DependencyError without Ray, ServerError where no cluster answers.
+    """
+    ray = _ray()
+    return ray, _connect(ray, cluster)
 
 
 class _Worker:

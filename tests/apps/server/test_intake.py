@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from videoexpert.apps.server.intake import Intake, own_state, safe_name
+from videoexpert.apps.server.intake import Intake, safe_name, sweep
 from videoexpert.apps.server.state import State
 from videoexpert.errors import VideoError
 
@@ -97,7 +97,7 @@ def test_a_client_that_stalls_or_goes_away_leaves_nothing(settings):
 def test_what_a_killed_server_was_receiving_is_swept(settings):
     settings.uploads.mkdir(parents=True)
     (settings.uploads / "x.mp4.part").write_bytes(b"half")
-    own_state(settings)
+    sweep(settings)
     assert uploads(settings) == []
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ...errors import DependencyError, InputError
+from .. import options
+
+if TYPE_CHECKING:
+    from ...backends.base import Backend
+    from ..server.settings import ServerSettings
 
 TOKEN = "VIDEOEXPERT_TOKEN"
 
@@ -43,6 +49,11 @@ def serve(
     queue: Annotated[
         int, typer.Option(min=1, help="Questions that may wait; one more is answered 429.")
     ] = 256,
+    ray: options.Ray = None,
+    workers: options.Workers = None,
+    at_least: Annotated[
+        int | None, typer.Option(min=1, help="With --ray: replicas that always run (default: 1).")
+    ] = None,
 ) -> None:
     """Answer over HTTP, with a page at /: drop a video, type a sentence, see the moments."""
     try:
@@ -54,7 +65,6 @@ def serve(
             f"serving needs the package {error.name!r}; run pip install 'videoexpert[serve]'."
         ) from error
     from ...assets import SHIPPED_VIDEO
-    from ...session import load
     from ..output import complain
     from ..server.settings import ServerSettings
 
@@ -73,10 +83,17 @@ def serve(
         max_upload_bytes=max_upload * 2**20,
         max_queue=queue,
     )
-    app = create_app(settings, load(model, device=device))
-    shown = f"[{host}]" if ":" in host else host
-    query = f"/?token={settings.token}" if settings.token else "/"
-    complain(f"VideoExpert is at http://{shown}:{port}{query}  (Ctrl-C stops it)")
+    cluster = options.cluster(ray, workers)
+    made = partial(_load, model, device)
+    if cluster is not None:
+        from ..server import replicas
+
+        replicas.run(settings, made, cluster, at_least or 1, lambda: complain(_welcome(settings)))
+        return
+    if at_least is not None:
+        raise InputError("--at-least belongs to --ray; leave it out, or name a cluster.")
+    app = create_app(settings, made())
+    complain(_welcome(settings))
     # queries and tokens stand in addresses: requests are not logged
     uvicorn.run(
         app,
@@ -85,11 +102,26 @@ def serve(
         access_log=False,
         log_level="warning",
         server_header=False,
+        # the bound on headers below is this parser's
+        http="h11",
         timeout_keep_alive=20,
         timeout_graceful_shutdown=5,
         limit_concurrency=512,
         h11_max_incomplete_event_size=64 * 1024,
     )
+
+
+def _load(model: str | None, device: str) -> Backend:
+    """The model; a replica loads it on its own machine."""
+    from ...session import load
+
+    return load(model, device=device)
+
+
+def _welcome(settings: ServerSettings) -> str:
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    query = f"/?token={settings.token}" if settings.token else "/"
+    return f"VideoExpert is at http://{shown}:{settings.port}{query}  (Ctrl-C stops it)"
 
 
 def cache_folder() -> Path:

@@ -156,11 +156,10 @@ class Intake:
             video.path.unlink(missing_ok=True)
 
 
-def own_state(settings: ServerSettings) -> State:
-    """The state of a server, or of several that begin together; what a killed one was receiving is swept away."""
+def sweep(settings: ServerSettings) -> None:
+    """Delete what a killed server was receiving; only while no other one receives there."""
     for part in settings.uploads.glob(f"*{PART}"):
         part.unlink(missing_ok=True)
-    return State(settings.state)
 
 
 def safe_name(name: str) -> str:

@@ -17,7 +17,7 @@ from ...errors import InputError, UnsupportedError, VideoExpertError
 from ..known import open_library
 from . import documents
 from .answerer import Answerer, BusyError, CancelledError, PendingQuestion, Reply, Ticket
-from .intake import Intake, own_state, safe_name
+from .intake import Intake, safe_name, sweep
 from .schemas import BODIES, Body, SearchBody
 from .settings import ServerSettings
 from .state import CANCELLED, DONE, ENDED, FAILED, RUNNING, State, StoredJob, StoredVideo, new_id
@@ -48,7 +48,9 @@ class Service:
         """``state`` where several servers share one: jobs of one that falls silent are another's, then."""
         self.settings, self.backend = settings, backend
         self.shared = state is not None
-        self.state = own_state(settings) if state is None else state
+        if state is None:
+            sweep(settings)
+        self.state = State(settings.state) if state is None else state
         self.id = new_id()
         self.intake = Intake(settings, self.state)
         self.answerer = Answerer(
