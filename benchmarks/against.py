@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 RUN = "import sys; from videoexpert.apps.cli import main; sys.argv[0] = 'videoexpert'; sys.exit(main())"
 THINGS = ("red circle", "blue square", "green triangle", "yellow square", "purple cross")
 DOINGS = ("moves left", "moves right", "goes up", "goes down")
-STEPS = 40
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,9 +34,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rows", default=",".join(ROWS), help="some of " + ", ".join(ROWS))
     parser.add_argument("--repeats", type=int, default=5, help="medians are shown")
     parser.add_argument("--videos", type=int, default=12, help="synthetic videos to encode and to train on")
+    parser.add_argument(
+        "--steps", type=int, default=40, help="of fine-tuning; two counts tell a step from the rest"
+    )
     parser.add_argument("--save", type=Path, default=None)
     args = parser.parse_args(argv)
-    report: dict[str, Any] = {**hardware(pick_device("cpu")), "measured": "CPU seconds of whole processes"}
+    report: dict[str, Any] = {
+        **hardware(pick_device("cpu")),
+        "measured": "CPU seconds of whole processes",
+        "steps": args.steps,
+    }
     with tempfile.TemporaryDirectory() as made:
         work = Path(made)
         world = work / "world"
@@ -57,7 +63,7 @@ def compare(name: str, args: argparse.Namespace, work: Path, world: Path) -> dic
     for number in range(args.repeats + 1):
         for checkout, own in taken.items():
             fresh = work / f"{name}-{number}-{checkout.name}"
-            seconds = run(checkout, ROWS[name](model, world, fresh))
+            seconds = run(checkout, ROWS[name](model, world, fresh, args.steps))
             if number:
                 own.append(seconds)
     before, now = (statistics.median(own) for own in taken.values())
@@ -77,30 +83,30 @@ def run(checkout: Path, arguments: list[str]) -> float:
     return ended.ru_utime - began.ru_utime + ended.ru_stime - began.ru_stime
 
 
-def score(model: Path, world: Path, fresh: Path) -> list[str]:
+def score(model: Path, world: Path, fresh: Path, steps: int) -> list[str]:
     golden = Path(os.environ.get("VIDEOEXPERT_SHARED", ROOT.parent / "shared")) / "golden" / "qvhighlights"
     predictions = golden / "moment_detr_sample_val" / "predictions.jsonl.gz"
     truth = golden / "ground_truth.jsonl.gz"
     return ["score", "qvhighlights", "--predictions", str(predictions), "--annotations", str(truth)]
 
 
-def ground(model: Path, world: Path, fresh: Path) -> list[str]:
+def ground(model: Path, world: Path, fresh: Path, steps: int) -> list[str]:
     queries = [f"the {thing} {doing}" for thing in THINGS for doing in DOINGS]
     video = model.parent / "demo.mp4"
     return ["ground", str(video), *queries, "--model", str(model), "--format", "json"]
 
 
-def encode(model: Path, world: Path, fresh: Path) -> list[str]:
+def encode(model: Path, world: Path, fresh: Path, steps: int) -> list[str]:
     return ["encode", "--videos", str(world / "videos"), "--out", str(fresh), "--model", str(model)]
 
 
-def finetune(model: Path, world: Path, fresh: Path) -> list[str]:
+def finetune(model: Path, world: Path, fresh: Path, steps: int) -> list[str]:
     clips = world / "clips.jsonl"
     if not clips.exists():
         files = sorted((world / "charades-sta").glob("*.txt"))
         clips.write_text("".join(own_data(line) for file in files for line in file.read_text().splitlines()))
     folders = ["--videos", str(world / "videos"), "--out", str(fresh), "--model", str(model)]
-    return ["finetune", str(clips), *folders, "--set", f"training.steps={STEPS}"]
+    return ["finetune", str(clips), *folders, "--set", f"training.steps={steps}"]
 
 
 def own_data(line: str) -> str:
