@@ -15,8 +15,8 @@ import torch
 
 from videoexpert.errors import InputError, VideoError
 from videoexpert.video import VideoWarning, bin_centres, probe, read_frames
-from videoexpert.video import decode as decode_module
 from videoexpert.video import pictures as pictures_module
+from videoexpert.video import runs as runs_module
 
 EVEN = list(range(0, 4000, 100))  # 40 pictures, 10 a second, 4 s
 NO_SCENE_CUT = {"x264-params": "scenecut=0"}  # key frames where gop says, and nowhere else
@@ -173,7 +173,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             seen.append(tick)
             yield tick, frame
 
-    monkeypatch.setattr(decode_module, "decode_quickly", counting)
+    monkeypatch.setattr(runs_module, "decode_quickly", counting)
     return seen
 
 
@@ -198,7 +198,7 @@ def test_seeking_gives_the_pictures_of_a_full_decode_and_decodes_fewer(
     sought = read_frames(path, 5)
     assert len(decoded) < 350
     decoded.clear()
-    monkeypatch.setattr(decode_module, "_SEEK_COST", 10**9)
+    monkeypatch.setattr(runs_module, "_SEEK_COST", 10**9)
     full = read_frames(path, 5)
     assert len(decoded) == 600
     assert torch.equal(sought.pixels, full.pixels)

@@ -24,6 +24,7 @@ from videoexpert.video import (
 )
 from videoexpert.video import decode as decode_module
 from videoexpert.video import pictures as pictures_module
+from videoexpert.video import runs as runs_module
 from videoexpert.video import stream as stream_module
 
 EVEN = list(range(0, 12000, 100))  # 120 pictures, 10 a second, 12 s
@@ -209,7 +210,7 @@ def test_damage_that_only_some_runs_notice_ends_in_the_careful_way(
         yield
 
     # Measuring does not notice it, whatever reads afterwards does.
-    for module in (decode_module, stream_module):
+    for module in (decode_module, runs_module, stream_module):
         monkeypatch.setattr(module, "decode_quickly", damaged)
     assert torch.equal(read_frames(path, 24).pixels, expected.pixels)
     assert [time for time, _ in stream_frames(path, 2.0)] == expected.times_s.tolist()

@@ -14,9 +14,9 @@ import numpy as np
 
 from .. import files
 from .container import OpenFile, open_video
-from .decode import seek_to
 from .encode import Span, encode_spans
 from .pictures import DamageError
+from .runs import seek_to
 from .timeline import Packets, last_key, read_packets, timeline_of
 
 # Containers that take back what came out of them; everything else goes into Matroska, which holds all codecs.

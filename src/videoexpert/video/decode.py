@@ -25,14 +25,12 @@ from ..limits import limits
 from ..types import Frames, Stretch
 from .container import OpenFile, open_video
 from .pictures import DamageError, Measured, VideoWarning, decode_carefully, decode_quickly, measured_ways
+from .runs import Run, decode_run, plan_runs
 from .sampling import linspace_indices, shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
 Sampling = Literal["centre", "linspace"]
 Resize = Callable[[np.ndarray], torch.Tensor]
-
-_SEEK_COST = 24  # packets that decode while a seek refills the decoder's threads and reordering
-_DECODER_DELAY = 8  # packets read past a picture before it comes out
 
 
 @dataclass(frozen=True)
@@ -188,37 +186,6 @@ class _Bins:
         return Frames(self.pixels, times, clip.duration_s, clip.start_s, clip.holes)
 
 
-@dataclass(frozen=True)
-class Run:
-    """Bins ``[low, high)`` decoded in one go from packet ``key``, a key frame; None: from the beginning."""
-
-    key: int | None
-    low: int
-    high: int
-
-
-def plan_runs(packets: Packets, picked: np.ndarray) -> list[Run]:
-    """Runs that decode few packets for the pictures at ``picked`` ticks (N,); a seek counts as some."""
-    keys = np.flatnonzero(packets.keys)
-    keys = keys[np.argsort(packets.ticks[keys], kind="stable")]
-    order = np.argsort(packets.ticks, kind="stable")
-    # A picture at or after a key frame's time needs nothing from before that key frame, open groups included.
-    before = np.searchsorted(packets.ticks[keys], picked, side="right") - 1
-    places = order[np.searchsorted(packets.ticks[order], picked)]
-    runs: list[Run] = []
-    reached = 0
-    for i, (key, place) in enumerate(zip(before, places, strict=True)):
-        start = int(keys[key]) if key >= 0 else 0
-        if not runs and (start <= _SEEK_COST or key < 0):
-            runs.append(Run(None, 0, 1))
-        elif runs and start <= reached + _SEEK_COST:
-            runs[-1] = Run(runs[-1].key, runs[-1].low, i + 1)
-        else:
-            runs.append(Run(start, i, i + 1))
-        reached = max(reached, int(place) + _DECODER_DELAY)
-    return runs
-
-
 def _plans(request: _Request, packets: Packets, planned: Timeline) -> list[list[Run]]:
     """Ways to read what the packets promise, cheapest first; none if they promise no such clip."""
     everything = [Run(None, 0, request.num_frames)]
@@ -251,73 +218,22 @@ def _read_planned(
     bins = _Bins(request.num_frames, resize)
     problems: list[str] = []
     with open_video(request.path, reduce=resize is not None) as source:
-        shown = array("q")
+        met: array[int] | None = None
         for run in runs:
-            to_end = request.whole and run is runs[-1]
-            shown = _fill(source, packets, run, to_end, choice, bins, problems)
+            if request.whole and run is runs[-1]:
+                met = array("q")
+            for low, high, frame, tick in decode_run(source, packets, run, choice.ticks, problems, met):
+                bins.put(low, high, source, frame, tick)
         timeline = planned
         if request.whole and runs[0].key is None and len(runs) == 1:
-            timeline = timeline_of(source, packets, np.asarray(shown))
+            timeline = timeline_of(source, packets, np.asarray(met))
             choice = _choose(request, timeline)
-        elif request.whole and shown[-1] != planned.ticks[-1]:
+        elif met and met[-1] != planned.ticks[-1]:
             raise DamageError  # the end is not where the packets say
     if not np.array_equal(bins.ticks, timeline.ticks[choice.indices]):
         raise DamageError
     warn_of(request.path, (*timeline.problems, *problems))
     return bins.frames(timeline, choice)
-
-
-def _fill(
-    source: OpenFile,
-    packets: Packets,
-    run: Run,
-    to_end: bool,
-    choice: Choice,
-    bins: _Bins,
-    problems: list[str],
-) -> array[int]:
-    """Fills the run's bins; decodes on to the last picture if ``to_end``. Returns the ticks it met.
-
-    Raises:
-        DamageError: damage, times that run backwards, or a seek that missed its key frame.
-    """
-    key_tick = None
-    if run.key is not None:
-        key_tick = int(packets.ticks[run.key])
-        seek_to(source, packets, run.key)
-    frames = decode_quickly(source, packets.clock, problems, key_tick)
-    tick, previous = next(frames, (None, None))
-    if tick is None or previous is None or (key_tick is not None and tick != key_tick):
-        raise DamageError
-    met = array("q", [tick])
-    low = run.low
-    for tick, frame in frames:
-        if tick < met[-1]:
-            raise DamageError
-        high = low
-        while high < run.high and choice.ticks[high] < tick:
-            high += 1
-        if high > low:
-            bins.put(low, high, source, previous, met[-1])
-            low = high
-        if low == run.high and not to_end:
-            return met
-        previous = frame
-        met.append(tick)
-    if low < run.high:
-        bins.put(low, run.high, source, previous, met[-1])
-    return met
-
-
-def seek_to(source: OpenFile, packets: Packets, key: int) -> None:
-    """Moves reading to the key frame at packet ``key``. Raises DamageError where the file cannot."""
-    # MPEG streams have no index and are searched by decoding time; the others by presentation time.
-    by_dts = source.container.format.name in ("mpegts", "mpeg")
-    tick = int((packets.dts if by_dts else packets.ticks)[key])
-    try:
-        source.container.seek(tick, stream=source.stream, backward=True)
-    except av.FFmpegError as error:
-        raise DamageError from error
 
 
 def _read_measured(request: _Request, packets: Packets, resize: Resize | None) -> Frames:

@@ -15,8 +15,8 @@ import numpy as np
 from .. import files
 from ..errors import VideoError
 from .container import OpenFile, open_video
-from .decode import seek_to
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
+from .runs import seek_to
 from .sound import HERTZ, has_sound, sound
 from .timeline import Packets, Timeline, last_key, read_packets, timeline_of
 

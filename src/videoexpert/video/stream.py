@@ -14,28 +14,25 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar
 
-import av
 import numpy as np
 import torch
 
 from ..errors import InputError
 from ..limits import limits
 from ..types import Frames
-from .container import OpenFile, open_video
+from .container import open_video
 from .decode import (
     Choice,
     Resize,
-    Run,
     Sampling,
     check_request,
     choose,
     convert,
-    plan_runs,
     same_shape,
-    seek_to,
     warn_of,
 )
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
+from .runs import Run, decode_run, plan_runs
 from .sampling import shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
@@ -302,46 +299,13 @@ def _planned(
     shape: tuple[int, ...] | None = None
     with open_video(name, reduce=resize is not None) as source:
         for run in runs:
-            for low, high, frame, tick in _walk(source, packets, run, ticks, problems):
+            for low, high, frame, tick in decode_run(source, packets, run, ticks, problems):
                 if (expected[low:high] != tick).any():
                     raise DamageError
                 picture = convert(source, frame, resize)
                 shape = same_shape(source, picture, shape)
                 yield low, high, picture, tick
     warn_of(name, problems)
-
-
-def _walk(
-    source: OpenFile, packets: Packets, run: Run, ticks: list[int], problems: list[str]
-) -> Iterator[tuple[int, int, av.VideoFrame, int]]:
-    """Decodes one run and says which wanted ticks each picture is on show at.
-
-    Raises:
-        DamageError: damage, times that run backwards, or a seek that missed its key frame.
-    """
-    key_tick = None
-    if run.key is not None:
-        key_tick = int(packets.ticks[run.key])
-        seek_to(source, packets, run.key)
-    frames = decode_quickly(source, packets.clock, problems, key_tick)
-    before, previous = next(frames, (None, None))
-    if before is None or previous is None or (key_tick is not None and before != key_tick):
-        raise DamageError
-    low = run.low
-    for tick, frame in frames:
-        if tick < before:
-            raise DamageError
-        high = low
-        while high < run.high and ticks[high] < tick:
-            high += 1
-        if high > low:
-            yield low, high, previous, before
-            low = high
-        if low == run.high:
-            return
-        before, previous = tick, frame
-    if low < run.high:
-        yield low, run.high, previous, before
 
 
 def _promised(choose_from: Callable[[Timeline], T], timeline: Timeline) -> T:
