@@ -167,9 +167,9 @@ def test_two_processes_share_the_videos_and_write_the_same_bytes(world, tmp_path
 def shared_append(append, part: bytes):
     """``append`` of the first process, during which the second's file comes in."""
 
-    def appended(system, groups, find, predictions, progress):
+    def appended(told, predictions, progress):
         predictions.with_name("predictions.1.jsonl").write_bytes(part)
-        return append(system, groups, find, predictions, progress)
+        return append(told, predictions, progress)
 
     return appended
 

@@ -17,6 +17,7 @@ from ..export.text import clock
 from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, Verified, worth_showing
 from .waiting import Speed as Speed  # noqa: PLC0414  # commands take it from here
 from .waiting import Waiting as Waiting  # noqa: PLC0414
+from .waiting import hours as hours  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from ..export import Answers

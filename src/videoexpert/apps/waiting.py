@@ -113,9 +113,14 @@ class Speed:
         self._waiting.say(f"{self._what} {self.told(seconds)}")
 
     def told(self, seconds: float) -> str:
-        """``1.25 h of video, 38x real time``."""
-        times = seconds / max(time.monotonic() - self._began, 1e-9)
-        return f"{seconds / 3600:.2f} h of video, {times:.0f}x real time"
+        """How much of it, and how fast."""
+        return hours(seconds, self._began)
+
+
+def hours(seconds: float, began: float) -> str:
+    """``1.25 h of video, 38x real time``, since ``began`` on the monotonic clock."""
+    times = seconds / max(time.monotonic() - began, 1e-9)
+    return f"{seconds / 3600:.2f} h of video, {times:.0f}x real time"
 
 
 def _minutes(seconds: float) -> str:

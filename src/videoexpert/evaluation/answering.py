@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from .. import files
 from ..annotations.samples import Sample
+from ..cluster import Cluster, Lost, spread
 from ..errors import DataError, InputError, ServerError, VideoError, VideoExpertError, sentence
 from ..runtime import rank_of_process
 from .systems import Row, System
@@ -34,10 +35,13 @@ def answer_all(
     predictions: Path,
     ranks: Ranks,
     progress: Callable[[int, int], None] | None,
+    cluster: Cluster | None = None,
+    make: Callable[[], tuple[System, Callable[[str], Path]]] | None = None,
 ) -> dict[str, str]:
     """Rows of all samples in ``predictions``, in their order; gives the videos that failed with their sentence.
 
     Of several processes each answers its share of the groups; the first writes the file, after all have answered.
+    With a cluster its workers, which ``make`` the system and ``find``, answer in place of this process.
     """
     groups = _groups(samples, getattr(system, "videos_together", 1))
     if ranks.first:
@@ -47,7 +51,11 @@ def answer_all(
     own = [group for group in groups[ranks.rank :: ranks.world] if not _ids(group) <= done]
     part = _part(predictions, ranks.rank) if ranks.world > 1 else predictions
     before = len(samples) - sum(len(samples_of) for group in own for _, samples_of in group)
-    failed = _append(system, own, find, part, _counted(progress, before, len(samples)))
+    if cluster is None or make is None:
+        told = _ahead(own, partial(_answer, system, find), getattr(system, "videos_at_once", 1))
+    else:
+        told = _on_cluster(cluster, make, own)
+    failed = _append(told, part, _counted(progress, before, len(samples)))
     found = {video: text for others in ranks.gather(failed) for video, text in others.items()}
     if ranks.first:
         _keep_whole(predictions, groups)
@@ -114,18 +122,14 @@ def _counted(progress: Callable[[int, int], None] | None, before: int, total: in
 
 
 def _append(
-    system: System,
-    groups: Sequence[Group],
-    find: Callable[[str], Path],
-    predictions: Path,
-    progress: Callable[[int], None],
+    told: Iterator[tuple[Group, Callable[[], Answered]]], predictions: Path, progress: Callable[[int], None]
 ) -> dict[str, str]:
     """Appends the rows of every group; gives the videos that failed with their sentence."""
     failed: dict[str, str] = {}
     count = 0
     if not predictions.exists():
         files.write_text(predictions, "")
-    for group, answer in _ahead(groups, partial(_answer, system, find), getattr(system, "videos_at_once", 1)):
+    for group, answer in told:
         text = ""
         for (video, own), rows in zip(group, answer(), strict=True):
             if isinstance(rows, VideoExpertError):
@@ -192,6 +196,30 @@ def _ahead(
                 yield done, future.result
         finally:  # an error or an interrupt: what waits is not asked
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _on_cluster(
+    cluster: Cluster, make: Callable[[], tuple[System, Callable[[str], Path]]], groups: Sequence[Group]
+) -> Iterator[tuple[Group, Callable[[], Answered]]]:
+    """Each group with what gives its rows, in the order in which workers end."""
+    for group, found in spread(cluster, partial(_worker, make), groups):
+        rows: Answered = [VideoError(found.reason) for _ in group] if isinstance(found, Lost) else found
+        yield group, partial(list, rows)
+
+
+def _worker(
+    make: Callable[[], tuple[System, Callable[[str], Path]]],
+) -> Callable[[Group], Answered]:
+    """What a worker of a cluster does; a video that fails alone is tried again: another machine may see it."""
+    system, find = make()
+
+    def answer(group: Group) -> Answered:
+        rows = _answer(system, find, group)
+        if len(rows) == 1 and isinstance(rows[0], VideoExpertError):
+            raise rows[0]
+        return rows
+
+    return answer
 
 
 class Ranks:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ..annotations.samples import Dataset, Sample, sentences_as_queries
 from ..annotations.videos import VideoFolder
 from ..backends.base import check_question
 from ..backends.chat.answers import FAILURES
+from ..cluster import Cluster
 from ..errors import InputError, VideoError
 from ..locks import held
 from ..scoring.predictions import digest
@@ -53,6 +55,8 @@ def evaluate(
     split: str | None = None,
     limit: int | None = None,
     sentences: bool = False,
+    cluster: Cluster | None = None,
+    make: Callable[[], System] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Answer every sample of a benchmark and score the answers; ``progress`` is called with (done, all) samples.
@@ -62,6 +66,7 @@ def evaluate(
     out          folder for predictions.jsonl, result.json and, for QVHighlights, submission.zip
     limit        only the first so many samples; the result then says so and counts no other as missing
     sentences    activitynet-captions: its sentences are queries to find, not captions to give
+    cluster      answer on a Ray cluster, whose workers ``make`` the system and see the same folder of videos
 
     Raises InputError for a benchmark that is not answered from videos, or an ``out`` that another run began or holds.
     """
@@ -78,12 +83,14 @@ def evaluate(
     run = describe_run(benchmark, system, dataset, limit, len(samples))
     run |= {"task": "grounding"} if sentences else {}
     asked, unasked = _askable(samples)
-    find: Callable[[str], Path] = Path if videos is None else VideoFolder(Path(videos)).require
+    equipped = None if make is None else partial(_equipped, make, videos)
     ranks = Ranks()
     with held(folder) if ranks.first else nullcontext():
         if ranks.first:
             _begin(folder / RUN, run)
-        failed = unasked | answer_all(system, asked, find, folder / PREDICTIONS, ranks, progress)
+        failed = unasked | answer_all(
+            system, asked, _finder(videos), folder / PREDICTIONS, ranks, progress, cluster, equipped
+        )
         if not ranks.first:
             ranks.wait()
             return Outcome(files.load_json(folder / RESULT), failed)
@@ -113,6 +120,15 @@ def _askable(samples: Sequence[Sample]) -> tuple[list[Sample], dict[str, str]]:
         except InputError as error:
             others[sample.id] = str(error)
     return asked, others
+
+
+def _finder(videos: str | Path | None) -> Callable[[str], Path]:
+    return Path if videos is None else VideoFolder(Path(videos)).require
+
+
+def _equipped(make: Callable[[], System], videos: str | Path | None) -> tuple[System, Callable[[str], Path]]:
+    """What a worker of a cluster answers with."""
+    return make(), _finder(videos)
 
 
 def describe_run(

@@ -168,10 +168,11 @@ def encode_videos(
 
 @dataclass
 class Summary:
-    """What a run did: videos encoded now, there before, and failed with their sentences, by key."""
+    """What a run did: videos encoded now, there before, and failed with their sentences, by key; seconds encoded."""
 
     encoded: int = 0
     kept: int = 0
+    seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -185,12 +186,14 @@ def encode_to_store(
     batch_size: int = BATCH,
     workers: int | None = None,
     shard_videos: int = SHARD_VIDEOS,
+    spread: Callable[[Sequence[Clip]], Iterator[Encoded | FailedClip]] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Summary:
     """Encode this rank's share of the clips into a store; what is there already stays.
 
     Started again after a kill it ends with the bytes of a run that nothing stopped. ``progress`` is called
-    with the number of videos just processed. Raises InputError for two clips of one key, or another encoder's store.
+    with the number of videos just processed. ``spread`` encodes the clips, in their order, in place of this process
+    (features/ray.py). Raises InputError for two clips of one key, or another encoder's store.
     """
     encoder = TokenEncoder.of(model)
     check_keys(clips)
@@ -210,12 +213,17 @@ def encode_to_store(
     # Whole passes in a shard: a run that goes on after one makes the same passes, and so the same last bits.
     each = videos_a_pass(encoder.config, batch_size)
     with ShardWriter(store, rank, world_size, -(-shard_videos // each) * each) as writer:
-        for result in encode_videos(pending, encoder, batch_size=batch_size, workers=workers):
+        if spread is not None:
+            results = spread(pending)
+        else:
+            results = encode_videos(pending, encoder, batch_size=batch_size, workers=workers)
+        for result in results:
             if isinstance(result, FailedClip):
                 summary.failed[result.clip.key] = result.reason
             else:
                 writer.add(result.clip.key, result.tokens, result.content)
                 summary.encoded += 1
+                summary.seconds += result.tokens.duration_s
             done(1)
     return summary
 

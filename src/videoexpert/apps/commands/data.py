@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +12,7 @@ import typer
 
 from ...annotations.readers import BENCHMARKS
 from .. import options, peers
-from ..output import Format, Waiting, complain, print_json, say, table
+from ..output import Format, Waiting, complain, hours, print_json, say, table
 
 if TYPE_CHECKING:
     from ...features.encode import Summary
@@ -144,7 +146,10 @@ def encode(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in one pass of the encoder.")] = 64,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Decoding threads (default: one a core, up to 8).")
+        int | None,
+        typer.Option(
+            min=1, help="Decoding threads (default: one a core, up to 8); with --ray: most workers."
+        ),
     ] = None,
     layout: Annotated[
         str | None,
@@ -166,6 +171,7 @@ def encode(
         ),
     ] = None,
     format: options.Printed = Format.table,
+    ray: options.Ray = None,
 ) -> None:
     """Encode videos once into a feature store, for training and use.
 
@@ -185,6 +191,7 @@ def encode(
             device,
             batch_size,
             workers,
+            ray,
             format,
         )
     if layout is not None:
@@ -202,23 +209,31 @@ def _encode(
     device: str,
     batch_size: int,
     workers: int | None,
+    ray: str | None,
     format: Format,
 ) -> bool:
     """The store of the videos. True where some could not be encoded."""
     from ...assets import SHIPPED_MODEL
+    from ...errors import InputError
     from ...features import unchanged
     from ...features.encode import Summary, clips_of, encode_to_store, load_encoder
+    from ...features.ray import encode_on
     from ...runtime import rank_of_process
 
     model, vision, preset = encoder_of
     rank, world_size = rank_of_process()
+    cluster = None if ray is None else options.cluster(ray, workers)
+    if cluster is not None and world_size > 1:
+        raise InputError("--ray spreads the work itself; start one process, without torchrun or accelerate.")
     clips = clips_of(videos, *annotated)
     source = Path(vision or model or SHIPPED_MODEL)
     made_by = unchanged.stamp(source, {"vision": vision, "preset": preset, **changed})
     there = unchanged.kept(out, made_by, clips)
     if there is not None:  # all is done: no weights need be read
-        return _tell_encoded(Summary(kept=there), out, "", format)
-    encoder = load_encoder(model, vision=vision, preset=preset, fields=changed, device=device)
+        return _tell_encoded(Summary(kept=there), out, "", format, time.monotonic())
+    make = partial(load_encoder, model, vision=vision, preset=preset, fields=changed, device=device)
+    encoder = make()
+    began = time.monotonic()
     with Waiting("encoding videos", len(clips[rank::world_size])) as waiting:
         done = encode_to_store(
             clips,
@@ -227,23 +242,25 @@ def _encode(
             rank=rank,
             world_size=world_size,
             batch_size=batch_size,
-            workers=workers,
+            workers=None if cluster is not None else workers,
+            spread=None if cluster is None else encode_on(cluster, encoder, make, batch_size),
             progress=waiting.advance,
         )
     who = f"process {rank + 1} of {world_size}: " if world_size > 1 else ""
     if rank == 0:
         unchanged.remember(out, made_by)
-    return _tell_encoded(done, out, who, format)
+    return _tell_encoded(done, out, who, format, began)
 
 
-def _tell_encoded(done: Summary, out: Path, who: str, format: Format) -> bool:
-    """What was encoded. True where something failed."""
+def _tell_encoded(done: Summary, out: Path, who: str, format: Format, began: float) -> bool:
+    """What was encoded since ``began``. True where something failed."""
     for key, reason in done.failed.items():
         complain(f"{who}{key} failed: {reason}")
     if format is Format.json:
         print_json({"out": str(out), "encoded": done.encoded, "kept": done.kept, "failed": done.failed})
     else:
-        counts = f"{done.encoded} videos encoded into {out}, {done.kept} there before"
+        speed = f" ({hours(done.seconds, began)})" if done.encoded else ""
+        counts = f"{done.encoded} videos encoded into {out}{speed}, {done.kept} there before"
         say(f"{who}{counts}, {len(done.failed)} failed")
     return bool(done.failed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,6 +71,8 @@ def evaluate(
         Control | None, typer.Option(help="Show the model another video, or a blank one.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames through the vision encoder at once.")] = 16,
+    ray: options.Ray = None,
+    workers: options.Workers = None,
     format: Annotated[str, typer.Option(help="table, json or markdown.")] = "table",
 ) -> None:
     """Answer a whole benchmark from video files, resumably, and score it (docs/benchmarks.md)."""
@@ -80,10 +83,12 @@ def evaluate(
 
     if format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
+    cluster = options.cluster(ray, workers)
     chosen: dict[str, Any] = {**verifier(verify, verify_option), **model_options(model_option)}
     _check(videos, features, model, chosen, baseline, train_annotations, clip, control)
     _check_clip_seconds(features, clip_seconds)
-    system = _system(
+    make = partial(
+        _system,
         benchmark,
         videos,
         features,
@@ -97,9 +102,19 @@ def evaluate(
         control,
         batch_size,
     )
+    system = make()
     with Waiting(f"answering {benchmark}", counted=True) as waiting:
         outcome = run(
-            benchmark, system, annotations, videos, out, split=split, limit=limit, progress=waiting.reach
+            benchmark,
+            system,
+            annotations,
+            videos,
+            out,
+            split=split,
+            limit=limit,
+            cluster=cluster,
+            make=make,
+            progress=waiting.reach,
         )
     if rank_of_process()[0]:
         return  # of several processes the first one speaks
