@@ -260,8 +260,8 @@ def _tell_encoded(done: Summary, out: Path, who: str, format: Format, began: flo
         print_json({"out": str(out), "encoded": done.encoded, "kept": done.kept, "failed": done.failed})
     else:
         speed = f" ({hours(done.seconds, began)})" if done.encoded else ""
-        counts = f"{done.encoded} videos encoded into {out}{speed}, {done.kept} there before"
-        say(f"{who}{counts}, {len(done.failed)} failed")
+        counts = f"{done.encoded} videos encoded into {out}, {done.kept} there before"
+        say(f"{who}{counts}, {len(done.failed)} failed{speed}")
     return bool(done.failed)
 
 
