@@ -94,9 +94,7 @@ def evaluate(
         if not ranks.first:
             ranks.wait()
             return Outcome(files.load_json(folder / RESULT), failed)
-        if failed and not files.whole_lines(folder / PREDICTIONS):
-            video, reason = next(iter(failed.items()))
-            raise VideoError(f"none of {len(failed)} videos could be answered; {video[:80]!r}: {reason}")
+        _check_any(folder / PREDICTIONS, failed)
         in_parts = Path(annotations).is_dir() or found.parts_in_file
         part = dataset.split if in_parts else None
         missing = "wrong" if limit is None else "skip"
@@ -120,6 +118,13 @@ def _askable(samples: Sequence[Sample]) -> tuple[list[Sample], dict[str, str]]:
         except InputError as error:
             others[sample.id] = str(error)
     return asked, others
+
+
+def _check_any(predictions: Path, failed: dict[str, str]) -> None:
+    """Raises VideoError where every video failed."""
+    if failed and not files.whole_lines(predictions):
+        video, reason = next(iter(failed.items()))
+        raise VideoError(f"none of {len(failed)} videos could be answered; {video[:80]!r}: {reason}")
 
 
 def _finder(videos: str | Path | None) -> Callable[[str], Path]:
