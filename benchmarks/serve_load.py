@@ -3,8 +3,8 @@
     python benchmarks/serve_load.py [--clients 64] [--seconds 60] [--save benchmarks/results/serve_load.json]
 
 Starts ``videoexpert serve`` with the shipped model and a video, asks with one client for a sixth of the time and
-then with all of them; every answer is compared with the offline one. At the end the server is killed in the middle
-of jobs and started again.
+then with all of them, in six rounds; every answer is compared with the offline one, and memory is read after each
+round. At the end the server is killed in the middle of jobs and started again.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ COLOURS, SHAPES = (
     ("red", "green", "blue", "purple", "orange", "yellow"),
     ("circle", "square", "triangle", "cross"),
 )
+# seconds that each answer took, how many were wrong or lost, and how often a client was told to come back
+Round = tuple[list[float], int, int]
+ROUNDS = 6
 ACTIONS = ("moves left", "moves right", "moves up", "moves down", "grows", "shrinks", "appears", "vanishes")
 
 
@@ -53,21 +56,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder))
         single = ask_for(server, queries, offline, 1, args.seconds / 6)
-        before = server.memory()
-        many = ask_for(server, queries, offline, args.clients, args.seconds)
-        memory = {"before_mib": before, "after_mib": server.memory()}
+        memory = [server.memory()]
+        rounds = []
+        for _ in range(ROUNDS):
+            rounds.append(ask_for(server, queries, offline, args.clients, args.seconds / ROUNDS))
+            memory.append(server.memory())
         restart = kill_and_restart(server)
         server.stop()
     report = {
         **hardware(pick_device("auto")),
         "clients": args.clients,
         "seconds": args.seconds,
-        "one_client": single,
-        "all_clients": many,
-        "questions_a_second_ratio": round(many["questions_a_second"] / single["questions_a_second"], 2),
-        "memory": memory,
+        "one_client": summary([single], args.seconds / 6),
+        "all_clients": summary(rounds, args.seconds),
+        "memory_mib_after_each_round": memory,
         "restart": restart,
     }
+    one, many = report["one_client"], report["all_clients"]
+    report["questions_a_second_ratio"] = round(many["questions_a_second"] / one["questions_a_second"], 2)
     print(json.dumps(report, indent=1))
     if args.save:
         args.save.write_text(json.dumps(report, indent=1) + "\n")
@@ -116,7 +122,7 @@ class Server:
 
 def ask_for(
     server: Server, queries: list[str], offline: dict[str, Any], clients: int, seconds: float
-) -> dict[str, Any]:
+) -> Round:
     """What so many clients see in so many seconds."""
     times: list[float] = []
     wrong: list[str] = []
@@ -144,10 +150,16 @@ def ask_for(
         thread.start()
     for thread in threads:
         thread.join()
+    return times, len(wrong), refused[0]
+
+
+def summary(rounds: list[Round], seconds: float) -> dict[str, Any]:
+    """What rounds of so many seconds in all amount to."""
+    times = [t for found, _, _ in rounds for t in found]
     return {
         "answers": len(times),
-        "wrong_or_lost": len(wrong),
-        "refused_429": refused[0],
+        "wrong_or_lost": sum(wrong for _, wrong, _ in rounds),
+        "refused_429": sum(refused for _, _, refused in rounds),
         "questions_a_second": round(len(times) / seconds, 1),
         "p50_ms": round(1000 * float(np.percentile(times, 50)), 1),
         "p95_ms": round(1000 * float(np.percentile(times, 95)), 1),

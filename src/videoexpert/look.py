@@ -59,6 +59,24 @@ def fit_fonts(figure: Figure) -> None:
             text.set_fontfamily([USUAL, *_fonts_for(frozenset(missing))])
 
 
+def in_fonts(text: str) -> list[tuple[str, str | None]]:
+    """``drawable`` text in runs, each with the file of the font that has its letters; None: the usual font has."""
+    shown = drawable(text)
+    missing = _lacking(shown) - _JOINERS
+    families = _fonts_for(frozenset(missing)) if missing else ()
+    found: list[tuple[str, str | None]] = []
+    for letter in shown:
+        code = ord(letter)
+        family = next((f for f in families if code in _letters(f)), None) if code in missing else None
+        file = None if family is None else _families()[family]
+        # spaces and joiners stay with what they follow
+        if found and (found[-1][1] == file or letter.isspace() or code in _JOINERS):
+            found[-1] = (found[-1][0] + letter, found[-1][1])
+        else:
+            found.append((letter, file))
+    return found
+
+
 def _lacking(text: str) -> set[int]:
     """Code points of the text that the usual font has not."""
     if text.isascii():
@@ -127,4 +145,5 @@ __all__ = [
     "WIDTH",
     "drawable",
     "fit_fonts",
+    "in_fonts",
 ]

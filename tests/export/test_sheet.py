@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from videoexpert import look
 from videoexpert.export import sheet
 from videoexpert.export.sheet import MARGIN, WIDTH, Row, contact_sheet
 
@@ -55,3 +56,37 @@ def test_there_is_an_end_of_rows(monkeypatch):
     monkeypatch.setattr(sheet, "MOST_ROWS", 2)
     rows = [Row([picture(0, 9, 16)], "a", "b")] * 3
     assert contact_sheet(rows, "c") == contact_sheet(rows[:-1], "c")
+
+
+def ink(paper: np.ndarray) -> int:
+    """Dark pixels below the first strip."""
+    return int((paper[-MARGIN - 60 :] < 128).sum())
+
+
+def test_letters_are_drawn_in_a_font_that_has_them():
+    """Whatever fonts are installed: no run holds a letter that its font would draw as a box."""
+    for title in ("a 犬 runs", "🐕 läuft 走る", "ﬁ 𝔸 ℵ ⟿", "שלום", "plain"):
+        runs = look.in_fonts(title)
+        assert "".join(run for run, _ in runs) == look.drawable(title)
+        for run, file in runs:
+            family = (
+                look.USUAL if file is None else next(f for f, at in look._families().items() if at == file)
+            )
+            assert {ord(letter) for letter in run if not letter.isspace()} <= look._letters(family)
+
+
+def test_a_letter_that_only_another_font_has_is_drawn_in_it():
+    theirs = look._letters("STIXGeneral") - look._letters(look.USUAL)
+    letter = chr(min(code for code in theirs if chr(code).isprintable()))
+    ((run, file),) = look.in_fonts(letter)
+    assert run == letter
+    assert file is not None
+    # its shape, and no box: the usual font draws every letter that it lacks alike
+    drawn = opened(contact_sheet([Row([picture(200)], letter * 3, "")], ""))
+    box = opened(contact_sheet([Row([picture(200)], "", "")], ""))
+    assert ink(drawn) > ink(box)
+
+
+def test_letters_that_no_font_has_are_told_in_words():
+    unassigned = "\u0378\u0379"
+    assert look.in_fonts(f"a {unassigned} b")[0][0] == "a [2 letters that no font here has] b"

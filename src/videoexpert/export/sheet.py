@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..look import in_fonts
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ def contact_sheet(rows: Sequence[Row], heading: str) -> bytes:
     tall = MARGIN + 40 + sum(strip.height + 2 * GAP + 58 for strip in strips) + MARGIN
     sheet = Image.new("RGB", (WIDTH, tall), PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((MARGIN, MARGIN - 4), _fitted(draw, heading, detail), font=detail, fill=FAINT)
+    _write(draw, MARGIN - 4, heading, detail, FAINT)
     top = MARGIN + 30
     for row, strip in zip(shown, strips, strict=True):
         sheet.paste(strip, (MARGIN, top))
         top += strip.height + GAP
-        draw.text((MARGIN, top), _fitted(draw, row.title, title), font=title, fill=INK)
-        draw.text((MARGIN, top + 27), _fitted(draw, row.detail, detail), font=detail, fill=FAINT)
+        _write(draw, top, row.title, title, INK)
+        _write(draw, top + 27, row.detail, detail, FAINT)
         top += 58 + GAP
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=88)
@@ -77,9 +78,20 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont) -> str:
-    """The text on one line, cut where it would leave the sheet."""
+def _write(draw: ImageDraw.ImageDraw, top: int, text: str, font: ImageFont.FreeTypeFont, colour: str) -> None:
+    """The text on one line, cut where it would leave the sheet; letters that the font lacks in one that has them."""
+    from PIL import ImageFont
+
+    def runs(line: str) -> list[tuple[str, ImageFont.FreeTypeFont]]:
+        return [
+            (run, font if file is None else ImageFont.truetype(file, font.size))
+            for run, file in in_fonts(line)
+        ]
+
     line = one_line(text)
-    while line and draw.textlength(line, font=font) > WIDTH - 2 * MARGIN:
+    while line and sum(draw.textlength(run, font=f) for run, f in runs(line)) > WIDTH - 2 * MARGIN:
         line = line[: int(len(line) * 0.95) - 1].rstrip() + "…"
-    return line
+    across, baseline = float(MARGIN), top + font.getmetrics()[0]
+    for run, own in runs(line):
+        draw.text((across, baseline), run, font=own, fill=colour, anchor="ls")
+        across += draw.textlength(run, font=own)
