@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import socket
+import urllib.request
+import zipfile
 
 import pytest
 
+from apps.server.conftest import Running, wait_for
 from videoexpert.apps.server.intake import Intake, safe_name, sweep
 from videoexpert.apps.server.state import State
 from videoexpert.errors import VideoError
+from videoexpert.video import sandbox
 
 
 def uploads(settings):
@@ -83,15 +89,67 @@ def test_a_client_that_stalls_or_goes_away_leaves_nothing(settings):
         yield b"x" * 100
         await asyncio.sleep(30)
 
+    async def drips():
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.05)
+
     async def breaks():
         yield b"x" * 100
         raise ConnectionError
 
     with pytest.raises(VideoError, match=r"nothing came for 0\.5 s"):
         asyncio.run(intake.receive("a.mp4", None, stalls()))
+    with pytest.raises(VideoError, match=r"fewer than 16384 bytes came in 0\.5 s"):
+        asyncio.run(intake.receive("a.mp4", None, drips()))
     with pytest.raises(ConnectionError):
         asyncio.run(intake.receive("a.mp4", None, breaks()))
     assert uploads(settings) == []
+
+
+def test_a_slow_client_of_a_real_server_holds_nobody_up(settings, backend):
+    with Running(settings.state, backend, roots=settings.roots, stall_s=1.0) as server:
+        port = int(server.url.rsplit(":", 1)[1].strip("/"))
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+            head = f"POST /v1/uploads?name=a.mp4 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 90000\r\n\r\n"
+            slow.sendall(head.encode() + b"x" * 100)
+            wait_for(lambda: len(uploads(settings)) == 1)
+            # while it dawdles, another one is served
+            with urllib.request.urlopen(f"{server.url}v1/info", timeout=10) as answer:
+                assert answer.status == 200
+            told = slow.recv(65536)
+        assert b" 422 " in told.split(b"\r\n")[0]
+        wait_for(lambda: uploads(settings) == [])
+
+
+def test_an_archive_is_no_video_and_nothing_of_it_is_unpacked(client, settings, tmp_path):
+    """Names that lead out of a folder, and a name a thousand times, as archives are made to."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name in ("../../escaped.mp4", "/tmp/escaped.mp4", "a/" * 200 + "b.mp4", "C:\\escaped.mp4"):
+            packed.writestr(name, b"x")
+    before = sorted(path for path in tmp_path.rglob("*") if "sqlite" not in path.name)
+    for name in ("a.mp4", "a.zip", "../../escaped.mp4"):
+        answer = client.post("/v1/uploads", params={"name": name}, content=archive.getvalue())
+        assert answer.status_code == 422
+        assert str(tmp_path) not in answer.text
+    assert sorted(path for path in tmp_path.rglob("*") if "sqlite" not in path.name) == before
+
+
+def dies(path, timeout_s, sender):
+    """In place of a look into the file: what a decoder does that is overrun."""
+    os.abort()
+
+
+def test_a_video_that_crashes_the_decoder_is_refused_and_the_server_lives(
+    client, settings, clip, video, monkeypatch
+):
+    monkeypatch.setattr(sandbox, "_look", dies)
+    answer = client.post("/v1/uploads?name=hostile.mp4", content=clip.read_bytes())
+    assert (answer.status_code, uploads(settings)) == (422, [])
+    assert "'hostile.mp4' makes the decoder fail" in answer.json()["error"]
+    assert client.post("/v1/videos", json={"path": "sub/b.mp4"}).status_code == 422
+    assert client.post(f"/v1/videos/{video}/ground", json={"queries": ["a"]}).status_code == 200
 
 
 def test_what_a_killed_server_was_receiving_is_swept(settings):

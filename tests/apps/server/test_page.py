@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from videoexpert.apps.server.app import create_app
-from videoexpert.apps.server.settings import ServerSettings
+from apps.server.conftest import Running
 from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.session import load
 
@@ -28,33 +24,6 @@ FLAGS = [
         "--autoplay-policy=no-user-gesture-required",
     ),
 ]
-
-
-class Running:
-    """A real server on a free port, in a thread."""
-
-    def __init__(self, state: Path, backend: Any, **settings: Any) -> None:
-        import uvicorn
-
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.settings = ServerSettings(state, port=port, **settings)
-        self.app = create_app(self.settings, backend)
-        config = uvicorn.Config(self.app, port=port, log_level="error", timeout_graceful_shutdown=1)
-        self.server = uvicorn.Server(config)
-        self.url = f"http://127.0.0.1:{port}/"
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-
-    def __enter__(self) -> Running:
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.02)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.should_exit = True
-        self.thread.join(10)
 
 
 @pytest.fixture(scope="module")

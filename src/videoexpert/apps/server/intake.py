@@ -20,6 +20,8 @@ from .state import State, StoredVideo, new_id
 
 PART = ".part"
 LONGEST_NAME = 120
+# Bytes that come within ``stall_s`` at least: half a kilobyte a second by default.
+LEAST = 16 * 1024
 
 
 class TooLargeError(InputError):
@@ -132,6 +134,8 @@ class Intake:
 
     async def _write(self, part: Path, chunks: AsyncIterator[bytes], limit: int) -> None:
         received, source = 0, aiter(chunks)
+        clock = asyncio.get_running_loop().time
+        since, before = clock(), 0
         with part.open("xb") as file:
             while True:
                 try:
@@ -143,6 +147,13 @@ class Intake:
                         f"nothing came for {self.settings.stall_s:g} s; the upload was dropped."
                     ) from None
                 received += len(chunk)
+                # a byte now and then is no upload either
+                if clock() - since >= self.settings.stall_s:
+                    if received - before < LEAST:
+                        raise VideoError(
+                            f"fewer than {LEAST} bytes came in {self.settings.stall_s:g} s; the upload was dropped."
+                        )
+                    since, before = clock(), received
                 if received > limit:
                     raise TooLargeError(f"the upload exceeds {limit} bytes (--max-upload).")
                 await asyncio.to_thread(file.write, chunk)
