@@ -52,8 +52,9 @@ class KnownVideo:
 
 
 def known(query: str) -> Moments:
-    start = min(len(query) / 10, 3.0)
-    return Moments(query, (Moment(start, start + 0.5, 0.8),), 0.9, False, (0.1, 0.9))
+    """One moment; of a query that begins with "absent" only a guess."""
+    start, absent = min(len(query) / 10, 3.0), query.startswith("absent")
+    return Moments(query, (Moment(start, start + 0.5, 0.8),), 0.12 if absent else 0.9, absent, (0.1, 0.9))
 
 
 class KnownBackend:
@@ -75,6 +76,19 @@ class KnownBackend:
     def open(self, path: Any, **_: Any) -> KnownVideo:
         self.opened.append(str(path))
         return KnownVideo(self, str(path))
+
+
+class LongBackend(KnownBackend):
+    """Looks at an hour in windows of ten minutes; ``gate`` closed holds it before the fourth."""
+
+    def open_long(self, path, *, progress=None, **_):
+        for done in range(1, 7):
+            if done == 4:
+                self.gate.wait(10)
+            progress(600.0 * done, 3600.0)
+        found = self.open(path)
+        found.duration = 3600.0
+        return found
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from apps.server.conftest import HOST, KnownBackend, wait_for
+from apps.server.conftest import HOST, KnownBackend, LongBackend, wait_for
 from videoexpert.apps.server.app import create_app
 
 
@@ -49,19 +49,6 @@ def test_a_stream_goes_on_behind_the_last_event_that_was_seen(client, video):
     whole = events(client.get(f"/v1/jobs/{job}/events").text)
     rest = client.get(f"/v1/jobs/{job}/events", headers={"Last-Event-ID": whole[0][0]})
     assert events(rest.text) == whole[1:]
-
-
-class LongBackend(KnownBackend):
-    """Looks at an hour in windows of ten minutes; ``gate`` closed holds it before the fourth."""
-
-    def open_long(self, path, *, progress=None, **_):
-        for done in range(1, 7):
-            if done == 4:
-                self.gate.wait(10)
-            progress(600.0 * done, 3600.0)
-        found = self.open(path)
-        found.duration = 3600.0
-        return found
 
 
 @pytest.fixture

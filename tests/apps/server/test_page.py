@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from apps.server.conftest import Running
+from apps.server.conftest import LongBackend, Running
 from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.session import load
 
@@ -64,17 +66,45 @@ def now(page: Any) -> float:
     return page.eval_on_selector("#player", "v => v.currentTime")
 
 
+def drop(page: Any, file: Path) -> None:
+    """A file let go over the page."""
+    page.evaluate(
+        """([bytes, name]) => {
+            const data = new DataTransfer();
+            const content = Uint8Array.from(atob(bytes), (letter) => letter.charCodeAt(0));
+            data.items.add(new File([content], name, { type: "video/mp4" }));
+            for (const kind of ["dragenter", "dragover", "drop"]) {
+                const event = new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data });
+                document.getElementById("drop").dispatchEvent(event);
+            }
+        }""",
+        [base64.b64encode(file.read_bytes()).decode(), file.name],
+    )
+
+
+def seconds(shown: str) -> list[float]:
+    """Both times of a moment as the list shows it."""
+    return [60 * int(m) + float(s) for m, s in re.findall(r"(\d+):([\d.]+)", shown)]
+
+
 def test_drop_a_video_ask_two_sentences_click_a_moment(page, shipped):
     page.goto(shipped.url)
-    page.set_input_files("#file", SHIPPED_VIDEO)
+    page.locator("#drop").wait_for()
+    drop(page, SHIPPED_VIDEO)
+    page.locator("#work").wait_for()
+    assert page.locator("#title").inner_text() == "demo.mp4"
     page.fill("#query", "the purple triangle moves right\na dog barks at the moon")
     page.click("#find-go")
     first = page.locator(".results section").first
     first.locator(".moment").first.wait_for()
     assert page.locator(".results section").count() == 2
+    start, end = seconds(first.locator(".moment .time").first.inner_text())
     first.locator(".moment .play").first.click()
-    page.wait_for_function("() => document.getElementById('player').currentTime > 13")
-    assert 13 < now(page) < 18
+    page.wait_for_function(f"() => document.getElementById('player').currentTime >= {start - 0.1}")
+    assert start - 0.1 <= now(page) <= end + 0.1
+    # it stops where the moment does
+    page.wait_for_function("() => document.getElementById('player').paused")
+    assert start < now(page) < end + 1
     assert page.evaluate("location.hash").startswith("#v=")
     assert page.locator("#timeline .span").count() >= 1
     assert page.locator("#timeline .curve").count() == 2
@@ -113,6 +143,58 @@ def test_the_page_says_that_the_model_does_not_know_such_videos(page, known, bac
     note.wait_for(state="visible")
     assert "has not been trained on videos like this one" in note.inner_text()
     page.locator(".moment").first.wait_for()
+
+
+def test_what_is_absent_is_said_and_has_no_moments(page, known):
+    page.goto(known.url)
+    page.fill("#query", "absent dog\nit moves")
+    page.click("#find-go")
+    told = page.locator(".results section").first.locator(".absent")
+    told.wait_for()
+    assert told.inner_text() == (
+        "Not in this video, as far as the model can tell (probability 12%). Its best guess would be 0:01.0 – 0:01.5."
+    )
+    assert page.locator(".results .moment").count() == 1
+    assert page.locator("#timeline .span").count() == 1
+
+
+def test_another_video_begins_with_an_empty_sentence(page, known):
+    page.goto(known.url)
+    page.click("#tab-ask")
+    page.fill("#question", "why?")
+    page.click("#home")
+    page.get_by_text("demo.mp4").click()
+    page.locator("#query").wait_for()
+    assert page.get_attribute("#tab-find", "aria-selected") == "true"
+    page.click("#tab-ask")
+    assert page.input_value("#question") == ""
+
+
+def test_a_file_name_is_never_markup(page, known, clip):
+    name = "<img src=x onerror=document.title='owned'>.mp4"
+    page.goto(known.url)
+    page.click("#home")
+    page.set_input_files("#file", {"name": name, "mimeType": "video/mp4", "buffer": clip.read_bytes()})
+    page.locator("#work").wait_for()
+    assert page.locator("#title").inner_text() == name
+    page.click("#home")
+    page.locator("#recent").get_by_text(name).wait_for()
+    assert page.locator("#recent img[src='x'], #title img").count() == 0
+    assert page.title() != "owned"
+
+
+def test_minutes_are_told_of_a_long_video(page, tmp_path, root):
+    backend = LongBackend()
+    backend.gate.clear()
+    with Running(tmp_path / "long", backend, opened=root / "a.mp4") as running:
+        page.goto(running.url)
+        page.fill("#query", "it moves")
+        page.click("#find-go")
+        page.locator("#busy").get_by_text("Looked at 30.0 of 60.0 min").wait_for()
+        assert page.locator("#busy-bar").is_visible()
+        backend.gate.set()
+        page.locator(".moment").first.wait_for()
+        assert not page.locator("#busy").is_visible()
 
 
 def test_words_are_never_markup(page, known):
@@ -195,22 +277,41 @@ def test_keys_and_a_shared_link(page, known, browser):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser, known, theme):
+def test_axe_finds_nothing_serious(browser, known, backend, theme):
+    """On a phone: answers, what is absent from an unfamiliar video, a busy page; at a desk: the start with a fault."""
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="accessibility is tested with axe-core"
     )
     context = browser.new_context(color_scheme=theme, bypass_csp=True, viewport={"width": 390, "height": 800})
     page = context.new_page()
+    serious: list[str] = []
+
+    def look() -> None:
+        found = axe.Axe().run(page).response["violations"]
+        serious.extend(v["id"] for v in found if v["impact"] in ("serious", "critical"))
+
+    backend.familiarity = 0.1
     page.goto(known.url)
-    page.fill("#query", "it moves")
+    page.fill("#query", "it moves\nabsent dog")
     page.click("#find-go")
     page.locator(".moment").first.wait_for()
-    looked_at = [axe.Axe().run(page).response["violations"]]
+    look()
+    if theme == "light":
+        backend.gate.clear()
+        page.click("#find-go")
+        page.locator("#busy").wait_for()
+        look()
+        backend.gate.set()
+        page.locator("#busy").wait_for(state="hidden")
+        page.click("#tab-ask")
+        look()
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.click("#home")
     page.locator("#drop").wait_for()
-    looked_at.append(axe.Axe().run(page).response["violations"])
+    page.set_input_files("#file", {"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"no video"})
+    page.locator("#notice").filter(has_text="not a readable video").wait_for()
+    look()
     context.close()
-    serious = [v["id"] for found in looked_at for v in found if v["impact"] in ("serious", "critical")]
     assert serious == []
 
 

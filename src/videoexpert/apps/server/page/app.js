@@ -44,6 +44,7 @@ function leave() {
   $("results").replaceChildren();
   for (const id of ["tools", "unfamiliar", "busy"]) $(id).hidden = true;
   for (const id of ["query", "question", "choices"]) $(id).value = "";
+  choose($("tab-find"));
   notice("");
 }
 
@@ -224,15 +225,16 @@ function keys(event) {
   event.preventDefault();
 }
 
+function choose(tab) {
+  for (const one of document.querySelectorAll("[role=tab]")) {
+    one.setAttribute("aria-selected", String(one === tab));
+    one.tabIndex = one === tab ? 0 : -1;
+    $(one.getAttribute("aria-controls")).hidden = one !== tab;
+  }
+}
+
 function tabs() {
   const all = [...document.querySelectorAll("[role=tab]")];
-  const choose = (tab) => {
-    for (const one of all) {
-      one.setAttribute("aria-selected", String(one === tab));
-      one.tabIndex = one === tab ? 0 : -1;
-      $(one.getAttribute("aria-controls")).hidden = one !== tab;
-    }
-  };
   all.forEach((tab, i) => {
     tab.addEventListener("click", () => choose(tab));
     tab.addEventListener("keydown", (event) => {
@@ -283,7 +285,7 @@ async function begin() {
     notice(error.message);
     return;
   }
-  $("model").textContent = info.model;
+  $("model").textContent = `Model: ${info.model}`;
   for (const [id, verb] of [["tab-chapters", "caption"], ["tab-ask", "ask"]]) $(id).hidden = !info.can.includes(verb);
   $("examples").replaceChildren(...(info.examples || []).map((text) => h("button", { type: "button", onclick: () => { $("query").value = text; find(); } }, text)));
   await restore();

@@ -43,7 +43,7 @@ export class Timeline {
     this.root.setAttribute("viewBox", `0 0 ${this.width} ${height}`);
     this.root.setAttribute("height", height);
     this.root.replaceChildren(this.axis(height), ...this.lanes.map((lane, row) => this.lane(lane, row)));
-    this.head = svg("line", { class: "head", y1: 0, y2: height });
+    this.head = svg("line", { class: "head", y1: 0, y2: height - AXIS + 5 });
     this.root.append(this.head);
     this.at(this.now || 0);
   }
