@@ -1,4 +1,4 @@
-"""Work spread over a Ray cluster: each worker loads a model once, and is handed tasks that say where their input lies.
+"""Work spread over a Ray cluster: each worker loads a model once and gets tasks that name the path of their input.
 
     for number, result in spread(cluster, load_model_and_return_a_function, paths): ...
 
@@ -114,7 +114,7 @@ class _Try(Generic[T]):
 
 @dataclass
 class _Pool(Generic[T, R]):
-    """Actors, and which of them has what to do; a reference stands for a start, or a task, that is under way."""
+    """Actors and their work; a reference represents a start or a task under way."""
 
     ray: Any
     cluster: Cluster
@@ -213,7 +213,7 @@ class _Pool(Generic[T, R]):
 
 
 def _ray() -> Any:
-    # nothing is told to anybody
+    # no usage statistics are sent
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # a driver with a GPU in an actor that asked for none would hide it
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

@@ -72,7 +72,7 @@ class DependencyError(VideoExpertError, ImportError):
 
 
 class ResumeWarning(UserWarning):
-    """What is said of a run that goes on where another one stopped."""
+    """What to know about a run that resumes where another one stopped."""
 
 
 class ModelWarning(UserWarning):

@@ -18,7 +18,7 @@ from .errors import InputError
 if TYPE_CHECKING:
     import httpx2
 
-LONGEST_WAIT_S = 60.0  # before another attempt, whatever the server asks for
+LONGEST_WAIT_S = 60.0  # before another attempt, even if the server asks for more
 LARGEST_REPLY = 16 * 2**20  # bytes; an answer is text, and a broken server may send without end
 
 
@@ -93,7 +93,7 @@ def chat(
 ) -> ChatReply:
     """Send one chat request, up to ``attempts`` times, and return the reply; ``options`` go into its body.
 
-    A busy (429) or failing (5xx) server, a lost connection and a reply that is no chat completion are tried
+    A busy (429) or failing (5xx) server, a lost connection and a reply that is not a chat completion are tried
     again. Raises Refused when no attempt is left or the request itself is refused, and InputError where every
     request would be: wrong key (401, 403) or wrong address (404).
     """

@@ -30,7 +30,7 @@ def read_config(name: str | Path) -> dict[str, Any]:
     """The config of a model folder or hub id, without its weights.
 
     An open_clip model without a transformers config gives ``{"model_type": "open_clip", ...}``. Raises CheckpointError
-    for a name that is neither, a model that asks for code of its own, and whatever keeps the hub from answering.
+    for a name that is neither, a model that asks to run its own code, and any failure to reach the hub.
     """
     folder = locate(name, SMALL)
     for file in (CONFIG, OPEN_CLIP_CONFIG):
@@ -211,7 +211,7 @@ def _check_whole(name: str | Path, file: Path) -> None:
 
 
 def weights_digest(folder: Path) -> str:
-    """16 hexadecimal digits that tell these weights from others: of each file's name, size, and three blocks.
+    """16 hexadecimal digits that identify these weights: of each file's name, size, and three blocks.
 
     Reads the same little of any file, so that an index of a large model is opened without reading it.
     """

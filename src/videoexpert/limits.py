@@ -58,7 +58,7 @@ class Limits:
     """Frames of a video, or of one of its windows, looked at in one pass."""
 
     streamed_frames: int = 1_000_000
-    """Frames in which a whole video is gone through at a rate."""
+    """Frames in which a whole video is read at a rate."""
 
     video_windows: int = 10_000
     """Windows into which one video is cut."""
@@ -76,7 +76,7 @@ def variable(name: str) -> str:
 
 
 def table() -> str:
-    """Every limit as a row of Markdown, what it bounds in its own words; docs/security.md shows it."""
+    """Every limit as a row of Markdown, with what it bounds; docs/security.md shows it."""
     text = inspect.getsource(Limits)
     said = dict(re.findall(r'(\w+): int = [^\n]+\n +"""([^"]+)"""', text))
     rows = [f"| `{variable(f.name)}` | {f.default:,} | {said[f.name].rstrip('.')} |" for f in fields(Limits)]

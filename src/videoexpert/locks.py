@@ -23,7 +23,7 @@ _TRIES = 5
 def held(folder: Path) -> Iterator[None]:
     """The folder is this process's own while the block runs.
 
-    Raises InputError where a process that runs holds it, or one of another machine, of which nobody here can tell.
+    Raises InputError if a running process holds it, or one of another machine, whose state is unknown here.
     The lock of a process that ended without giving it back is taken over, with a ResumeWarning.
     """
     lock = folder / LOCK
@@ -94,7 +94,7 @@ def _create(lock: Path) -> bool:
 
 
 def _holder(lock: Path) -> dict[str, Any] | None:
-    """What the lock says; {} where it says nothing (a full disk, a kill), None where it is gone."""
+    """The lock's content; {} if it is empty (a full disk, a kill), None if it no longer exists."""
     try:
         found = json.loads(lock.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def _still_runs(holder: dict[str, Any]) -> bool | None:
 
 
 def _birth(process: int) -> str | None:
-    """When a process began, in ticks since the machine did; None where the system does not tell."""
+    """When a process began, in ticks since the machine did; None if the system does not say."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours: told apart by everyone
+# Okabe and Ito's colours: distinct for everyone
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 SYSTEMS = (ORANGE, BLUE, PURPLE, SKY)
@@ -29,7 +29,7 @@ _JOINERS = {0x200C, 0x200D, 0xFE0E, 0xFE0F}  # have no look of their own
 
 
 def drawable(text: str) -> str:
-    """The text, with letters that no installed font has told in words instead of drawn as boxes."""
+    """The text, with letters that no installed font has replaced by words instead of boxes."""
     missing = _lacking(text) - _JOINERS
     if missing:
         missing -= {code for family in _fonts_for(frozenset(missing)) for code in _letters(family)}

@@ -43,7 +43,7 @@ class VideoExpertModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     config: VideoExpertConfig
-    familiarity: Familiarity | None = None  # what it was trained on; no parameters of the model
+    familiarity: Familiarity | None = None  # what it was trained on; not a parameter of the model
     language: Any  # a causal language model of transformers, whose own types are wide
     vision: VisionEncoder
     _no_split_modules: list[str] = []  # noqa: RUF012  # transformers reads it as a class attribute
@@ -207,7 +207,7 @@ class VideoExpertModel(PreTrainedModel):
         return self.head
 
     def loc_states(self, states: Tensor, loc_positions: Tensor) -> Tensor:
-        """(Q, D) the states that stand for each ``<LOC>``: its own, or the one before it (``loc_state``)."""
+        """(Q, D) the state used for each ``<LOC>``: its own, or the one before it (``loc_state``)."""
         return states[loc_positions[:, 0], loc_positions[:, 1] - self.loc_shift]
 
     @property

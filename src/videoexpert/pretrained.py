@@ -77,7 +77,7 @@ def _check_floating(name: str | Path, folder: Path) -> None:
         return
     for file in hub.weight_files(folder):
         with safe_open(file, framework="np") as stored:
-            for key in stored.keys():  # noqa: SIM118  # a handle is no dict
+            for key in stored.keys():  # noqa: SIM118  # a handle is not a dict
                 kind = stored.get_slice(key).get_dtype() if key.endswith(".weight") else "F32"
                 if kind not in FLOATING:
                     raise CheckpointError(
@@ -87,7 +87,7 @@ def _check_floating(name: str | Path, folder: Path) -> None:
 
 
 def check_folder(name: str | Path, folder: Path) -> None:
-    """Raises CheckpointError where a folder holds what is no plain file, or a config that asks for foreign code."""
+    """Raises CheckpointError if a folder holds anything but plain files, or a config that asks for foreign code."""
     for entry in sorted(folder.iterdir()):
         if entry.exists() and not entry.is_dir() and not stat.S_ISREG(entry.stat().st_mode):
             raise CheckpointError(
@@ -144,7 +144,7 @@ def told(name: str | Path, what: str, verb: str = "cannot be") -> Iterator[None]
         raise CheckpointError(f"{name} {verb} {what}: {error}") from error
     except (VideoExpertError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # a panic of the tokenizers' library is no Exception
+    except BaseException as error:  # a panic of the tokenizers' library is not an Exception
         raise CheckpointError(
             f"{name} {verb} {what}: {reason(error)}; copy or download it again, or use another model."
         ) from error

@@ -41,7 +41,7 @@ def process_name() -> str:
 
 
 def process_runs(name: str) -> bool | None:
-    """Whether the process of a ``process_name`` still runs; None where another machine's, or nobody's, is named."""
+    """Whether the process of a ``process_name`` still runs; None for a process of another machine, or of none."""
     machine, _, number = name.rpartition(":")
     if machine != platform.node() or not number.isdigit():
         return None

@@ -28,7 +28,7 @@ from .errors import CheckpointError, InputError
 from .runtime import pick_device
 from .video.pictures import VideoWarning
 
-# What stands before the colon of a model's name, and the function (module and name under this package) that gives the
+# The part before the colon of a model's name, and the function (module and name under this package) that gives the
 # backend: ``f(rest, *, device, dtype, ...)``, its other keyword arguments being the options of ``load``. Any other
 # name is a model folder, or a model on the hub, and its config says whose it is.
 KINDS = {
@@ -80,7 +80,7 @@ def load(
 
 
 def chosen(model: str | Path | None) -> str | Path | None:
-    """The model that a name stands for; None: the one in the package."""
+    """The model of a name; None: the one in the package."""
     model = settings.default_model() if model is None else model
     return None if str(model) == settings.SHIPPED and not Path(str(model)).is_dir() else model
 
@@ -129,7 +129,7 @@ def _kind_of(model: str | Path | None) -> tuple[str | None, str | Path]:
 
 
 def check_name(model: str) -> None:
-    """Raises CheckpointError for a name that ``load`` would refuse, as far as a config tells; weights are not read."""
+    """Raises CheckpointError for a name that ``load`` would refuse, judged by its config; weights are not read."""
     if model != settings.SHIPPED and not model.startswith(("http://", "https://")):
         kind, name = _kind_of(model)
         if kind is not None and name:

@@ -71,7 +71,7 @@ def tiny_model(preset: str = "paper", seed: int = 0, **fields: Any) -> VideoExpe
 
 
 def segment(ids: list[int], answer_from: int) -> Segment:
-    """A question whose ids from ``answer_from`` on are supervised; ``LOC`` may stand among them."""
+    """A question whose ids from ``answer_from`` on are supervised; ``LOC`` may be among them."""
     labels = [IGNORED] * answer_from + ids[answer_from:]
     return Segment(tuple(ids), tuple(labels), tuple(i for i, t in enumerate(ids) if t == LOC))
 

@@ -182,7 +182,7 @@ class Moment:
 
 
 FAMILIAR = 0.5  # familiarity from which on a model counts a video among those that it knows
-RUNNER_UP = 0.1  # a moment whose score is under this share of the best one's is no second opinion, but noise
+RUNNER_UP = 0.1  # a moment whose score is under this share of the best one's is noise, not a second opinion
 
 
 def worth_showing(moments: Sequence[Moment]) -> tuple[Moment, ...]:
@@ -211,7 +211,7 @@ class Told:
 class Verified:
     """What a second ``model`` said inside the windows that a first one proposed (backends/cascade.py).
 
-    verdict      "present", "absent", or "unknown" where it cannot tell
+    verdict      "present", "absent", or "unknown" if it cannot be decided
     probability  that the event is there, in [0, 1]: its highest presence in a window
     windows      the seconds that it was shown (``read`` of them), ascending and apart, of ``duration`` in all
     """
@@ -274,7 +274,7 @@ class Moments(Shown, Sequence[Moment]):
     absent      True when ``presence`` is below the model's threshold: the moments are then its best guesses only
     curve       (N,) indicator probability of each frame, as a tuple of floats; for plots and highlights
     told        how the text was read, of a chat model
-    curve_times (N,) seconds that the frames stand for; empty where they are spread evenly over the clip
+    curve_times (N,) seconds that the frames cover; empty if they are spread evenly over the clip
     source      the video, where it is known; for showing the moments
     familiar    False where the model was never shown videos like this one: it cannot tell whether the event is
                 there, and ``absent`` is never True
@@ -327,7 +327,7 @@ class Highlights(Shown):
 
 
 class Captions(Shown, list[Moment]):
-    """Sentences, each with its moment, in the order of time; ``told`` and ``source`` as in Moments."""
+    """Sentences, each with its moment, in temporal order; ``told`` and ``source`` as in Moments."""
 
     __repr__ = list.__repr__
 

@@ -1,6 +1,6 @@
 """The bench of a ``kind: train`` recipe with an ``evaluation`` list: variants at full scale, on one's own data.
 
-Variants whose S-tokens differ need feature stores of their own. ``{tokens}`` in a recipe's ``features`` stands for
+Variants whose S-tokens differ need separate feature stores. ``{tokens}`` in a recipe's ``features`` is replaced by
 their name, such as ``compress-4x64``; a store that is missing is named with the command that makes it.
 """
 

@@ -131,7 +131,7 @@ def _paper(row: dict[str, Any], metric: str) -> str:
 def write_report(result: dict[str, Any], out: Path) -> dict[str, Any]:
     """``out/TABLE.json``, ``.md`` and ``.png`` of what ``ablate`` returned; gives the summary back.
 
-    There is no picture where no metric is known of all rows.
+    No picture is drawn if every row lacks every metric.
     """
     summary = summarise(result)
     files.write_json(out / f"{summary['table']}.json", summary)

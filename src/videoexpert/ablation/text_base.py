@@ -1,7 +1,7 @@
 """A base language model that has read and never seen: trained as a language model on text about scripts.
 
-Each text tells what happens in a made-up video, in order, and then asks and answers questions about it, so that the
-model learns to look up in what stands before the question. There is no frame, no visual token, no time, no ``<LOC>``.
+Each text describes what happens in a made-up video, in order, and then asks and answers questions about it, so that the
+model learns to look up what precedes the question. There is no frame, no visual token, no time, no ``<LOC>``.
 """
 
 from __future__ import annotations

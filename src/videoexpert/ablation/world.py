@@ -37,7 +37,7 @@ from .tables import Variant
 from .text_base import train_text_base
 
 TEST_SEED = 4242  # of the world that variants are scored on
-BENCHMARKS = {  # where its annotations lie, and which split
+BENCHMARKS = {  # where its annotations are, and which split
     "charades-sta": ("charades-sta", "test"),
     "qvhighlights": ("qvhighlights", "val"),
     "youcook2": ("youcook2/youcookii_annotations_trainval.json", "validation"),

@@ -56,7 +56,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """No video is missing, unreadable or too short. Dirty records are no failure: each has its rule."""
+        """True if no video is missing, unreadable or too short. Dirty records do not count: each has its rule."""
         return self.videos is None or self.videos.broken == 0
 
     def to_json(self) -> dict[str, Any]:

@@ -80,7 +80,7 @@ RULES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One dirty record: which (``{video}_{number}`` for a part of one) and what stood there."""
+    """One dirty record: which one (``{video}_{number}`` for a part of a record) and its content."""
 
     id: str
     detail: str = ""

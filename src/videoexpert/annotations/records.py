@@ -14,7 +14,7 @@ from typing import Any
 from .dirty import CleaningReport
 from .samples import Window
 
-OTHER_GRID = "other grid"  # ``kind`` of a query whose scores stand for clips of another length
+OTHER_GRID = "other grid"  # ``kind`` of a query whose scores are for clips of another length
 MISMATCH = "mismatch"  # ``kind`` of a query whose scores do not belong to its windows
 
 
@@ -26,7 +26,7 @@ class Record:
     text        the query or the question
     windows     (start, end) seconds as annotated: they may be reversed, empty or outside the video
     duration_s  of the video; None where the file does not say
-    place       where in the file it stands, such as "line 3"
+    place       where it is in the file, such as "line 3"
     form        the layout it was read from, where a benchmark has several and their rules differ
     labelled    False where the file withholds the windows
     captions    dense captioning: one sentence a window

@@ -17,7 +17,7 @@ Window = tuple[float, float]
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation; times stand in ``text`` as placeholders such as ``<s0>`` and ``<e0>``."""
+    """One turn of a conversation; ``text`` has placeholders for times, such as ``<s0>`` and ``<e0>``."""
 
     role: str  # "user" or "assistant"
     text: str
@@ -140,7 +140,7 @@ class Sample:
 class Dataset:
     """Samples in file order, with what the reader found on the way.
 
-    report   dirty records by kind; what was repaired or dropped stands here
+    report   dirty records by kind: what was repaired and what was dropped
     counts   split -> {"records" | "videos" | "segments": number in the file, before anything was dropped}
     split    the split that was read; None where neither the call nor the file's name says
     files    every file that was read

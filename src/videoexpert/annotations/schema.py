@@ -25,7 +25,7 @@ from ..limits import limits
 from .samples import Sample, Turn, clip_count
 
 COMMON = ("id", "video", "duration", "clip", "source")
-# The key that says what a record is -> the keys that may stand beside it, in the order they are written.
+# The key that identifies the kind of record -> the keys allowed beside it, in the order they are written.
 FORMS: dict[str, tuple[str, ...]] = {
     "query": ("query", "moments", "saliency"),
     "question": ("question", "moments", "choices", "answer"),

@@ -59,7 +59,7 @@ class Cue:
 def read_subtitles(path: Path, format: str) -> Dataset:
     """One caption sample a file: a file, or every file of the format in a folder and its subfolders.
 
-    A file in a subfolder stands for the video of its path. Raises DataError that lists every fault of every file.
+    A file in a subfolder belongs to the video of its path. Raises DataError that lists every fault of every file.
     """
     found = _files(path, format)
     report, samples, faults = CleaningReport(), [], []
@@ -137,7 +137,7 @@ def parse_cues(content: str, format: str, report: CleaningReport, video: str) ->
 
 
 def _parse_webvtt(rows: list[str], report: CleaningReport, video: str) -> tuple[list[Cue], list[str]]:
-    """A cue ends at an empty line (a line of one space is text), or where the next times stand."""
+    """A cue ends at an empty line (a line of one space is text), or at the next line of times."""
     cues: list[Cue] = []
     faults: list[str] = []
     open_cue: Cue | None = None
@@ -164,7 +164,7 @@ def _parse_webvtt(rows: list[str], report: CleaningReport, video: str) -> tuple[
 
 
 def _parse_srt(rows: list[str], report: CleaningReport, video: str) -> tuple[list[Cue], list[str]]:
-    """A cue goes on to the next times, over blank lines too; the number before those times is none of its text."""
+    """A cue continues to the next line of times, across blank lines; the number before those times is not its text."""
     cues: list[Cue] = []
     faults: list[str] = []
     early: list[tuple[int, str]] = []

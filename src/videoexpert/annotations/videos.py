@@ -26,7 +26,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 _SOURCE_TOO = (".ts", ".mts")  # also the endings of TypeScript
 _SAMPLED = 4096  # bytes that are looked at where the extension says nothing
-# how files of the common containers begin: what stands where
+# how files of the common containers begin: offset and bytes
 _BEGINNINGS = (
     (4, b"ftyp"),
     (4, b"moov"),
@@ -122,7 +122,7 @@ class VideoFolder:
         return next((self._files[name] for name in names if name in self._files), None)
 
     def require(self, video: str) -> Path:
-        """What ``find`` finds. Raises VideoError that says why there is no file."""
+        """Same as ``find``, but raises VideoError with the reason if there is no file."""
         found = self.find(video)
         if found is not None:
             return found

@@ -13,7 +13,7 @@ FAR = 2.0  # times the training length, or the trained number of frames, from wh
 def beyond_training(config: Any, looked_at: Mapping[str, float] | None) -> tuple[str, ...]:
     """A sentence for each thing that training never showed: the length of a window, the number of its frames.
 
-    ``config`` of a VideoExpert, and ``windows``, ``window`` and ``frames`` of what it looked at; nothing is known of
+    ``config`` of a VideoExpert, and ``windows``, ``window`` and ``frames`` of what it looked at; nothing is known about
     other models.
     """
     trained_s = getattr(config, "trained_seconds", None)

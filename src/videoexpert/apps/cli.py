@@ -62,7 +62,7 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
 
 
 def _arrange(commands: list[Any]) -> list[Any]:
-    """Commands, or groups of them, in the order of PANELS, each told its panel."""
+    """Commands, or groups of them, in the order of PANELS, each with its panel set."""
     panels = {name: panel for panel, names in PANELS.items() for name in names}
     order = list(panels)
     for command in commands:

@@ -25,7 +25,7 @@ SHORTEST_S = 0.1  # a moment that is a point is shown for this long
 
 @dataclass(frozen=True)
 class Chosen:
-    """A moment to cut: where the cut begins and ends, padding included, and what it is of."""
+    """A moment to cut: start and end of the cut, padding included, and the sentence it shows."""
 
     video: str
     start: float
@@ -36,7 +36,7 @@ class Chosen:
 def choose(items: Iterable[Answers], top_k: int, min_score: float, pad: float) -> list[Chosen]:
     """Of each video and title the best ``top_k`` moments with at least that score, by time.
 
-    ``pad`` seconds are added at both ends, as far as the video goes. Raises VideoError for a video that is gone.
+    ``pad`` seconds are added at both ends, within the video. Raises VideoError for a video that no longer exists.
     """
     from ..video import glance
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import CheckpointError
 from .beyond import FAR
 
-# Decoders that do without special hardware, any of which will do: FFmpeg's own av1 only drives a GPU.
+# Software decoders, any of which will do: FFmpeg's own av1 only drives a GPU.
 DECODERS = {
     "h264": ("h264",),
     "hevc": ("hevc",),

@@ -91,8 +91,8 @@ def timed(
 ) -> tuple[Answers, str | None]:
     """The answers with what formats need that count frames, and what has to be said about the rate.
 
-    ``file`` is where a video lies that others know by its name alone: its folder is nobody's business.
-    Raises VideoError where the video is gone, InputError for a rate or a timecode that is none.
+    ``file`` is the path of a video that answers refer to by name alone: do not leak its folder.
+    Raises VideoError if the video no longer exists, InputError for an invalid rate or timecode.
     """
     from ..video.media import media_info
 

@@ -59,7 +59,7 @@ def split_arguments(
 
 
 def _check_order(arguments: Sequence[str], kind: str) -> None:
-    """Raises InputError where the sentence stands before its video, with the call that was meant."""
+    """Raises InputError if the sentence precedes its video, with the call that was meant."""
     if not kind or len(arguments) < 2 or os.path.exists(arguments[0]) or _looks_like_a_file(arguments[0]):
         return
     videos = [a for a in arguments if os.path.exists(a) and (os.path.isdir(a) or _looks_like_a_file(a))]

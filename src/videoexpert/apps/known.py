@@ -39,7 +39,7 @@ def open_video(
 
 
 def known(backend: Backend, video: OpenVideo) -> dict[str, Any]:
-    """``familiarity``, ``calibrated``, ``looked_at`` and ``warnings`` of ``Answers``; None of what nobody says.
+    """``familiarity``, ``calibrated``, ``looked_at`` and ``warnings`` of ``Answers``; unknown values are None.
 
     Ask after the video has answered: a cascade knows then which windows it was shown.
     """

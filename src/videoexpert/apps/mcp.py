@@ -48,7 +48,7 @@ INSTRUCTIONS = (
 class Desk:
     """The roots, the model, the videos that are open and the answers so far; one question at a time.
 
-    ``library`` is a folder of one, whose videos may be asked about wherever they lie; written to are roots alone.
+    ``library`` is the folder of one; its videos may be asked about wherever they are; only roots are written to.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ from .waiting import hours as hours  # noqa: PLC0414
 if TYPE_CHECKING:
     from ..export import Answers
 
-FAINTEST = 0.05  # a best moment that scores less is no evidence
+FAINTEST = 0.05  # a best moment below this score is no evidence
 # how what is found, what is not there and what went wrong differ on a terminal
 HEADING, ABSENT, WRONG = "bold", "yellow", "bold red"
 
@@ -55,7 +55,7 @@ DEFAULT = Listing()
 
 
 def say(text: str = "", style: str = "") -> None:
-    """One line on stdout; control characters and what is no text, in a file's name say, are escaped.
+    """One line on stdout; control characters and bytes that are not text, in a file's name say, are escaped.
 
     ``style``, as rich has them, shows on terminals only.
     """
@@ -91,7 +91,7 @@ def show_moments(
 ) -> None:
     """Ranked moments: as many as were asked for, or those that come near the best one.
 
-    Without scores where ``told`` says that there are none.
+    Without scores if ``told`` says that there are none.
     """
     if not moments:
         least = f" with a score of {shown.min_score:g} or more" if shown.min_score else ""
@@ -299,14 +299,14 @@ def json_for(stream: TextIO, text: str) -> str:
 
 
 def complain(text: str) -> None:
-    """One line on stderr, escaped as on stdout; what begins with "Error:" stands out on a terminal."""
+    """One line on stderr, escaped as on stdout; lines that begin with "Error:" are highlighted on a terminal."""
     said, style = printable(text), WRONG if text.startswith("Error:") else ""
     print(_styled(said, style, sys.stderr), file=sys.stderr)
 
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """What videos and models warn of is told in one line on stderr; other libraries' warnings stay as they are."""
+    """Warnings about videos and models take one line on stderr; other libraries' warnings are left as they are."""
     from ..errors import ModelWarning, ResumeWarning
     from ..session import VideoWarning
 

@@ -58,7 +58,7 @@ def leave(code: int) -> int:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except OSError:  # whoever read it has gone
+    except OSError:  # the reader has closed the pipe
         code = code or 1
     os._exit(code)
 

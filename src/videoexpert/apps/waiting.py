@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 PATIENCE_S = 2.0  # work that is done sooner shows no bar
-EVERY_S = 30.0  # between two lines where there is no terminal
+EVERY_S = 30.0  # between two lines without a terminal
 
 
 class Waiting:
     """A bar on stderr, on a terminal and once the work has lasted two seconds; elsewhere a line every half minute.
 
-    ``total`` steps, or None where their number is unknown; ``counted`` where ``reach`` will tell it.
+    ``total`` steps, or None if unknown; ``counted`` if ``reach`` will set it.
     """
 
     def __init__(self, what: str, total: int | None = None, *, counted: bool = False) -> None:
@@ -52,7 +52,7 @@ class Waiting:
         self.close()
 
     def close(self) -> None:
-        """The bar is gone for good; a second call does nothing."""
+        """Removes the bar for good; a second call does nothing."""
         if self._timer is not None and self._bar is not None:
             self._timer.cancel()
             self._timer.join()

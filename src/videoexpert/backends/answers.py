@@ -151,7 +151,7 @@ class HeadAnswers:
 
 
 def first_loc(segment: Segment) -> Segment:
-    """A segment of which at most the first ``<LOC>`` is read."""
+    """A segment, of which at most the first ``<LOC>`` is read."""
     return Segment(segment.ids, segment.labels, segment.loc_positions[:1])
 
 

@@ -1,7 +1,7 @@
 """The seam: what the runner, the probes, the panels, the server and the library know of a system that answers.
 
 A backend opens videos; an open video answers the tasks its backend names in ``can``. Nothing above this module
-knows what stands behind it.
+knows the implementation behind it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class OpenVideo(Protocol):
 
 @runtime_checkable
 class Backend(Protocol):
-    """A system that answers. ``name`` stands in results; ``can`` is a subset of TASKS."""
+    """A system that answers. ``name`` appears in results; ``can`` is a subset of TASKS."""
 
     name: str
     can: frozenset[str]
@@ -85,7 +85,7 @@ class Backend(Protocol):
 
 
 def one_window(seconds: float, frames: int) -> dict[str, float]:
-    """``looked_at`` of a video that was looked at in one piece, as a result tells it."""
+    """``looked_at`` of a video that was looked at in one piece, in the form results use."""
     return {"windows": 1, "window": seconds, "overlap": 0.0, "frames": frames}
 
 
@@ -149,7 +149,7 @@ def check_amounts(
 
 
 def _check_text(text: object, what: str) -> None:
-    """Raises InputError for what is no text, or holds half a surrogate pair, which no model can read."""
+    """Raises InputError for anything that is not text, or holds half a surrogate pair, which no model can read."""
     if not isinstance(text, str):
         raise InputError(f"{what} is {text!r:.80}, expected text.")
     try:

@@ -205,7 +205,7 @@ class CascadeVideo:
 
 
 def verdict_of(answers: Sequence[Moments]) -> str:
-    """ "present" where a window shows the event, "absent" where none does, "unknown" where that cannot be told."""
+    """ "present" if a window shows the event, "absent" if none does, "unknown" if that cannot be decided."""
     told = readable(answers)
     if any(not found.absent and found.familiar and len(found) for found in told):
         return "present"
@@ -213,7 +213,7 @@ def verdict_of(answers: Sequence[Moments]) -> str:
 
 
 def readable(answers: Sequence[Moments]) -> list[Moments]:
-    """Those that are no text which names no moment that could be read."""
+    """The answers in which a moment, or its absence, could be read."""
     return [found for found in answers if found.told is None or found.told.parsed not in FAILURES]
 
 

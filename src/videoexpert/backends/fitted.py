@@ -1,7 +1,7 @@
 """Scores and presence fitted on labelled data, for any backend: what is applied, and where it is kept.
 
 `videoexpert calibrate` (evaluation/calibrate.py) fits; ``session.load`` applies what it finds. A fit belongs to a
-model's identity: its weights and all else that decides its scores (method, prompts, frames). It lies in
+model's identity: its weights and all else that decides its scores (method, prompts, frames). It is kept in
 ``calibration.json`` of the model's folder, else of the user's configuration folder.
 """
 
@@ -159,7 +159,7 @@ def keep(fit: Fit, identified: dict[str, Any], name: str, model: str | Path | No
 
 
 def _places(model: str | Path | None) -> list[Path]:
-    """Where a fit may lie, the first first. What came with the package is not the user's to write into."""
+    """Where a fit may be, in order of precedence. The user may not write into the package's own folder."""
     users = settings.config_folder() / FILE
     folder = Path(str(model).partition(":")[2] if str(model).startswith("contrastive:") else model or "")
     shipped = (SHIPPED_MODEL.resolve(), SHIPPED_CLIP.resolve())

@@ -140,7 +140,7 @@ class LongVideo:
 
     @property
     def _step(self) -> float:
-        """Seconds that a frame of a window stands for."""
+        """Seconds that a frame of a window covers."""
         first = self.windows[0]
         return first.clip.duration_s / len(first.tokens.temporal)
 
@@ -150,7 +150,7 @@ class LongVideo:
         return highlights_of(moments, Stretch(self.start, self.duration), clip_s)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
-        """Sentences of all windows in the order of time; one that two windows tell of one event comes once."""
+        """Sentences of all windows in temporal order; an event described by two windows appears once."""
         merger = Merger(self._step, nms_iou=None, alike=lambda a, b: a.text == b.text)
         found: list[Moment] = []
         for start in range(0, len(self.windows), TOGETHER):

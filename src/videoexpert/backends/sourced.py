@@ -1,4 +1,4 @@
-"""Answers that know their video and their choices: what notebooks need to show them, whatever backend gave them."""
+"""Answers that know their video and their choices: what notebooks need to show them, with any backend."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _ANSWERS = ("ground", "highlights", "caption", "ask")
 
 
 def sourced(video: type[C]) -> type[C]:
-    """Decorates a class of open videos: the one door of all that is asked and answered.
+    """Decorates a class of open videos: one door for every question and answer.
 
-    Amounts are checked, a lack of memory is told in one sentence, and answers get ``source`` set, where the video has
+    Amounts are checked, running out of memory is one sentence, and answers get ``source`` set if the video has
     a path.
 
     Answers to questions also get the ``choices`` that were given, and captions are ``Captions``.

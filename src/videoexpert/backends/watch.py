@@ -1,4 +1,4 @@
-"""Queries that stand while a video comes in: sliding windows, and moments as they close.
+"""Standing queries over a video that is still coming in: sliding windows, and moments as they close.
 
 The windows lie on one grid of bins, N to a window: bin i is ``[i * W/N, (i+1) * W/N)``, and a window is N bins in a
 row. Of the video, only the pictures of one window are kept. Where it ends, the last window ends with it and
@@ -33,7 +33,7 @@ IDLE_S = 10.0
 
 @dataclass(frozen=True)
 class Sighting:
-    """A moment of a query that stands while a video comes in, told once nothing that comes can change it.
+    """A moment of a standing query, reported once no later frame can change it.
 
     presence    calibrated probability that a window shows what is asked, the highest of those that saw the moment
     seen_until  second up to which the video was looked at by then
@@ -52,8 +52,8 @@ class WatchPlan:
     num_frames  N bins in a window
     step        bins from one window's start to the next one's
     bin_s       seconds of a bin
-    above       a moment is told where the presence in a window that saw it reaches this
-    keep        and goes on in the windows whose presence reaches this
+    above       a moment is reported if the presence in a window that saw it reaches this
+    keep        and continues through windows whose presence reaches this
     top_k       moments of a window that take part, a query; None: all, those far below the best too
     """
 
@@ -115,10 +115,10 @@ def watch(
     feed        a file that is being written, "-" for standard input, an open binary file or pipe, or, with
                 ``network``, an http, https or rtsp address
     window      seconds looked at in one go, ``overlap`` of them again in the next; as in ``open_long``
-    above       presence (default: the model's threshold of "not in this video") at which a moment is told. It lasts
+    above       presence (default: the model's threshold of "not in this video") at which a moment is reported. It lasts
                 over windows whose presence is at least ``keep`` (default: half of it), so that one near the threshold
                 does not cut an event
-    idle_s      a file that has not grown for so long is finished, as is one of which ``ended`` says so
+    idle_s      a file that has not grown for this long is finished, as is one for which ``ended`` returns True
     progress    is called with the second up to which the video was looked at
 
     Memory is that of one window. Ctrl-C (KeyboardInterrupt) first gives what is open, then goes on its way.
@@ -161,7 +161,7 @@ class LiveWindow:
 def windows(pictures: Iterator[Shown], how: WatchPlan) -> Iterator[LiveWindow]:
     """Windows of N bins in a row, ``step`` apart; the last before an end, or a hole, ends there."""
     kept: deque[Shown] = deque(maxlen=how.num_frames)
-    waiting: Frames | None = None  # a full window: whether it is the last, the next picture tells
+    waiting: Frames | None = None  # a full window: the next picture shows whether it is the last
     fresh, told = 0, 0  # bins that no window has shown; windows since the beginning or a hole
 
     def rest() -> Iterator[LiveWindow]:
@@ -195,7 +195,7 @@ def _frames(kept: deque[Shown], how: WatchPlan) -> Frames:
 
 
 class _Watch:
-    """Queries that stand, and what is open of each."""
+    """Standing queries, and the open moments of each."""
 
     def __init__(self, expert: Any, name: str, queries: Sequence[str], how: WatchPlan) -> None:
         self.expert, self.name, self.queries, self.how = expert, name, list(queries), how

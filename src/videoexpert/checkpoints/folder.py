@@ -1,4 +1,4 @@
-"""Model folders. Loading never guesses: what a checkpoint was trained with stands in its config.
+"""Model folders. Loading never guesses: the config records how a checkpoint was trained.
 
     config.json          VideoExpertConfig
     model.safetensors    all weights ("full"), or only what was trained ("adapter")
@@ -111,7 +111,7 @@ def save(
 ) -> Path:
     """Write a model folder as a whole or not at all.
 
-    ``tensors`` stand in for the model's own where those are spread over processes.
+    ``tensors`` replace the model's own if those are spread over processes.
     Raises CheckpointError for ``adapter_only`` without names of the base models.
     """
     config, out = model.config, Path(folder)
@@ -225,7 +225,7 @@ def _local(folder: str | Path) -> Path:
 
 
 def _base_path(folder: Path, name: str | None, field: str) -> str:
-    """A base model beside or inside the folder, else the name as it stands."""
+    """A base model beside or inside the folder, else the name unchanged."""
     if not name:
         raise CheckpointError(
             f"{folder / CONFIG} has no {field}; an adapter-only folder must name its base models."
@@ -253,7 +253,7 @@ def _portable(name: str, out: Path) -> str:
     """The name under which the folder ``out`` finds a base model from any working directory.
 
     A folder beside ``out`` by its place from there, so that both can move together; any other folder by its
-    absolute path; what is no folder here (a hub id, or a name already seen from ``out``) as it is.
+    absolute path; anything that is not a folder here (a hub id, or a name already relative to ``out``) unchanged.
     """
     if not Path(name).is_dir():
         return name

@@ -108,7 +108,7 @@ class _Batch:
         return self._likeliest(states[:, 0])
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Only these rows go on."""
+        """Keeps only these rows in the batch."""
         self.current = self.current.keep(rows)
         self.lengths = [self.lengths[row] for row in rows]
 

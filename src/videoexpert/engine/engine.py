@@ -85,7 +85,7 @@ class Engine:
         return [found[key] for key in keys]
 
     def forget(self, videos: Sequence[Opened]) -> None:
-        """Keeps no prefix of videos that nobody will ask again."""
+        """Drops prefixes of videos that will not be asked again."""
         weights = self._weights()
         for video in videos:
             self.store.drop((weights, video.key))

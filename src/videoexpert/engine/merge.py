@@ -42,7 +42,7 @@ class Merger:
     """Moments of one query, window by window.
 
     nms_iou     of moments that overlap by more, the better stays; None: all stay
-    step_s      seconds a frame stands for: an edge so near to the window's is taken as cut
+    step_s      seconds a frame covers: an edge this near to the window's is taken as cut
     least       moments with a lower score are not looked at
     alike       whether two moments may be one event at all (captions: the same sentence)
     """

@@ -24,7 +24,7 @@ def flat_rows(asked: Sequence[Sequence[Segment]]) -> list[Row]:
 
 
 def blocks(counts: Sequence[int], most_videos: int, most_rows: int) -> Iterator[range]:
-    """Consecutive videos whose prefixes are in memory at a time; one with more rows than that stands alone."""
+    """Consecutive videos whose prefixes are in memory at a time; a video with more rows than that is a block alone."""
     start, rows = 0, 0
     for video, count in enumerate(counts):
         if video > start and (video - start == most_videos or rows + count > most_rows):

@@ -171,7 +171,7 @@ def _alone(system: System, path: Path, own: list[Sample]) -> list[Row] | VideoEx
         return error
     except VideoExpertError:
         raise
-    except Exception as error:  # whatever a file does to a decoder or model is its own failure alone
+    except Exception as error:  # whatever a file does to a decoder or model fails that file alone
         return VideoError(sentence(error))
 
 
@@ -259,7 +259,7 @@ def _finished(predictions: Path) -> set[str]:
 
 
 def _in_order(predictions: Path, samples: list[Sample]) -> None:
-    """Rows in the order of the samples, whatever order interrupted runs left them in."""
+    """Rows in the order of the samples, regardless of the order in which interrupted runs wrote them."""
     place = {sample.id: i for i, sample in enumerate(samples)}
     rows = [json.loads(line) for line in files.whole_lines(predictions)]
     rows.sort(key=lambda row: place.get(row["id"], len(place)))

@@ -2,7 +2,7 @@
 
 Every labelled query is asked of its own video, and as many of other videos' queries, which count as absent. The score
 is fitted on the moments of own queries (right: IoU >= 0.5 with an annotated window), presence on all queries. Answers
-are kept while they are gathered, so that a stopped run goes on.
+are saved while they are gathered, so that an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A fit, the identity that it belongs to, what it was made from, and the videos that failed with their sentence."""
+    """A fit, the identity that it belongs to, what it was made from, and the failed videos with their reasons."""
 
     fit: Fit
     identity: dict[str, Any]

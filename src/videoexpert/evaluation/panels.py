@@ -265,7 +265,7 @@ def _events(events: Sequence[CaptionedSegment], sample: Sample) -> tuple[Moment,
 
 
 def _ranked(windows: Sequence[Sequence[float]]) -> Sequence[Sequence[float]]:
-    """Best score first, without scores in the order of the file; a score that is no probability is dropped."""
+    """Best score first; without scores, in file order; a score outside [0, 1] is dropped."""
     if not windows or len(windows[0]) < 3:
         return windows
     ranked = sorted(windows, key=lambda w: math.inf if math.isnan(w[2]) else -w[2])

@@ -159,7 +159,7 @@ def _begin(file: Path, run: dict[str, Any]) -> None:
     there = file.read_bytes().decode("utf-8", "replace") if file.exists() else None
     if there is not None and not _is_object(there):
         predictions = file.with_name(PREDICTIONS)
-        if predictions.exists():  # nobody knows whose they are
+        if predictions.exists():  # of an unknown run
             predictions.replace(predictions.with_suffix(".set-aside"))
         there = None
     if there is not None and there != text:

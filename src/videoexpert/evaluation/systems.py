@@ -1,6 +1,6 @@
 """Systems that a benchmark is put to: any backend, and the same backend shown another video or a blank one.
 
-A system answers samples about one video. What stands behind a backend is not known here.
+A system answers samples about one video. It does not know which backend is behind it.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class BackendSystem:
 def to_clips(moments: Sequence[Row], duration_s: float) -> list[Row]:
     """Moments in whole clips, which is how QVHighlights annotates them; of equal ones the first, which is the best.
 
-    Edges go to the nearest clip edge; what would vanish is the clip that its middle lies in.
+    Edges go to the nearest clip edge; a moment that would vanish becomes the clip that holds its middle.
     """
     edges = [min(float(clip * CLIP_S), duration_s) for clip in range(clip_count(duration_s) + 1)]
 

@@ -11,7 +11,7 @@ from ..types import Moment
 class Voice:
     """What the annotators, or one system, say to one question about one video.
 
-    moments    best first; of captions in the order told, each with its text; seconds on the video's clock
+    moments    best first; of captions in the model's order, each with its text; seconds on the video's clock
     saliency   one score in [0, 1] a clip, or none
     answer     text of the answer; None where none was asked for or given
     right      whether the answer is; None where that is not judged

@@ -15,14 +15,18 @@ from .text import clock, one_line
 
 MOST_CARDS = 12
 WIDE, TALL = 1000, 60  # of the drawing, which stretches to the page's width
-BAR, CURVE, GREY = "#3b8fc4", "#e0932f", "#9aa0a6"  # told apart by everyone, and seen on white and on black
+BAR, CURVE, GREY = (
+    "#3b8fc4",
+    "#e0932f",
+    "#9aa0a6",
+)  # distinct for the colour-blind, visible on white and black
 _TRACK = "rgba(128,128,128,.18)"
 _FAINT = "opacity:.7;font-size:.9em"
 Found = Moments | Highlights | Captions | Answer
 
 
 def cards_of(found: Found) -> tuple[Moment, ...]:
-    """The moments that get a card, in the order in which they stand."""
+    """The moments that get a card, in their given order."""
     if isinstance(found, Captions):
         moments: Sequence[Moment] = found
     elif isinstance(found, Answer):

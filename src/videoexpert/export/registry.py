@@ -39,7 +39,7 @@ class ExportFormat:
     marks        whether it holds no more than titled spans: those that people are shown
     frames       whether it counts frames, and needs ``media`` and ``clock`` of the answers
     timecode     whether it has a timeline that starts somewhere
-    tasks        what it can hold the answers of
+    tasks        whose answers it can hold
     """
 
     name: str

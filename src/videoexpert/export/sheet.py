@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH, GAP, MARGIN, TALLEST = 1200, 8, 20, 320  # pixels
 PAPER, INK, FAINT = "#FFFFFF", "#202124", "#5F6368"
-MOST_ROWS = 100  # a picture of more is no overview
+MOST_ROWS = 100  # a larger picture is no overview
 
 
 @dataclass(frozen=True)

@@ -140,13 +140,13 @@ def parse_rate(text: str) -> Rate:
 
 
 def nearest(fps: Fraction) -> Rate:
-    """The standard rate for another: the smallest that is a multiple of it, else the one that lies nearest."""
+    """The standard rate for another: the smallest that is a multiple of it, else the nearest."""
     multiples = [standard for standard in STANDARD.values() if (standard / fps).denominator == 1]
     return Rate(min(multiples or STANDARD.values(), key=lambda standard: abs(standard - fps)))
 
 
 def check_timecode(text: str) -> None:
-    """Raises InputError for a text that is no timecode at any rate."""
+    """Raises InputError for a text that is not a timecode at any rate."""
     if _TIMECODE.fullmatch(text.strip()) is None:
         raise InputError(f"the timecode is {text!r}, expected HH:MM:SS:FF, or HH:MM:SS;FF with drop frame.")
 

@@ -72,7 +72,7 @@ class Timeline:
 
 
 def timeline(item: Answers, default_start: str = "00:00:00:00") -> Timeline:
-    """Events by time; they lie inside the video. ``default_start`` is where the format's editors start.
+    """Events by time, within the video. ``default_start`` is where the format's editors start.
 
     Raises ValueError for answers without media and clock, which only the caller can look up.
     """

@@ -19,5 +19,5 @@ def write(item: Answers) -> str:
 
 
 def _text(title: str) -> str:
-    """Marks of style from SRT, which many readers strip, are no marks here."""
+    """Style tags from SRT, which many readers strip, are plain text here."""
     return html.escape(title, quote=False).replace("{\\", "&#123;\\")

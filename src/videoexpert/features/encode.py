@@ -48,7 +48,7 @@ AHEAD = 2  # decoded videos that wait, for each thread: bounds the memory
 class Clip:
     """A video to encode, or its part from ``start_s`` to ``end_s``, and the key under which it is found.
 
-    ``refused`` says why there is no file to read.
+    ``refused`` gives the reason if there is no file to read.
     """
 
     key: str
@@ -91,7 +91,7 @@ class TokenEncoder:
     def from_vision(cls, vision: str | Path, preset: str = "paper") -> TokenEncoder:
         """That of a model still to be trained, on a pretrained encoder with the fields of a preset.
 
-        Raises CheckpointError for what is no vision encoder, InputError for an unknown preset.
+        Raises CheckpointError for anything but a vision encoder, InputError for an unknown preset.
         """
         encoder = VisionEncoder.from_pretrained(vision)
         return cls(VideoExpertConfig.from_preset(preset, vision_config=encoder.to_config()), encoder)
@@ -210,7 +210,7 @@ def encode_to_store(
         )
     done = progress or (lambda _: None)
     done(len(there))
-    # Whole passes in a shard: a run that goes on after one makes the same passes, and so the same last bits.
+    # Whole passes in a shard: a run that resumes after one makes the same passes, and so the same last bits.
     each = videos_a_pass(encoder.config, batch_size)
     with ShardWriter(store, rank, world_size, -(-shard_videos // each) * each) as writer:
         if spread is not None:
@@ -352,7 +352,7 @@ def _read_ahead(
             return content_hash(clip.path), encoder.read(clip)
         except FileNotFoundError:
             return f"{str(clip.path)!r} does not exist, expected a video file: check the path."
-        except Exception as error:  # whatever a file does to a decoder is its own failure alone
+        except Exception as error:  # whatever a file does to a decoder fails that file alone
             return sentence(error)
 
     waiting: deque[tuple[Clip, Future[tuple[str, Frames] | str]]] = deque()
@@ -375,7 +375,7 @@ def _read_ahead(
 
 
 def _changed(clips: Sequence[Clip], store: FeatureStore, workers: int) -> list[Clip]:
-    """Those whose file is not the one that the store holds; a file that is gone is not missed."""
+    """Those whose file differs from the one in the store; a deleted file does not count."""
 
     def differs(clip: Clip) -> bool:
         try:

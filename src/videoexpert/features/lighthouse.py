@@ -43,7 +43,7 @@ _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 class ClipFeatures(Mapping[str, VisualTokens]):
     """Video id -> VisualTokens of a folder of ``{vid}.npz``: T-tokens (N, C) in half precision, no S-tokens.
 
-    The L clips become the N frames of ``config``: frame i is the clip in which its bin's centre lies. ``clip_s``:
+    The L clips become the N frames of ``config``: frame i is the clip that contains its bin's centre. ``clip_s``:
     seconds of a clip. Raises InputError for a model that has S-tokens or another width, DataError for a folder without
     such files.
     """
@@ -114,12 +114,12 @@ def clip_rows(file: Path) -> np.ndarray:
 
 
 def frame_clips(clips: int, frames: int) -> np.ndarray:
-    """(N,) the clip in which the centre of each of N equal bins lies."""
+    """(N,) the clip that contains the centre of each of N equal bins."""
     return ((np.arange(frames) + 0.5) / frames * clips).astype(np.int64)
 
 
 def clips_of_frames(temporal: np.ndarray, duration_s: float, clip_s: float) -> np.ndarray:
-    """T-tokens (N, C) as a row a clip (L, C): the mean of the frames whose centre lies in the clip, else the nearest.
+    """T-tokens (N, C) as a row a clip (L, C): the mean of the frames whose centre is in the clip, else the nearest.
 
     As many frames as clips are copied as they are.
     """

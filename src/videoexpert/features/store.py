@@ -73,7 +73,7 @@ class EncoderId:
         preprocessing: Mapping[str, Any] | None = None,
         weights: str | None = None,
     ) -> EncoderId:
-        """All that a config tells; a model also knows its ``preprocessing`` and the digest of its weights."""
+        """All that a config determines; a model also knows its ``preprocessing`` and the digest of its weights."""
         tower = dict(config.vision_config or {})
         preprocessing = preprocessing or tower.get("preprocessing") or {}
         kind = str(tower.get("model_type", "")).partition("_")[0]  # clip and clip_vision_model are one tower
@@ -313,7 +313,7 @@ class ShardWriter:
             self.flush()
 
     def _clear(self, world_size: int) -> None:
-        """Remove what a killed process of this rank left; rank 0 also sees to ranks that are no more."""
+        """Remove what a killed process of this rank left; rank 0 also cleans up after ranks that no longer exist."""
         for file in list(self.store.folder.iterdir()):
             part = _PART.fullmatch(file.name)
             found = part or _FILE.fullmatch(file.name)

@@ -1,4 +1,4 @@
-"""Whether a run has anything to encode, told without reading the model: its files are those of the run before."""
+"""Whether a run has anything to encode, decided without reading the model: its files are those of the run before."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ def digest(path: str | os.PathLike[str]) -> str:
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The file as text, UTF-8 with or without byte-order mark; gzip is told by its first bytes, not its name.
+    """The file as text, UTF-8 with or without byte-order mark; gzip is recognised by its first bytes, not its name.
 
-    Raises DataError where it cannot be read, is no UTF-8, or is larger than ``limits`` allow.
+    Raises DataError if it cannot be read, is not UTF-8, or is larger than ``limits`` allow.
     """
     try:
         data = _read_bytes(path)
@@ -100,7 +100,7 @@ def parse_yaml(text: str, where: str) -> Any:
     while waiting:
         node = waiting.pop()
         nodes += 1
-        if nodes > _NODES:  # aliases of aliases: a few lines that stand for billions
+        if nodes > _NODES:  # aliases of aliases: a few lines that expand to billions
             raise DataError(
                 f"{where}: the YAML aliases stand for more than {_NODES:,} values; write them out."
             )
@@ -114,7 +114,7 @@ def load_json(path: Path) -> Any:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each JSON line. Raises DataError for a line that is no object."""
+    """(line number, object) of each JSON line. Raises DataError for a line that is not an object."""
     yield from _objects_of(read_text(path), path)
 
 

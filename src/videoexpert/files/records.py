@@ -99,7 +99,7 @@ def list_field(record: dict[str, Any], key: str, where: str) -> list[Any]:
 
 def is_number(value: Any) -> bool:
     """Whether the value is a finite number that a float can hold, as one of 400 digits is not."""
-    if type(value) is not float and type(value) is not int:  # True is no number
+    if type(value) is not float and type(value) is not int:  # True is not a number
         return False
     return abs(value) <= sys.float_info.max
 

@@ -54,10 +54,10 @@ _CAUSES = {
 
 @contextmanager
 def whole_file(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """A place to write a file to; it becomes ``target`` when the block ends well, and is gone otherwise.
+    """A path to write a file to; it becomes ``target`` if the block succeeds, and is removed otherwise.
 
     Missing folders are made, a symbolic link keeps its place, an existing file its access rights. A target that
-    is no regular file (``/dev/stdout``, a pipe) is written to in the end.
+    is not a regular file (``/dev/stdout``, a pipe) is written to in the end.
     Raises WriteError where the place or the disk does not allow it; the block should do nothing but write.
     """
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
@@ -80,9 +80,9 @@ def whole_file(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """A folder to fill; it takes the place of ``target`` when the block ends well, and is gone otherwise.
+    """A folder to fill; it replaces ``target`` if the block succeeds, and is removed otherwise.
 
-    The old folder goes only when the new one stands. Its files get the access rights that new files get here.
+    The old folder is removed only once the new one is complete. Its files get the access rights of new files here.
     Raises WriteError like ``whole_file``.
     """
     path = Path(os.path.realpath(target))

@@ -136,7 +136,7 @@ def runs(scores: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:
     """
     num_frames = len(scores)
     free = np.ones(num_frames, dtype=bool)
-    edges = np.full(num_frames + 1, np.nan)  # edges[i] lies between frames i-1 and i, set by the better run
+    edges = np.full(num_frames + 1, np.nan)  # edges[i] is between frames i-1 and i, set by the better run
     edges[0], edges[-1] = 0.0, 1.0
     found = []
     for peak in np.argsort(-scores, kind="stable"):

@@ -22,7 +22,7 @@ STOCHASTIC_DEPTH = 0.1
 class HeadOutput(NamedTuple):
     """What the head says of each frame, before the sigmoids.
 
-    indicator_logits    (Q, N) the frame lies inside the moment
+    indicator_logits    (Q, N) the frame is inside the moment
     boundary_logits     (Q, N, 2) distances from the frame to start and end of its moment
     """
 
@@ -31,7 +31,7 @@ class HeadOutput(NamedTuple):
 
     @property
     def indicator(self) -> Tensor:
-        """(Q, N) float32 probability that the frame lies inside the moment."""
+        """(Q, N) float32 probability that the frame is inside the moment."""
         return self.indicator_logits.float().sigmoid()
 
     @property

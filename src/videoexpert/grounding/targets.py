@@ -15,7 +15,7 @@ from ..errors import InputError
 class Targets(NamedTuple):
     """Labels of the N frames for one query.
 
-    foreground  (N,) bool, the frame lies inside a window
+    foreground  (N,) bool, the frame is inside a window
     spans       (N, 2) float32, start and end of the frame's window as fractions of the duration;
                 zero, and read by no loss, for background frames
     """

@@ -25,7 +25,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from ..errors import InputError
 
-_NAME = "videoexpert_"  # before the name of the implementation that ``attend`` stands in for
+_NAME = "videoexpert_"  # prefix of the name of the implementation that ``attend`` replaces
 
 
 class Pass(Protocol):

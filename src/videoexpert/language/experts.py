@@ -285,7 +285,7 @@ def install_experts(
     """Freezes the language model and gives every linear layer of its decoder blocks two experts.
 
     In Llama-like models these are the seven q, k, v, o, gate, up and down projections of each block (paper
-    III-C); families that fuse some have fewer. ``token_roles`` tells all of them what each token is.
+    III-C); families that fuse some have fewer. ``token_roles`` gives all of them the role of each token.
 
     Raises InputError when the model has no such layer or has experts already.
     """

@@ -107,7 +107,7 @@ class RowPass:
     """Forward passes of R rows behind V prefixes.
 
     counts      rows of each prefix, in the order of the rows
-    with_stem   whether the rows go on from the stem or from the end of the video
+    with_stem   whether the rows continue from the stem or from the end of the video
     room        positions a row may hold, where rows are read in several passes (decoding); 0: one pass
     limit       positions of the language model
     kernel      how shared prefixes are attended to: "plain", or "flex" (attention.py)
@@ -139,7 +139,7 @@ class RowPass:
         raise NotImplementedError
 
     def advance(self, added: Tensor) -> None:
-        """(R,) how many of the positions just read are tokens; the next pass goes on behind them."""
+        """(R,) how many of the positions just read are tokens; the next pass continues behind them."""
         raise NotImplementedError
 
     def keep(self, rows: Sequence[int]) -> RowPass:
@@ -173,7 +173,7 @@ class SharedPass(RowPass):
         super().__init__(prefixes, counts, **options)
         most = max(self.counts)
         self.even = all(count == most for count in self.counts)
-        if not self.even:  # rows of a prefix with fewer stand in again for those it lacks
+        if not self.even:  # rows of a shorter prefix are repeated to fill those it lacks
             starts = torch.tensor([0, *self.counts]).cumsum(0)[:-1]
             within = torch.arange(most).minimum(torch.tensor(self.counts)[:, None] - 1)
             self.index = (starts[:, None] + within).flatten().to(self.first.device)

@@ -1,4 +1,4 @@
-"""What is asked of the language model and what it is to answer: the task templates (paper III-D)."""
+"""What the language model is asked and what it is to answer: the task templates (paper III-D)."""
 
 from __future__ import annotations
 

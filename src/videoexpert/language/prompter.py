@@ -15,7 +15,7 @@ from .time_text import Span, with_length, write_times
 
 
 class Prompter:
-    """Turns questions and answers into what stands before and after the video in the prompt.
+    """Turns questions and answers into what precedes and follows the video in the prompt.
 
     prefix_ids      ids before the video; the same for every question, so the video's prefix is computed once
     """

@@ -112,7 +112,7 @@ def _mean_row(weight: Tensor) -> Tensor:
 
 
 def _rename_tied(language_model: Any, renamed: dict[str, str]) -> None:
-    """Tells transformers the new names of tied matrices: loading and saving go on seeing them as one."""
+    """Gives transformers the new names of tied matrices: loading and saving still treat them as one."""
     for attribute in ("_tied_weights_keys", "all_tied_weights_keys"):
         tied = getattr(language_model, attribute, None)
         if tied:

@@ -46,12 +46,12 @@ def index(
 ) -> Summary:
     """Bring a library up to date with folders (or single files): new, changed, moved and removed videos.
 
-    captions   tells (start, end, words) of a video and its shard; transcripts beside it are read in any case
+    captions   yields (start, end, words) of a video and its shard; transcripts beside it are read in any case
     retry      tries failed videos again
     cluster    encode on a Ray cluster, whose workers ``make`` an encoder equal to this one, and captions
     progress   is called with videos done, failed ones too, videos to do, and seconds of video encoded
 
-    Killed, it continues where it stopped. Several processes may index one library: each takes what nobody has taken.
+    After a kill it resumes. Several processes may index one library: each takes videos that none has taken.
     Raises InputError for a folder that does not exist, WriteError where the library cannot be written.
     """
     manifest = Manifest(Path(library), create=True)
@@ -99,7 +99,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """What the manifest is told of a video whose shard is written."""
+    """What the manifest records of a video whose shard is written."""
 
     duration: float
     frames: int
@@ -125,7 +125,7 @@ def encode(job: Job, tools: Tools) -> Made:
 def _claimed(
     manifest: Manifest, number: int, left: deque[str], where: dict[str, str], retry: bool
 ) -> Iterator[Job]:
-    """Videos that nobody else has taken, each taken when it is asked for."""
+    """Videos that no other process has taken, each taken when it is requested."""
     while (content := manifest.claim(number, left, retry=retry)) is not None:
         yield Job(content, number, where[content], shard_path(manifest.folder, content, number))
 
@@ -234,7 +234,7 @@ def _update(
     faults: dict[str, str],
     folders: Sequence[str | os.PathLike[str]],
 ) -> int:
-    """Paths and contents as they are now. Returns how many paths are no more."""
+    """Paths and contents as they are now. Returns how many paths no longer exist."""
     known, changed, missing = manifest.files(), [], dict(faults)
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""What a model tells of a video while it is indexed, from the tokens that are stored anyway."""
+"""Captions that a model writes while a video is indexed, from the tokens that are stored anyway."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def captions_of(backend: Any) -> Callable[[Path, Shard], Told]:
         if not shard.tokens or not isinstance(backend, Expert):
             return [(m.start, m.end, m.text or "") for m in backend.open(path).caption()]
         windows = [backend.open_tokens(tokens, str(path)) for tokens in shard.tokens]
-        # windows overlap: each tells of the events whose middle lies before the middle of what it shares with the next
+        # windows overlap: each describes the events whose middle is before the middle of its overlap with the next
         ends = [
             (one.start_s + one.duration_s + other.start_s) / 2
             for one, other in zip(shard.tokens, shard.tokens[1:], strict=False)

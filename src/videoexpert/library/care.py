@@ -1,4 +1,4 @@
-"""What keeps a library sound: verify it, take videos off it, give back the space of what is gone."""
+"""Maintenance of a library: verify it, remove videos, free the space of deleted ones."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def segment(times: np.ndarray, scores: np.ndarray, duration: float) -> tuple[flo
 
 
 def fuse(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
-    """Reciprocal rank fusion: hits of one video that overlap are one, and count for every list they stand in.
+    """Reciprocal rank fusion: overlapping hits of one video are merged, and count for every list that has them.
 
     The score of a hit is its share of what the first of all lists would get.
     """

@@ -28,7 +28,7 @@ VERSION = 1
 READY, FAILED, WORKING = "ready", "failed", "working"
 # how long a video stays claimed by a process of another machine that says nothing more
 LEASE_S = 900.0
-# a word that stands in more than this share of the texts tells none of them apart
+# a word in more than this share of the texts separates none of them
 COMMON = 0.5
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -49,7 +49,7 @@ CREATE VIRTUAL TABLE IF NOT EXISTS terms USING fts5vocab (texts, 'row');
 
 @dataclass(frozen=True)
 class File:
-    """A path with what its name stood for when it was looked at."""
+    """A path and the file it named when it was looked at."""
 
     path: str
     content: str
@@ -70,7 +70,7 @@ class Video:
 
 @dataclass(frozen=True)
 class Text:
-    """Words said, or told, in a video from ``start`` to ``end`` (seconds); ``kind`` is "transcript" or "caption"."""
+    """Words spoken, or written as caption, from ``start`` to ``end`` (seconds); ``kind``: "transcript" or "caption"."""
 
     content: str
     kind: str
@@ -176,7 +176,7 @@ class Manifest:
             )
 
     def forget_files(self, paths: Iterable[str]) -> None:
-        """Paths that are no more; their videos stay until ``gc`` unless another path holds them."""
+        """Deleted paths; their videos stay until ``gc`` unless another path holds them."""
         with self._change() as db:
             db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
             db.executemany("DELETE FROM faults WHERE path = ?", [(path,) for path in paths])
@@ -199,10 +199,10 @@ class Manifest:
     # ------------------------------------------------------------------ work
 
     def claim(self, encoder: int, left: deque[str], *, retry: bool = False) -> str | None:
-        """Take the next of the contents that nobody has indexed or works on, off ``left``; None where there is none.
+        """Take the next content that nobody has indexed or works on, off ``left``; None if there is none.
 
         What needs no work goes off ``left``, too; what another process works on stays there. A claim of a process that
-        is gone, or that has been silent for LEASE_S on another machine, is taken over.
+        is dead, or that has been silent for LEASE_S on another machine, is taken over.
         """
         others: list[str] = []
         try:

@@ -42,7 +42,7 @@ class Shard:
 
 
 def shard_path(folder: Path, content: str, encoder: int) -> Path:
-    """Where the shard of a video lies; two letters of its content spread a million files over folders."""
+    """Path of a video's shard; two letters of its content spread a million files over folders."""
     return folder / FOLDER / content[:2] / f"{content}-{encoder}.safetensors"
 
 

@@ -18,7 +18,7 @@ from .shards import read_embeddings, shard_path
 from .vectors import append_rows, largest, open_rows, products
 
 FOLDER = "vectors"
-# videos that are no more may hold this share of the rows before the matrix is written anew without them
+# deleted videos may hold this share of the rows before the matrix is written anew without them
 STALE = 0.3
 
 
@@ -87,7 +87,7 @@ class Snapshot:
 
     @cached_property
     def _starts(self) -> np.ndarray:
-        """First rows of the runs that the matrix consists of: videos, and what lies between them."""
+        """First rows of the runs that the matrix consists of: videos, and the gaps between them."""
         edges = {edge for span in self.spans.values() for edge in span if edge < len(self.rows)}
         return np.array(sorted(edges | ({0} if len(self.rows) else set())), np.int64)
 

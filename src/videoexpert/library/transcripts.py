@@ -12,7 +12,7 @@ SUFFIXES = (".srt", ".vtt", ".json")
 
 
 def beside(video: Path) -> list[Path]:
-    """Transcript files of a video, in the order of their names; a language stands between name and ending."""
+    """Transcript files of a video, in the order of their names; a language code may precede the ending."""
     found = []
     for file in sorted(video.parent.glob(f"{_escaped(video.stem)}.*")):
         middle = file.name[len(video.stem) : -len(file.suffix)].strip(".")
@@ -27,7 +27,7 @@ def beside(video: Path) -> list[Path]:
 def read(file: Path) -> list[tuple[float, float, str]]:
     """(start, end, words) of each cue, seconds, empty ones left out.
 
-    A JSON file that is no transcript gives none. Raises DataError for a transcript that cannot be read.
+    A JSON file that is not a transcript gives none. Raises DataError for a transcript that cannot be read.
     """
     if file.suffix.lower() == ".json":
         return _read_whisper(file)

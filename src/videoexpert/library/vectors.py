@@ -1,7 +1,7 @@
 """All frame embeddings of a library as one memory-mapped matrix of halves, and search in it.
 
 The matrix is a snapshot under a name of its own: a reader keeps the one it has opened while the next one is written.
-Rows of videos that are gone stay until their share makes a new snapshot worth while.
+Rows of deleted videos stay until their share makes a new snapshot worthwhile.
 """
 
 from __future__ import annotations
@@ -80,5 +80,5 @@ def open_rows(path: Path, width: int) -> np.ndarray:
     size = path.stat().st_size
     if size == 0:
         return np.empty((0, width), np.float16)
-    # copy on write: torch takes no array that cannot be written, and nobody writes
+    # copy on write: torch refuses read-only arrays, and nothing writes here
     return np.memmap(path, np.float16, "c", shape=(size // (2 * width), width))

@@ -104,7 +104,7 @@ def _panel(axes: Axes, report: Report, condition: str, colour: str) -> None:
         axes.contour(places, places, height, levels=LEVELS, colors=GREEN, linewidths=0.6, zorder=1)
     axes.fill([0, 1.1, 1.1], [0, 0, 1.1], color="white", zorder=2)  # no window ends before it starts
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, zorder=2)
-    order = np.argsort(-found[:, 2], kind="stable")  # small points lie over large ones
+    order = np.argsort(-found[:, 2], kind="stable")  # small points are drawn over large ones
     sizes = areas(found[order, 2], float(found[:, 2].sum()))
     place = found[order]
     axes.scatter(
@@ -130,14 +130,14 @@ def _panel(axes: Axes, report: Report, condition: str, colour: str) -> None:
 
 
 def _facts(values: Mapping[str, Any]) -> list[str]:
-    """What is written below the diagonal, where no window lies."""
+    """The text below the diagonal, where no window can be."""
     told = [f"R1@0.5 {values['R1@0.5']:.1f}"] if values.get("R1@0.5") is not None else []
     if values["repeated"] is not None:
         told.append(f"repeated {values['repeated']:.2f}")
     if values["distance"] is not None:
         told.append(f"distance {values['distance']:.2f}")
     if values["moment_bits"] is not None:
-        told.append(f"{round(values['moment_bits']['bits'], 2) + 0.0:.2f} bits")  # no sign before 0
+        told.append(f"{round(values['moment_bits']['bits'], 2) + 0.0:.2f} bits")  # avoids -0.00
     return told
 
 

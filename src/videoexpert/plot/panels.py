@@ -84,7 +84,7 @@ def compose(
 ) -> Path:
     """Panels from top to bottom under the film strip; a PNG, SVG or PDF, as ``out`` ends.
 
-    ``note`` stands at the top right, ``badge`` warns, ``keys`` say below what signs and numbers mean; ``left`` inches
+    ``note`` is at the top right, ``badge`` warns, ``keys`` explain signs and numbers below; ``left`` inches
     are kept for the labels of lanes. Raises VideoError for a video that gives no frames.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -187,7 +187,7 @@ def _time_axis(timed: list[Axes], start: float, duration: float) -> None:
 
 
 def _strip(video_path: str | os.PathLike[str], start: float, duration: float, width: float) -> list[Panel]:
-    """About ten pictures, each over the stretch of time it stands for, and their times; none over a hole."""
+    """About ten pictures, each over the stretch of time it shows, and their times; none over a hole."""
     count = 9
     shown = read_frames(video_path, count, start_s=start, end_s=start + duration, resize=shrink(THUMBNAIL))
     aspect = shown.pixels.shape[3] / shown.pixels.shape[2]
@@ -196,7 +196,7 @@ def _strip(video_path: str | os.PathLike[str], start: float, duration: float, wi
     share = 0.97 * min(1.0, tall * aspect / tile)  # of its stretch that a picture of this shape fills
     pictures = shown.pixels.permute(0, 2, 3, 1).numpy()
     clip = shown.stretch
-    # Beside a hole that is most of the video, true widths would be slivers: the first picture of each side stands.
+    # Beside a hole that is most of the video, true widths would be slivers: the first picture of each side is kept.
     step = (clip.seen_s if clip.seen_s > duration / 2 else duration) / count
     placed: list[tuple[float, float, Any]] = []  # centre on the axis, time of the picture, picture
     taken = -np.inf
@@ -283,7 +283,7 @@ def clip_bars(
 ) -> Panel:
     """Saliency in [0, 1] of the clip that begins at each time; the last may be shorter.
 
-    ``label`` stands in place of the scale.
+    ``label`` replaces the scale.
     """
     edges = np.append(np.asarray(times, dtype=float), end)
 
@@ -331,7 +331,7 @@ def lanes(
     """The first ``most`` moments as bars, in as many lanes as keep them apart; the best in the first.
 
     texts    one for each moment, written beside its bar and ``room`` of the width long; or none
-    ranked   the first moment stands out, by a stronger colour and a bold text
+    ranked   the first moment is emphasised by a stronger colour and bold text
     """
     apart = 2 * room * duration if texts else 0.0  # for the text beside each of two neighbours
     rows: list[list[tuple[Moment, int]]] = [[]]

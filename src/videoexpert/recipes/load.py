@@ -56,7 +56,7 @@ def shared_folders(name: str) -> list[Path]:
 
 
 def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Any:
-    """A recipe from a mapping with ``overrides`` on top; ``name`` stands in the DataError of ``load_recipe``."""
+    """A recipe from a mapping with ``overrides`` on top; ``name`` is used in the DataError of ``load_recipe``."""
     found = [fault for text in overrides if (fault := _override(raw, text))]
     kind = str(raw.get("kind"))
     model = KINDS.get(kind, Recipe)  # whose own kind then says what is expected

@@ -18,7 +18,7 @@ class TowerRecipe:
     layers: int = 4
     heads: int = 8
     projection: int = 128
-    levels: tuple[int, ...] = (1, 2, 3)  # of the scripts, drawn evenly; a level may stand more than once
+    levels: tuple[int, ...] = (1, 2, 3)  # of the scripts, drawn evenly; a level may be repeated
     steps: int = 1300
     scripts: int = 42  # per step
     frames: int = 6  # of each script
@@ -27,7 +27,7 @@ class TowerRecipe:
     places_first: int = 0  # steps after which shapes, angles and details weigh SHARPER times as much
     at_most: dict[str, float] = field(
         default_factory=dict
-    )  # probe -> what must be reached for the run to go on
+    )  # probe -> what must be reached for the run to continue
     at_least: dict[str, float] = field(default_factory=dict)
 
 
@@ -73,7 +73,7 @@ class ShippedRecipe(BaseModel):
 
     kind: str
     seed: int
-    levels: list[int]  # of the training videos, drawn evenly; a level may stand more than once
+    levels: list[int]  # of the training videos, drawn evenly; a level may be repeated
     tower: TowerRecipe
     text: TextRecipe
     model: dict[str, Any]

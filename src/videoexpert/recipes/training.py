@@ -43,7 +43,7 @@ class SourceRecipe(_Part):
     benchmark: str  # a name that `videoexpert data check` knows
     annotations: str
     features: str  # folder written by `videoexpert encode`, or of public features, a file VIDEO.npz each
-    clip_seconds: float = Field(2.0, gt=0)  # what a row of such a public file stands for
+    clip_seconds: float = Field(2.0, gt=0)  # seconds covered by a row of such a public file
     split: str | None = None
     weight: float = Field(1.0, gt=0)  # its share of the training samples, relative to the other sources
     caption_queries: bool = False  # each dense caption also as a grounding query
@@ -97,7 +97,7 @@ class Recipe(_Part):
 
 
 def cross_faults(raw: dict[str, Any]) -> list[str]:
-    """What single fields cannot tell; parts that are of a wrong kind are left to the fields' own faults."""
+    """Checks that involve several fields; parts of a wrong type are left to the fields' own checks."""
     faults: list[str] = []
     model, training = raw.get("model"), raw.get("training")
     if isinstance(model, dict):

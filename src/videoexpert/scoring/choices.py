@@ -19,7 +19,7 @@ def chosen(choice: Any, options: Sequence[str]) -> int | None:
     """Index of the option that an answer names; None where it names none, or two different ones.
 
     Numbers count from 0 and may be texts; a text is compared without regard to case, spaces and a full stop at its
-    end. A letter may stand before its option's text. Without ``options`` numbers and letters are taken as they are.
+    end. A letter may precede its option's text. Without ``options`` numbers and letters are taken as they are.
     """
     if isinstance(choice, bool):
         return None

@@ -33,7 +33,7 @@ def score_clips(
           and 1
 
     Official: clips that a list is too short for are left out of the ranking. Corrected: they rank last.
-    Raises DataError for scores that are no finite numbers.
+    Raises DataError for scores that are not finite numbers.
     """
     matched = match(predictions, records, rules)
     values = np.full(len(matched.records), rules.absent_value)

@@ -36,7 +36,7 @@ def are_fractions(predictions: Iterable[Prediction]) -> bool:
     """Whether spans are fractions of the duration: every boundary in [0, 1] and at least one span longer
     than 0.
 
-    NExT-GQA's grounding code writes either; its scorer is told by a switch. No system that answers in seconds
+    NExT-GQA's grounding code writes either; its scorer has a switch for it. No system that answers in seconds
     stays below one second throughout.
     """
     spans = [window for prediction in predictions for window in prediction.windows or []]
@@ -134,7 +134,7 @@ def score_grounded(
     answers: Sequence[Prediction] | None,
     rules: Rules,
 ) -> Scored:
-    """NExT-GQA. ``answers`` None: the answers stand in the grounding rows, or there are none.
+    """NExT-GQA. ``answers`` None: the grounding rows hold the answers, or there are none.
 
     Where the records come with their questions, Acc@QA is over those.
     """

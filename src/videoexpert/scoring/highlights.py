@@ -36,7 +36,7 @@ class Truth:
     """Ground truth of Q queries, padded.
 
     windows     (Q, G, 2) seconds; NaN where padded (``n_windows`` (Q,) are real)
-    saliency    (Q, C, A) annotators' scores 0 to 4; 0 for clips nobody marked
+    saliency    (Q, C, A) annotators' scores 0 to 4; 0 for unmarked clips
     n_clips     (Q,) clips in the video
     last        (Q,) when the video, and all that is annotated of it, has ended
     scored      (Q,) whether its saliency scores belong to its windows
@@ -54,7 +54,7 @@ class Truth:
 
 
 def truth_of(records: Sequence[Record]) -> Truth:
-    """Padded arrays of annotated queries, of which there is at least one."""
+    """Padded arrays of at least one annotated query."""
     windows, n_windows = annotated_windows(records)
     durations = np.array([record.duration_s for record in records], np.float64)
     n_clips = (durations / CLIP_S).astype(np.int64)
@@ -67,7 +67,7 @@ def truth_of(records: Sequence[Record]) -> Truth:
 
 
 def _padded_saliency(records: Sequence[Record], n_clips: NDArray[np.int64]) -> tuple[NDArray[np.int8], int]:
-    """(Q, C, A) scores and the number of clips left out because they lie past the end of their video."""
+    """(Q, C, A) scores and the number of clips left out because they start after the end of their video."""
     paired = [len(record.clip_ids) == len(record.marks or ()) for record in records]
     clips = [record.clip_ids if fits else () for record, fits in zip(records, paired, strict=True)]
     marks = [record.marks or () if fits else () for record, fits in zip(records, paired, strict=True)]
@@ -187,7 +187,7 @@ def highlight_values(
         padding = 0.0 if rules.official else known.min(initial=0.0) - 1.0
         scores[index, :length] = padding
         scores[index, : len(known)] = known
-        # Official: the maximum is looked for before the list is cut, so it can lie past the last clip.
+        # Official: the maximum is looked for before the list is cut, so it can be past the last clip.
         top[index] = given.argmax() if rules.official else known.argmax() if length else clips
     listed_any = np.array([bool(listed) for listed in saliency])
     levels = np.asarray([level for _, level in LEVELS])

@@ -1,4 +1,4 @@
-"""Which prediction speaks of which annotated item: the same rule for every scorer."""
+"""Which prediction belongs to which annotated item: the same rule for every scorer."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _MANY = 100  # limits are looked up for what may pass them, not for every row
 
 
 def digest(file: Path) -> str:
-    """First 16 hexadecimal digits of a file's SHA-256: tells in a result which file it is about."""
+    """First 16 hexadecimal digits of a file's SHA-256: identifies the file in a result."""
     return files.digest(file)[:16]
 
 
@@ -63,7 +63,7 @@ class Prediction:
 
 
 class Repeating(dict[str, Any]):
-    """A parsed object in which some key stands twice; ``pairs`` has every value, in order."""
+    """A parsed object with a repeated key; ``pairs`` has every value, in order."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -112,7 +112,7 @@ def _without_loss(value: Any, text: str) -> Any:
 def _count_keys(value: Any) -> int:
     if isinstance(value, dict):
         return len(value) + sum(_count_keys(item) for item in value.values() if type(item) in (dict, list))
-    # lists of numbers are not gone through
+    # lists of numbers are skipped
     return sum(map(_count_keys, value)) if isinstance(value, list) and value and type(value[0]) is dict else 0
 
 
@@ -153,7 +153,7 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def check_keys(row: dict[str, Any], known: set[str], where: str) -> None:
-    """Raises DataError for a key that stands twice, or that is a known one misspelt: its value would be lost.
+    """Raises DataError for a repeated key, or a misspelt known one: its value would be lost.
 
     Other keys are somebody else's and are left alone.
     """
@@ -306,7 +306,7 @@ def best_window(prediction: Prediction, by_score: bool) -> list[float] | None:
 
 
 def saliency_list(listed: Any, identifier: str) -> NDArray[np.float64]:
-    """Saliency scores of one query as an array. Raises DataError where they are no finite numbers."""
+    """Saliency scores of one query as an array. Raises DataError if they are not finite numbers."""
     try:
         given = np.asarray(listed, np.float64)
     except (TypeError, ValueError, OverflowError):

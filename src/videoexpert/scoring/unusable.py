@@ -62,7 +62,7 @@ def unusable_windows(
     """What is wrong with predicted windows.
 
     windows    (Q, K, 2) seconds; of query q the first ``counts[q]`` are predictions
-    last       (Q,) the second at which each video, and all that is annotated of it, has ended; NaN where nobody knows
+    last       (Q,) the second at which each video, and all its annotations, have ended; NaN if unknown
     latest     the latest second of any annotated window
     predicted  (Q,) which queries have a prediction; of these, ones without a window are counted. None: not asked
     points     a window of no length can count (NExT-GQA's IoP)

@@ -86,7 +86,7 @@ class StateSource:
         idr = np.linspace(0, self.num_frames - 1, self.groups).round().astype(int)
         for i, thing in enumerate(script.objects):
             spatial[:, i, :STATE_DIMS] = state_vectors(script, times[idr], only=i)
-            if thing.glyph:  # a detail is told by patches alone
+            if thing.glyph:  # only patches show a detail
                 spatial[:, i, STATE_DIMS + GLYPH_INDEX[thing.glyph]] = 1.0
         for tokens in (temporal, spatial):
             tokens += 0.02 * torch.randn(tokens.shape, generator=rng)
@@ -126,7 +126,7 @@ def dense_labels(script: Script, num_frames: int) -> Tensor:
 
 
 def asked_labels(script: Script, sample: Sample) -> list[Tensor]:
-    """For each ``<LOC>`` of a sample (colours * actions,): the thing and the action it stands for."""
+    """For each ``<LOC>`` of a sample (colours * actions,): the thing and the action of its query."""
     by_window = {(e.start, e.end): (script.doer(e).colour, e.action) for e in script.events}
     found: list[tuple[str, str] | None]
     if sample.task == "qa":  # content; one place a question
@@ -205,7 +205,7 @@ class BaseBatches(Dataset[dict[str, Any]]):
 def fewer_frames(tokens: VisualTokens, frames: int, rng: random.Random) -> VisualTokens:
     """A video as if fewer frames had been taken: of each run of them one, the earlier or the later middle one by lot.
 
-    Raises InputError where the number of frames there are is no multiple of ``frames``.
+    Raises InputError if the number of available frames is not a multiple of ``frames``.
     """
     step, rest = divmod(len(tokens.temporal), frames)
     if rest or not step:
@@ -219,7 +219,7 @@ def fewer_frames(tokens: VisualTokens, frames: int, rng: random.Random) -> Visua
 
 
 class ReadOut(nn.Module):
-    """Linear read-out (colours * actions) of the head's projections, or of the states where there is no head."""
+    """Linear read-out (colours * actions) of the head's projections, or of the states if there is no head."""
 
     def __init__(self, model: VideoExpertModel) -> None:
         super().__init__()

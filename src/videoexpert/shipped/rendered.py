@@ -120,7 +120,7 @@ def _build_shard(
     config = VideoExpertConfig.from_dict(fields)
     with ShardWriter(store, rank=shard, world_size=shards, shard_videos=SHARD) as writer:
         for index in _videos(recipe, shard):
-            key = _key(index)  # which also stands for the content: there is no file
+            key = _key(index)  # also identifies the content: there is no file
             writer.add(key, encode_script(vision, config, recipe, index), key)
 
 

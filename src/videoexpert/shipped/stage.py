@@ -77,7 +77,7 @@ def _training(parts: Mapping[str, nn.Module]) -> None:
 def _resume(
     parts: Mapping[str, nn.Module], optimisers: list[torch.optim.Optimizer], state_file: Path, steps: int
 ) -> int:
-    """The step to go on with; everything is put as it was before that step."""
+    """The step to continue with; everything is restored to the state before that step."""
     if not state_file.exists():
         return 0
     saved = torch.load(state_file, weights_only=True)

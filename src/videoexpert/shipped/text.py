@@ -1,4 +1,4 @@
-"""The text tower of the shipped CLIP: trained on a finished vision tower, of which not a byte changes.
+"""The text tower of the shipped CLIP: trained on a finished vision tower, which stays unchanged to the byte.
 
 A text may say only part of what a frame shows, so a frame can have several right texts in a batch and a text several
 right frames. What each says is known from the script, and all right pairs count.

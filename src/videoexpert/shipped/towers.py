@@ -176,7 +176,7 @@ class TowerTrainer(nn.Module):
             "patch": 0.5
             * F.cross_entropy(self.patch_readout(patches).flatten(0, 1), batch.patches.flatten()),
         }
-        # A patch on a thing also tells its shape, angle and detail: that is what S-tokens can then carry, and where
+        # A patch on a thing also learns its shape, angle and detail: that is what S-tokens can then carry, and where
         # the class token takes it from.
         frame, place = (batch.patches < len(COLOURS)).nonzero(as_tuple=True)
         slot = batch.patches[frame, place]
@@ -235,7 +235,7 @@ def train_tower(
     """Train (or resume) in ``folder``; returns the tower and leaves ``vision/`` and ``probe.json`` there.
 
     Raises TrainingError where the finished tower misses one of the recipe's probes: no later stage sees what the
-    class tokens do not tell.
+    class tokens do not carry.
     """
     torch.manual_seed(recipe.seed)
     model = TowerTrainer(build_clip(recipe), recipe.projection)

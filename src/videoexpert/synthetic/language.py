@@ -26,7 +26,7 @@ HELD_OUT_SENTENCES = ("a {shape} that is {colour} {verb}", "{thing} that {verb}"
 RICH_SENTENCES = ("there is {a} {thing} that {verb}", "one {thing} {verb}", "now the {thing} {verb}")
 NUM_CHOICES = 5
 ABSENT_QUERIES = 2  # false sentences that are asked of each video
-ORDER = {  # how two events, or one event among its like, stand in time
+ORDER = {  # how two events, or one event among its like, are related in time
     "after": ("{y} after {x}", "after {x}, {y}"),
     "before": ("{y} before {x}", "before {x}, {y}"),
     "while": ("{y} while {x}", "while {x}, {y}"),
@@ -95,7 +95,7 @@ def query_for(
 def query_of(
     script: Script, thing: SceneObject, action: str, rng: random.Random, held_out: bool, wording: Wording
 ) -> str:
-    """A query about a thing of the script: where details are told, by its detail."""
+    """A query about a thing of the script: by its detail, where details are named."""
     if LEVELS[script.level].told and thing.glyph:
         names = [(o.shape, o.glyph) for o in script.objects]
         alone = names.count((thing.shape, thing.glyph)) == 1

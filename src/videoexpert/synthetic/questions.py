@@ -78,7 +78,7 @@ def _which(script: Script, rng: random.Random, wording: Wording) -> Iterator[Cho
 
 
 def _details(script: Script, rng: random.Random, wording: Wording) -> Iterator[ChoiceQuestion]:
-    """What is on a thing: only its patches tell."""
+    """The detail on a thing: only its patches show it."""
     said, things = _said(wording), [SceneObject("", "", 0, 0, 0, 0, glyph=g) for g in GLYPHS]
     for event, thing in _alone(script):
         if thing.glyph:

@@ -134,7 +134,7 @@ def _glyph(glyph: str, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 def _extent(places: np.ndarray, sizes: np.ndarray, index: int, side: int) -> slice:
     """Pixels that the object can touch at any of the times: the rest of the picture need not be computed."""
-    reach = 1.5 * sizes[:, index]  # corners of a square lie at 1.25
+    reach = 1.5 * sizes[:, index]  # corners of a square are at 1.25
     first, last = (places[:, index] - reach).min() * side, (places[:, index] + reach).max() * side
     return slice(min(max(int(first) - 1, 0), side), min(max(int(last) + 2, 0), side))
 

@@ -1,6 +1,6 @@
 """Writes a synthetic data set: mp4 files, and annotations in the benchmarks' own file formats.
 
-Videos of the test split never stand in a training file. Benchmarks without a validation split have its videos in
+Videos of the test split never appear in a training file. Benchmarks without a validation split have its videos in
 their training file. Same seed, same bytes of annotation and same pixels.
 """
 

@@ -40,7 +40,7 @@ SUSTAINED = {"bf16": 10e12, "float32": 4e12}
 
 @dataclass
 class DryRun:
-    """Everything found; ``missing`` names what a run needs and is not here, ``notes`` what else could not be told."""
+    """Everything found; ``missing`` names what a run needs and is not here, ``notes`` what could not be checked."""
 
     groups: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> tensors, parameters
     frozen: int = 0
@@ -154,7 +154,7 @@ def _config(recipe: Recipe, found: DryRun) -> tuple[VideoExpertConfig, Any] | No
         **made.config,
     }
     config = VideoExpertConfig.from_preset(made.preset or "paper", **fields)
-    # without a tokenizer the first id after the vocabulary stands in
+    # without a tokenizer the first id after the vocabulary is used instead
     config.loc_token_id = add_loc_token(tokenizer, config.loc_text) if tokenizer else int(language.vocab_size)
     return config, tokenizer
 

@@ -55,7 +55,7 @@ def fit_familiarity(known: Sequence[VisualTokens], other: Sequence[VisualTokens]
     lower = torch.tensor([plain.score(v) for v in others])
     labels = torch.cat([torch.ones(len(scores)), torch.zeros(len(lower))])
     found = fit_calibration(torch.cat([scores, lower]), labels)
-    # Even odds lie where the classes are equally likely, but never above the rarest of the training's own videos.
+    # Even odds are where the classes are equally likely, but never above the rarest of the training's own videos.
     edge = min(-found.bias * found.temperature, float(scores.quantile(RARE)))
     return Known(temporal, spatial, found.temperature, -edge / found.temperature)
 

@@ -1,7 +1,7 @@
 """``finetune``: own clips and one JSON lines file to a model folder, with defaults that suit a few hundred of them.
 
 OUT/data/    features of the videos, and the lines that train and that are held out
-OUT/model/   the finished model; what else lies in OUT is the run's (trainer.py)
+OUT/model/   the finished model; anything else in OUT is the run's (trainer.py)
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def finetune(
     log: Callable[[str], None] = print,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Check, split, encode, train; returns ``out/model``. Started again after a kill, it goes on.
+    """Check, split, encode, train; returns ``out/model``. Started again after a kill, it resumes.
 
     ``model`` None is the shipped one; ``overrides`` are those of ``train``; ``progress`` is called with the number of
     videos encoded and that of all. Raises DataError for faults of the file, or where no video of it can be read;

@@ -1,4 +1,4 @@
-"""The mixture: which samples stand in which micro-batch of a run, decided once from the seed.
+"""The mixture: which samples are in which micro-batch of a run, decided once from the seed.
 
 The plan does not depend on the number of processes, on ``packed``, or on where a run was interrupted: micro-batch
 i of a run is always the same samples in the same wording.
@@ -53,7 +53,7 @@ class Pick(NamedTuple):
 
 
 def token_key(sample: Sample) -> str:
-    """Under which key the tokens of a sample's input lie."""
+    """The key of the tokens of a sample's input."""
     return video_key(sample.video, sample.clip)
 
 
@@ -192,7 +192,7 @@ class MicroBatches(Dataset[dict[str, Any]]):
         return collate(videos, rows, self.prompter.prefix_ids, self.prompter.config)
 
     def rows(self, index: int) -> tuple[list[VisualTokens], list[list[Example]]]:
-        """The videos of a micro-batch and the examples behind each; unpacked, a video stands there repeatedly."""
+        """The videos of a micro-batch and the examples behind each; unpacked, a video is repeated."""
         videos: list[VisualTokens] = []
         rows: list[list[Example]] = []
         before: tuple[int, str] | None = None

@@ -1,4 +1,4 @@
-"""From a recipe to a trained model folder, in one process or many; what a killed run left, goes on."""
+"""From a recipe to a trained model folder, in one process or many; a killed run resumes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def train(
 ) -> Path:
     """Train (or resume) in ``out``; the finished model folder is ``out/model``.
 
-    ``stores`` stand in for feature stores on disk. Raises InputError for an ``out`` that another recipe began,
+    ``stores`` replace feature stores on disk. Raises InputError for an ``out`` that another recipe began,
     DataError for data that cannot be trained on, CheckpointError for base models that cannot be loaded.
     """
     if int(os.environ.get("RANK", "0")) == 0:

@@ -1,7 +1,7 @@
 """A model spread over processes by accelerate's FSDP 2: what is asked of it, and checkpoints as of any other run.
 
 Weights and optimiser states are gathered to be written and spread again to be read, so that a run begun with
-FSDP goes on without, or with another number of processes. All processes call these functions together.
+FSDP resumes without it, or with another number of processes. All processes call these functions together.
 """
 
 from __future__ import annotations

@@ -284,7 +284,7 @@ def arguments(recipe: Recipe, out: Path, steps: int, accumulation: int) -> Train
         dataloader_num_workers=training.workers,
         remove_unused_columns=False,
         ddp_find_unused_parameters=False,
-        disable_tqdm=True,  # progress.py tells instead
+        disable_tqdm=True,  # progress.py reports instead
         report_to=_reporters(training),
     )
     made.mixed_precision = "bf16" if made.bf16 else "no"  # the recipe decides, not accelerate's config file

@@ -22,14 +22,14 @@ from .timeline import Packets, last_key, read_packets, timeline_of
 # Containers that take back what came out of them; everything else goes into Matroska, which holds all codecs.
 _SAME = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm"}
 _MATROSKA = (".mkv", "matroska")
-_SOUND_LATE_S = 2  # sound may stand in the file this much behind the pictures it belongs to
+_SOUND_LATE_S = 2  # sound may be in the file this much behind the pictures it belongs to
 
 
 @dataclass(frozen=True)
 class WrittenClip:
     """A file that was written.
 
-    start_s, end_s   what it holds, on the clock of the video it was cut from
+    start_s, end_s   what it covers, on the clock of the video it was cut from
     exact            encoded anew: it holds what was asked for. False: copied, from the key frame before on
     """
 

@@ -107,7 +107,7 @@ def _median_step(ticks: np.ndarray) -> float:
 
 
 def _outliers(ticks: np.ndarray, keys: np.ndarray, jump: float) -> np.ndarray:
-    """(P,) True for the few packets that jump away from their neighbours while those go on as if nothing were."""
+    """(P,) True for the few packets that jump away from their neighbours, whose times continue undisturbed."""
     left_out = np.zeros(len(ticks), dtype=bool)
     edges = [0, *(np.flatnonzero(np.abs(np.diff(ticks)) > jump) + 1).tolist(), len(ticks)]
     pieces = list(pairwise(edges))
@@ -122,7 +122,7 @@ def _outliers(ticks: np.ndarray, keys: np.ndarray, jump: float) -> np.ndarray:
             continue
         before = pieces[place][1] - 1
         place += 1
-    # Many jumps to and fro are no outliers in a sound clock.
+    # Many jumps to and fro are not outliers in a sound clock.
     return left_out if left_out.sum() <= most else np.zeros_like(left_out)
 
 
@@ -135,13 +135,13 @@ def _goes_on(
     jump: float,
     most: int,
 ) -> int | None:
-    """The piece at which the clock goes on if ``place`` begins an excursion, else None."""
+    """The piece at which the clock resumes if ``place`` begins an excursion, else None."""
     start = pieces[place][0]
     for after in range(place + 1, len(pieces)):
         resumes = pieces[after][0]
         if resumes - start > most:
             return None
-        if before < 0:  # the first pictures: most of what follows lies earlier and does not begin anew
+        if before < 0:  # the first pictures: most of what follows is earlier and does not begin anew
             most_of_all = pieces[after][1] - resumes > len(ticks) / 2
             sound = most_of_all and ticks[resumes] < ticks[start] and not keys[resumes]
         else:
@@ -199,7 +199,7 @@ def holes(ticks: np.ndarray, lasting: np.ndarray, begins: Fraction, second: floa
     lasting     (T,) how long each is to be shown by its packet, 0 where unknown
     begins      tick of the clock's zero
 
-    A picture may stand for minutes, a slide in a recorded talk. So a long gap is a hole only where its picture's own
+    A picture may last for minutes, a slide in a recorded talk. So a long gap is a hole only where its picture's own
     length says that it should have ended, or where the gap outlasts everything else.
     """
     found = []

@@ -51,7 +51,7 @@ def to_rgb(
 
 
 def _stated(frame: av.VideoFrame, name: str, otherwise: int) -> int:
-    """What the frame says of its colours (PyAV below 17 does not tell), or the stream where it says nothing."""
+    """The frame's colour properties (PyAV below 17 lacks them), or the stream's where the frame has none."""
     value = int(getattr(frame, name, 2) or 2)
     return value if value != 2 else otherwise
 

@@ -21,8 +21,8 @@ from .diagnosis import is_protected, stored_codec
 
 # Formats that are one file each and carry their own times. Everything else is refused before its header is
 # read: playlists and lists (hls, dash, concat, sdp) open other files or addresses, image sequences are
-# patterns over other files, devices and lavfi are no files, raw elementary streams have no times.
-# Audio formats stand here so that an audio file gets the sentence about missing pictures.
+# patterns over other files, devices and lavfi are not files, raw elementary streams have no times.
+# Audio formats are listed so that an audio file gets the sentence about missing pictures.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,ogg,mpeg,mpegts,asf,gif,apng,nut,mxf,wtv,dv,rm,"
     "ivf,yuv4mpegpipe,mp3,wav,flac,aac"
@@ -200,7 +200,7 @@ def open_video(
 
 
 def backstop(most: int) -> int:
-    """FFmpeg's own limit, for sizes that only the pictures tell: it counts padded rows, so it needs slack."""
+    """FFmpeg's own limit, for sizes that only the pictures reveal: it counts padded rows, so it needs slack."""
     return min(2 * most + 2**16, 2**31 - 1)
 
 
@@ -318,7 +318,7 @@ def _check_size(name: str, stream: av.VideoStream, most: int) -> None:
 
 
 def _size_beyond_limit(name: str, stream: av.VideoStream) -> tuple[int, int]:
-    """What the header says of pictures that FFmpeg, told of the limit, did not look at; (0, 0) if nothing."""
+    """Picture size by the header where FFmpeg, because of the limit, did not look at the pictures; (0, 0) if none."""
     if stream.codec_context.name in ("png", "apng"):  # FFmpeg decodes one, at full size, to learn about it
         return 0, 0
     try:

@@ -1,6 +1,6 @@
 """A video file -> Frames: N pictures spread over its time, each with its own presentation time.
 
-First the packets are listed without decoding; they tell when every picture is shown and where decoding can
+First the packets are listed without decoding; they show when every picture is on screen and where decoding can
 start. Then the chosen pictures are decoded, seeking over long stretches without any. What comes out is
 checked against the plan. Only where they differ (damage, wrong headers, mislabelled times) everything is
 decoded once to measure the true times and once more to fetch the pictures. Kept in memory: N pictures as
@@ -48,7 +48,7 @@ class _Request:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which pictures of a timeline stand for the N bins of a clip.
+    """Which pictures of a timeline are the N bins of a clip.
 
     stretch     the clip
     ticks       (N,) ascending: each bin gets the picture on show then
@@ -68,7 +68,7 @@ def choose(
     sampling: Sampling,
     name: str,
 ) -> Choice:
-    """The one rule for which N pictures stand for ``[start_s, end_s)``; used for reading and for reporting.
+    """The one rule for the N pictures of ``[start_s, end_s)``; used for reading and for reporting.
 
     Raises:
         InputError: the clip is not inside the video.

@@ -27,7 +27,7 @@ _TS_PACKET = 188
 
 
 def stored_codec(path: str) -> str | None:
-    """The codec's name as the file states it (``avc1``, ``V_VP9``, ``DIVX``); None where it cannot be told."""
+    """The codec's name as the file states it (``avc1``, ``V_VP9``, ``DIVX``); None if unknown."""
     try:
         with open(path, "rb") as handle:
             entries = _sample_entries(handle)

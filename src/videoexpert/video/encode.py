@@ -80,7 +80,7 @@ def pictures(span: Span) -> Iterator[tuple[Fraction, np.ndarray]]:
             yield found
             given += 1
         return
-    except DamageError:  # what was given away stands; the rest at its measured times
+    except DamageError:  # what was yielded is kept; the rest at its measured times
         pass
     for measured in measured_ways(span.video, packets):
         try:

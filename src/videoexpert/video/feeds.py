@@ -76,7 +76,7 @@ def open_feed(
 ) -> Iterator[OpenFile]:
     """Opens a feed for reading once, from its beginning; waits for its first bytes.
 
-    ``idle_s``: a file that has not grown for so long is finished, as is one of which ``ended`` says so. ``stopped``
+    ``idle_s``: a file that has not grown for this long is finished, as is one for which ``ended`` says so. ``stopped``
     ends the wait at any time. Formats are those of files; no playlist is followed, no redirect, and what a video
     names inside is never opened.
 

@@ -27,7 +27,7 @@ RESTART_S = 0.5  # times that fall by more begin a new clock; by less, a picture
 LATE_S = 0.5  # a video whose first picture begins later begins with it
 HOLE_S = 60.0  # a picture on show for longer, and for longer than ``still_s``, leaves a hole
 
-# number of the bin it stands for, its own time in seconds, (3, h, w) uint8
+# number of the bin it belongs to, its own time in seconds, (3, h, w) uint8
 Shown = tuple[int, float, torch.Tensor]
 
 
@@ -43,7 +43,7 @@ def live_pictures(
 ) -> Iterator[Shown]:
     """The picture on show at the centre of each bin ``[i / rate, (i + 1) / rate)``, for ascending i, as it is known.
 
-    A number that is not one above the last follows a hole. The same picture may stand for several bins. The rest as
+    A number that is not one above the last follows a hole. The same picture may fill several bins. The rest as
     ``open_feed``.
 
     Raises VideoError as ``open_feed``, or where no picture decodes. Warns with a VideoWarning, at the end, of what
@@ -78,7 +78,7 @@ class _Look:
         self._shape: tuple[int, ...] | None = None
 
     def at(self, frame: av.VideoFrame, numbers: range, seconds: float) -> Iterator[Shown]:
-        """A picture for the bins that it stands for, converted once; not at all where there are none."""
+        """A picture for the bins that it fills, converted once; not at all if there are none."""
         if not numbers:
             return
         picture = convert(self.source, frame, self.resize)
@@ -127,7 +127,7 @@ class _Clock:
 
 
 class _Bins:
-    """Which bins a picture stands for."""
+    """Which bins a picture fills."""
 
     def __init__(self, source: OpenFile, rate: Fraction, still_s: float) -> None:
         self.source, self.rate = source, rate

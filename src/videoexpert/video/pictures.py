@@ -31,7 +31,7 @@ def decode_quickly(
     """Pictures in display order, on the ``clock``; after a seek, those shown before ``from_tick`` are passed over.
 
     Raises:
-        DamageError: at the first sign of damage; several threads do not tell its place.
+        DamageError: at the first sign of damage; with several threads its place is unknown.
     """
     for packet, broken in demux(source, problems, clock):
         if broken:

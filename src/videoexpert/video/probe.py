@@ -80,7 +80,7 @@ class VideoInfo:
 
 
 def probe(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> VideoInfo:
-    """Decodes a video once and says what it holds; ``progress`` as in ``measure``.
+    """Decodes a video once and reports what it holds; ``progress`` as in ``measure``.
 
     Raises:
         VideoError: not one readable local video file, or no picture in it decodes.

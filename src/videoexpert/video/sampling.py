@@ -1,4 +1,4 @@
-"""Where in time the N frames of a video lie. Pure arithmetic; seconds as floats, container time as exact
+"""Where in time the N frames of a video are. Pure arithmetic; seconds as floats, container time as exact
 integers.
 """
 
@@ -20,7 +20,7 @@ def centre_ticks(
 ) -> list[int]:
     """N bin centres of ``duration`` from ``start`` on, all in ticks of a container's clock, rounded down.
 
-    ``holes`` (ascending, from ``start`` on) are passed over: no centre lies in one, and ``duration`` is what remains.
+    ``holes`` (ascending, from ``start`` on) are skipped: no centre is in one, and ``duration`` is what remains.
 
     Exact: a picture shown at the very centre of a bin counts as shown there, which floats would get wrong
     half of the time (20 pictures a second, 10 seconds and N = 100 put every centre on a picture).

@@ -1,4 +1,4 @@
-"""A first look at files that nobody trusts, in a child process with limits: a decoder that is overrun falls alone."""
+"""A first look at untrusted files, in a child process with limits: an exploited decoder takes down only the child."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Look:
 def probe_safely(path: str | os.PathLike[str], *, timeout_s: float = 600.0, name: str | None = None) -> Look:
     """Decodes a video once in a child process that may use MEMORY_BYTES and ``timeout_s`` seconds.
 
-    ``name`` stands for the path in sentences. Raises VideoError for a file that gives no frames, and for one that
+    ``name`` replaces the path in sentences. Raises VideoError for a file that gives no frames, and for one that
     kills the decoder or outlasts the limits.
     """
     shown = name or os.path.basename(os.fspath(path))
@@ -57,7 +57,7 @@ def probe_safely(path: str | os.PathLike[str], *, timeout_s: float = 600.0, name
 
 
 def _look(path: str, timeout_s: float, sender: Connection) -> None:
-    """The child: limits itself, decodes, and sends what it found or why it did not."""
+    """The child: limits itself, decodes, and sends what it found or the reason for its failure."""
     from .probe import probe
 
     _limit(timeout_s)

@@ -19,7 +19,7 @@ _BLOCK = HERTZ  # samples of silence at once
 
 
 def has_sound(path: str | os.PathLike[str]) -> bool:
-    """Whether the video has a sound stream. Raises VideoError for a file that is no video."""
+    """Whether the video has a sound stream. Raises VideoError for a file that is not a video."""
     with open_video(path) as source:
         return bool(source.container.streams.audio)
 
@@ -28,7 +28,7 @@ def sound(path: str | os.PathLike[str], start_s: float, end_s: float) -> Iterato
     """Blocks of (2, n) float32 at 48 kHz, stereo, which together last ``end_s - start_s`` seconds to the sample.
 
     Seconds count on the players' clock, like those of pictures. A video without sound, or whose clock breaks, gives
-    silence. Raises VideoError for a file that is no video.
+    silence. Raises VideoError for a file that is not a video.
     """
     start = Fraction(start_s).limit_denominator(10**9)
     total = round((Fraction(end_s).limit_denominator(10**9) - start) * HERTZ)

@@ -2,7 +2,7 @@
 
 What comes out equals what ``read_frames`` gives for the same clips. The pictures are chosen before anything is
 decoded; long stretches in which none is wanted are passed over by seeking. Where a file turns out damaged on the
-way, what was yielded stands, its true times are measured in one more pass, and the rest is read carefully.
+way, what was yielded is kept, its true times are measured in one more pass, and the rest is read carefully.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def read_clips(
 ) -> Iterator[Frames]:
     """N frames of each of many clips ``(start_s, end_s)`` of a video, in order, from one pass over the file.
 
-    Clips may overlap; their starts ascend. Each equals ``read_frames`` of it, and what lies between them is passed
-    over by seeking. Memory: the clips that overlap at one time.
+    Clips may overlap; their starts ascend. Each equals ``read_frames`` of it, and what is between them is skipped
+    by seeking. Memory: the clips that overlap at one time.
 
     Raises:
         InputError: starts that do not ascend, and as ``read_frames``. VideoError: as ``read_frames``.

@@ -17,7 +17,7 @@ from .pictures import VideoWarning
 from .stream import read_clips
 
 QUALITY = 80
-# the clip that stands for an instant
+# the clip that represents an instant
 INSTANT_S = 0.04
 
 
@@ -46,7 +46,7 @@ def thumbnails(
     order = sorted(range(len(clips)), key=lambda place: clips[place][0])
     found: dict[int, np.ndarray] = {}
     with warnings.catch_warnings():
-        # who opened the video was told already
+        # the warning was given when the video was opened
         warnings.simplefilter("ignore", VideoWarning)
         read = read_clips(path, [clips[place] for place in order], count, resize=resize)
         for place, frames in zip(order, read, strict=True):

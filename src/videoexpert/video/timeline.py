@@ -185,7 +185,7 @@ def read_packets(source: OpenFile) -> Packets:
             f"again, or convert it to mp4."
         )
     laid = (ticks + layout.offset_of(len(ticks)))[kept]
-    # A recording cut out of a stream may begin with pictures that do not decode: then only decoding tells.
+    # A recording cut out of a stream may begin with pictures that do not decode: only decoding shows it.
     seekable = found.all_pts and bool(keys[kept][0]) and laid.min() == laid[0] and clock.one_clock
     zero = source.zero(pictures_too=not layout.left_out[0])
     first = Fraction(int(laid.min()))
@@ -257,7 +257,7 @@ def last_key(packets: Packets, tick: float | Fraction) -> int | None:
 def timeline_of(source: OpenFile, packets: Packets, shown: np.ndarray | None = None) -> Timeline:
     """Timeline of the ``shown`` ticks (those of decoded pictures), by default of every packet.
 
-    The last picture is shown for as long as its packet says, cut where the stream's own declared end lies
+    The last picture is shown for as long as its packet says, cut where the stream's own declared end is
     before that (edit lists). Where the packet says nothing: to the stream's declared end, else, for a file
     with no other stream, to the container's, else for the median gap between pictures. The container's
     duration is not asked otherwise: sound often outlasts the pictures, and headers of live recordings are

@@ -35,7 +35,7 @@ class PatchFeatures:
 class VisionEncoder(nn.Module):
     """A CLIP or SigLIP vision tower of transformers: frozen, always in eval mode, no text tower.
 
-    What class token, patch tokens and class attention are in each family is told in towers.py.
+    towers.py defines class token, patch tokens and class attention for each family.
     """
 
     def __init__(self, model: Any, preprocessor: Preprocessor | None = None) -> None:
@@ -122,7 +122,7 @@ class VisionEncoder(nn.Module):
         """Features of N frames, ``batch_size`` at a time: memory beyond the result does not grow with N.
 
         pixels (N, 3, h, w) uint8 RGB of any size, or already normalised floats (N, 3, S, S). The result
-        can enter a graph that trains (it is no inference tensor), but carries no gradient itself. Raises
+        can enter a graph that trains (it is not an inference tensor), but carries no gradient itself. Raises
         InputError for another shape or dtype.
         """
         self._check_pixels(pixels, batch_size)

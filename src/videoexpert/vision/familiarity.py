@@ -1,4 +1,4 @@
-"""Does the model know what it looks at? A video's tokens against those of its training, as a number in [0, 1].
+"""Has the model seen such videos? A video's tokens against those of its training, as a number in [0, 1].
 
 For each token a quadratic discriminant gives the log-odds that it comes from the training videos rather than from
 videos of nowhere (synthetic/elsewhere.py). A video's score is the mean over its T-tokens plus the mean over its

@@ -232,7 +232,7 @@ def _pooled(found: Any) -> Tensor:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """No table of keys and no bar: what is missing is said in one sentence, and unknown keys are no one's concern."""
+    """Replaces the table of keys and the bar: one sentence names missing keys, and unknown keys are ignored."""
     from transformers.utils import logging as theirs
 
     logger = logging.getLogger("transformers.modeling_utils")

@@ -88,9 +88,9 @@ class ClipTower:
 
 
 class SiglipTower:
-    """SigLIP has no class token: the output of its attention-pooling head stands for it.
+    """SigLIP has no class token: the output of its attention-pooling head serves as one.
 
-    The weights with which the head's probe attends to the patches (mean over heads) stand for the class attention.
+    The weights with which the head's probe attends to the patches (mean over heads) serve as the class attention.
     Patch tokens are those after the post layer norm, which is what the head reads; SigLIP projects nothing, so C is
     the hidden size. The pooled token is not in the space of the patch tokens: prefer ``key_score: attention`` over
     ``cosine`` with it.

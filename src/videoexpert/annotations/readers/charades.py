@@ -50,7 +50,7 @@ def _parse_text(file: Path, split: str | None, lengths_csv: str | PathLike[str] 
 def clean(record: Record, report: CleaningReport) -> Sample | None:
     """The query as a grounding sample. Windows past the end of the video are clipped to it.
 
-    Four reversed records of the training split are dropped: three lie after the end of their video, so
+    Four reversed records of the training split are dropped: three start after the end of their video, so
     swapping does not repair them.
     """
     if record.form != FORM:

@@ -55,7 +55,7 @@ def read_clips(file: Path, split: str | None, grid: Grid) -> Records:
 
 
 def clean(record: Record, report: CleaningReport) -> Sample | None:
-    """The video as a highlight sample whose scores stand for ``clips``; it has no windows."""
+    """The video as a highlight sample, with scores for ``clips`` and no windows."""
     if not named(record, report):
         return None
     query = clean_text(record.text, report, record.id)

@@ -76,7 +76,7 @@ def _event_record(file: Path, video: str, record: Any) -> Record:
 
 
 def _timechat(file: Path, record: Any) -> Record:
-    """The captions stand in one string, split at ". "."""
+    """The captions are one string, split at ". "."""
     if not isinstance(record, dict):
         raise DataError(f"{file}: expected a list of objects, got {type(record).__name__} in it.")
     video = files.id_field(record, "image_id", str(file))

@@ -84,7 +84,7 @@ def clean_grounding(record: Record, report: CleaningReport) -> Sample | None:
 def clean_highlight(record: Record, report: CleaningReport) -> Sample | None:
     """The query with its windows and one tuple of scores for every clip; without scores a grounding sample.
 
-    A record of which one window cannot be found is dropped whole: the others are not all that is relevant.
+    A record with a window that cannot be found is dropped whole: the remaining windows are not all that is relevant.
     """
     return _clean(record, report, "highlight")
 
@@ -119,7 +119,7 @@ def _clean(record: Record, report: CleaningReport, task: str) -> Sample | None:
 
 
 def kept_highlight(record: Record) -> Record:
-    """The record as it is scored. Scores that fit no windows stay, but nobody is asked for them (``kind``)."""
+    """The record as scored. Scores that match no windows are kept but never evaluated (see ``kind``)."""
     report = CleaningReport()
     inside = lies_inside(record)
     usable = record.windows if inside else usable_windows(record, report)
@@ -135,7 +135,7 @@ def kept_highlight(record: Record) -> Record:
 def _saliency(
     record: Record, windows: Sequence[Window], report: CleaningReport
 ) -> tuple[tuple[float, ...], ...] | None:
-    """One tuple of scores for every clip of the video; clips nobody labelled have 0 (the data set's rule)."""
+    """One tuple of scores for every clip of the video; unlabelled clips score 0 (the data set's rule)."""
     if record.marks is None:
         return None
     if not marks_fit(record, windows):

@@ -89,7 +89,7 @@ def _spans(file: Path, report: CleaningReport) -> dict[str, Record]:
 def _join(
     spans: dict[str, Record], table: Path, indices: dict[str, int], report: CleaningReport
 ) -> list[Record]:
-    """The spans with their questions; spans without one keep their place, and are asked of nobody."""
+    """The spans with their questions; a span without a question keeps its place but is never asked."""
     rows = {}
     for row in nextqa.parse_questions(table, report, indices):
         if row.id not in spans:
@@ -132,7 +132,7 @@ def clean(record: Record, report: CleaningReport) -> Sample | None:
 
 
 def kept(record: Record) -> Record:
-    """The record as it is scored: usable spans only, and asked of nobody where ``clean`` drops it."""
+    """The record as scored: usable spans only, and never asked if ``clean`` drops it."""
     right = not record.options or bool(record.right)
     if right and record.windows and lies_inside(record):
         return record

@@ -120,7 +120,7 @@ def _highlight(
 
 
 def _numbers(text: str) -> list[float]:
-    """The numbers of a list in an answer; none where one of them is no number."""
+    """The numbers of a list in an answer; an empty list if one item is not a number."""
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:

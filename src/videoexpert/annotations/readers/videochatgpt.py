@@ -69,7 +69,7 @@ def _read_file(file: Path, kind: str | None, report: CleaningReport) -> tuple[li
 
 
 def clean(record: Record, report: CleaningReport) -> Sample | None:
-    """The question as an open QA sample. What is found stands under the id of the item, which may have two wordings."""
+    """The question as an open QA sample. Faults are filed under the id of the item, which may have two wordings."""
     if not named(record, report):
         return None
     # the second wording repeats the answer, which is counted once

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ...export.answers import Found
     from ...types import Evidence
 
-TOP_K = 5  # moments a query that are asked for where nobody says how many
+TOP_K = 5  # moments a query by default
 _VIDEOS = "Video files, or folders of them. Unreadable files are reported and skipped."
 _QUERIES = f"{_VIDEOS} Then sentences, each in quotes."
 _QUERY = f"{_VIDEOS} Then a sentence in quotes."
@@ -152,9 +152,9 @@ def _evidence(video: OpenVideo, queries: list[str]) -> tuple[Evidence, ...]:
 
 
 def _run(request: Request, question: Question) -> None:
-    """Each video in turn. One that gives no answer is told on stderr and, of several, the others are done.
+    """Each video in turn. A video without an answer is reported on stderr; with several videos, the rest still run.
 
-    Raises the error itself where it is the only video; exits with 1 after several of which some failed.
+    Raises the error itself for a single video; exits with 1 if any of several failed.
     """
     several = request.inputs.several
     exporter = Exporter(request.target, several, grows=True)

@@ -31,7 +31,7 @@ def calibrate(
     """Fit a model's scores, and when it says that an event is absent, on labelled videos.
 
     Works for every kind of model. The fit is kept beside the model folder, else in the user's configuration, and
-    used by all commands. A run that was stopped goes on.
+    used by all commands. An interrupted run resumes.
     """
     from ...backends.fitted import keep
     from ...evaluation.calibrate import calibrate as run

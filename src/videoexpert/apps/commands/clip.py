@@ -120,7 +120,7 @@ class _Asking:
 
 
 def _ask(inputs: Inputs, top_k: int, how: _Asking) -> list[Answers]:
-    """What the model finds in each video; of several, one that gives no answer is told and left out."""
+    """What the model finds in each video; with several videos, one without an answer is reported and skipped."""
     from ...session import load
 
     items = []

@@ -37,7 +37,7 @@ def check(
 ) -> None:
     """Counts against the published ones, dirty records with the rule for each, and broken videos.
 
-    Exit code 1 where videos are missing, unreadable or too short; dirty records alone are no failure.
+    Exit code 1 if videos are missing, unreadable or too short; dirty records alone do not count as failure.
     """
     from ...annotations.check import check as run
 
@@ -98,7 +98,7 @@ def synth(
 ) -> None:
     """Make videos and their annotations in the benchmarks' own formats.
 
-    What is there already is kept, so a run that was stopped goes on.
+    Existing files are kept, so an interrupted run resumes.
     """
     from ...synthetic.world import SHIPPED_LEVEL
     from ...synthetic.write import WorldRecipe, write_world
@@ -175,7 +175,7 @@ def encode(
 ) -> None:
     """Encode videos once into a feature store, for training and use.
 
-    Run it again after a stop and it goes on. Under torchrun or accelerate each process takes its share.
+    An interrupted run resumes. Under torchrun or accelerate each process takes its share.
     Exit code 1 where videos could not be encoded; the others are.
     """
     peer = peers.Peer(layout, store, clip_seconds, text, annotations, benchmark, split, model, vision)

@@ -150,7 +150,7 @@ def remove(
 
 @care.command()
 def gc(library: Folder, format: options.Printed = Format.table) -> None:
-    """Free the space of videos whose files are gone."""
+    """Free the space of videos whose files no longer exist."""
     from ...library import care as work
 
     given_back = work.gc(library)

@@ -1,4 +1,4 @@
-"""``models``: what can be loaded, and which model commands use unless told otherwise."""
+"""``models``: what can be loaded, and which model commands use by default."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def serve(
         raise InputError("--at-least belongs to --ray; leave it out, or name a cluster.")
     app = create_app(settings, made())
     complain(_welcome(settings))
-    # queries and tokens stand in addresses: requests are not logged
+    # addresses contain queries and tokens: requests are not logged
     uvicorn.run(
         app,
         host=host,

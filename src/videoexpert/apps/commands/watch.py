@@ -1,4 +1,4 @@
-"""``videoexpert watch``: sentences that stand while a video comes in; a line for each moment as it closes."""
+"""``videoexpert watch``: standing queries over a video that is still coming in; one line per moment as it closes."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def watch(
         Path | None, typer.Option(metavar="FILE.jsonl", help="Append JSON lines to this file.")
     ] = None,
 ) -> None:
-    """Watch a video that is still coming in, and tell each moment of a sentence when it is over (docs/watch.md)."""
+    """Watch a video that is still coming in and report each moment of a sentence when it is over (docs/watch.md)."""
     if format not in (options.TABLE, JSONL):
         raise InputError(f"format is {format!r}, expected {options.TABLE} or {JSONL}.")
     chosen = model_options(model_option)

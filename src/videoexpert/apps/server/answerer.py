@@ -86,7 +86,7 @@ class Answerer:
 
     @property
     def waiting(self) -> int:
-        """Questions that nobody has begun with."""
+        """Questions still waiting to start."""
         return len(self._waiting)
 
     def submit(self, ticket: Ticket) -> Ticket:
@@ -156,7 +156,7 @@ class Answerer:
         return [Reply(answer, knows) for answer in answers]
 
     def _video(self, path: Path, live: Sequence[Ticket]) -> OpenVideo:
-        """The video, encoded once; between two windows of a long one, nobody waiting for it ends the work."""
+        """The video, encoded once; between two windows of a long one, work stops if nobody waits for it any more."""
 
         def looked(done: float, total: float) -> None:
             for ticket in live:

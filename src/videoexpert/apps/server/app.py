@@ -68,7 +68,7 @@ def create_app(settings: ServerSettings, backend: Backend, state: State | None =
     _handle_errors(app)
     _add_health(app, service)
     _add_page(app)
-    # added last, so it stands first: nothing is read of a request that it refuses
+    # added last, so it runs first: nothing of a refused request is read
     app.add_middleware(Guard, settings=settings)
     return app
 

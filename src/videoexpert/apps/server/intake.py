@@ -95,7 +95,7 @@ class Intake:
         return self.state.add_video(file.resolve(), safe_name(file.name), info.duration_s, 0.0)
 
     def file_of(self, video: StoredVideo) -> Path:
-        """Where a registered video lies now. Raises VideoError where it is gone or a link leads elsewhere."""
+        """Path of a registered video. Raises VideoError if it no longer exists or a link leads elsewhere."""
         file = video.path.resolve()
         homes = [self.settings.uploads.resolve(), *(root.resolve() for root in self.settings.roots)]
         named = self.settings.opened is not None and file == self.settings.opened.resolve()
@@ -112,7 +112,7 @@ class Intake:
         """Stream an upload to disk under a random name, look into it, register it.
 
         ``size`` is what the client announced. Raises TooLargeError, NoSpaceError, VideoError for a file that does
-        not decode or a client that stalls; whatever goes wrong, nothing of it stays.
+        not decode or a client that stalls; nothing of a failed upload stays.
         """
         limit, shown = self.settings.max_upload_bytes, safe_name(name)
         if size is not None and size > limit:

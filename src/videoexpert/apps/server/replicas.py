@@ -34,7 +34,7 @@ def run(
     at_least: int = 1,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until the process is told to stop; ``load`` runs once in each replica, ``ready`` when the first answers.
+    """Serve until the process is stopped; ``load`` runs once in each replica, ``ready`` when the first answers.
 
     Between ``at_least`` and ``cluster.workers`` replicas run. Raises DependencyError without Ray Serve, InputError for
     numbers that do not fit, ServerError where no cluster or no replica starts.

@@ -24,9 +24,9 @@ from .state import CANCELLED, DONE, ENDED, FAILED, RUNNING, State, StoredJob, St
 
 # How often an event stream looks for news, and says that it is alive.
 POLL_S, ALIVE_S = 0.1, 15.0
-# How often a server that shares its state says that it lives, and after what silence it counts as gone.
+# How often a server with shared state reports that it lives, and the silence after which it counts as dead.
 BEAT_S, SILENT_S = 5.0, 30.0
-# A job's progress is told whenever this share of it is done.
+# Progress of a job is reported whenever this share of it is done.
 STEP = 0.01
 NEEDS = {
     "ground": "ground",
@@ -279,7 +279,7 @@ class Service:
 
 
 def _sentence(error: BaseException) -> str:
-    """What a client is told: our own sentences whole, of anything else only that it happened."""
+    """The message a client gets: our own sentences whole; of anything else only that it happened."""
     if isinstance(error, VideoExpertError):
         return str(error)
     return f"the server failed on this question ({type(error).__name__})."

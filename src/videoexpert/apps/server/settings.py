@@ -22,7 +22,7 @@ class ServerSettings:
     token       what clients must show; None only on the loopback interface
     hosts       further names by which clients may reach the server (``Host`` header)
 
-    Raises InputError for a root that is no folder, a limit that is not positive, or an open interface without a token.
+    Raises InputError for a root that is not a folder, a non-positive limit, or an open interface without a token.
     """
 
     state: Path
@@ -74,15 +74,15 @@ class ServerSettings:
 
     @property
     def uploads(self) -> Path:
-        """Where uploaded videos lie, under random names."""
+        """Folder of uploaded videos, which have random names."""
         return self.state / "uploads"
 
     @property
     def clips(self) -> Path:
-        """Where clips that were cut for a client lie."""
+        """Folder of clips cut for clients."""
         return self.state / "clips"
 
 
 def new_token() -> str:
-    """A token that nobody guesses."""
+    """A token that cannot be guessed."""
     return secrets.token_urlsafe(24)

@@ -43,7 +43,7 @@ class StoredVideo:
     size: int
 
     def to_json(self) -> dict[str, Any]:
-        """What clients are told."""
+        """The fields that clients see."""
         return {
             "id": self.id,
             "name": self.name,
@@ -67,7 +67,7 @@ class StoredJob:
     error: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """What clients are told."""
+        """The fields that clients see."""
         document = {"id": self.id, "task": self.task, "video": self.video, "state": self.state}
         if self.result is not None:
             document["result"] = self.result
@@ -75,7 +75,7 @@ class StoredJob:
 
 
 def new_id() -> str:
-    """An opaque name that nobody guesses."""
+    """An opaque name that cannot be guessed."""
     return secrets.token_urlsafe(12)
 
 
@@ -190,7 +190,7 @@ class State:
         ]
 
     def set_job(self, job_id: str, state: str, result: Any = None, error: str | None = None) -> bool:
-        """Move a job on and tell its listeners; False where it has already ended."""
+        """Move a job on and notify its listeners; False if it has already ended."""
         told = None if result is None else json.dumps(result)
         with self._lock:
             changed = self._db.execute(

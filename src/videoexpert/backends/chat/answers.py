@@ -5,7 +5,7 @@
 3. ``mm:ss``: pairs of [HH:]MM:SS[.ff].
 4. ``range``: a - b, a to b, "starts at a ... ends at b".
 5. ``tags``: <t>a</t><t>b</t>.
-6. ``numbers``: the first two numbers, whatever stands between.
+6. ``numbers``: the first two numbers, whatever is between them.
 
 Then reversed ends are swapped, times clamped to the video, empty moments dropped, touching ones merged. An
 explicitly empty list is ``empty``: the model says that there is nothing. ``outside`` and ``failed`` are failures:
@@ -23,7 +23,7 @@ from typing import Any
 
 from . import literals
 
-PARSER = "strict-1"  # stands in result files; changes whenever the same answer would be read otherwise
+PARSER = "strict-1"  # written to result files; changes whenever the same answer would be read differently
 FAILURES = frozenset({"failed", "outside"})
 LONGEST = 50_000  # characters looked at; a server may send anything
 
@@ -97,10 +97,10 @@ def read_choice(answer: str, choices: Sequence[str]) -> int | None:
 
 
 def spoken(answer: str) -> str:
-    """The answer without its thoughts: what follows ``</think>``, what stands in ``<answer>``."""
+    """The answer without its thoughts: what follows ``</think>``, the content of ``<answer>``."""
     text = answer[:LONGEST]
     lower = text.lower()
-    # a chat template may have opened the thought in the prompt: then only its end stands in the answer
+    # a chat template may have opened the thought in the prompt: then the answer holds only its end
     closed = lower.rfind("</think>")
     if closed >= 0:
         text = text[closed + len("</think>") :]
@@ -217,14 +217,14 @@ def _json_values(text: str) -> Iterator[Any]:
         except ValueError:
             place = opening.start() + 1
         except RecursionError:
-            # nobody nests so deep: the whole run of brackets is passed over, not each of them tried
+            # no sane answer nests so deep: the whole run of brackets is skipped instead of trying each of them
             place = opening.end()
         else:
             yield value
 
 
 def _from_json(value: Any) -> tuple[list[Span], bool]:
-    """Spans of a parsed value, and whether an object told them."""
+    """Spans of a parsed value, and whether they came from an object."""
     if isinstance(value, dict):
         return _from_object(value), True
     if not isinstance(value, list):

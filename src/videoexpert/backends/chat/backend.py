@@ -26,7 +26,7 @@ from .talk import Ask, Reply, Talk, Talker
 
 GROUND_TOKENS = 256  # longest answer to a query; a model that thinks first gets THOUGHT_TOKENS more
 THOUGHT_TOKENS = 2048
-POINTS_PER_S, MOST_POINTS = 10, 5000  # of a curve: told times are finer than the frames
+POINTS_PER_S, MOST_POINTS = 10, 5000  # of a curve: stated times are finer than the frames
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class ChatVideo:
         return highlights_of(self.ground(query, top_k), clip, clip_s)
 
     def caption(self, max_new_tokens: int = 2048) -> Captions:
-        """Sentences, each with its moment, in the order of time; empty, and told so, where none could be read."""
+        """Sentences, each with its moment, in temporal order; empty, with a warning, if none could be read."""
         ask = Ask(self.backend.prompts.caption, max_new_tokens)
         (reply,) = self.talk.replies([ask])
         reading = read_captions(reply.text, self.duration)
@@ -163,7 +163,7 @@ class ChatVideo:
         With ``choices`` the one whose letter is likeliest, or the one that the answer names where likelihoods are not
         known. Raises InputError for an empty question, fewer than two choices, or more than there are letters.
         """
-        if choices is None or len(choices) <= len(LETTERS):  # more have no letters, which is told below
+        if choices is None or len(choices) <= len(LETTERS):  # more have no letters; the error below says so
             check_question(question, choices)
         if choices is None:
             (reply,) = self.talk.replies([Ask(self.backend.prompts.asking(question), max_new_tokens)])

@@ -50,7 +50,7 @@ class EndpointTalker:
         return EndpointTalk(self, frames)
 
     def describe(self) -> dict[str, Any]:
-        """The model and how frames are sent; not where the server is, so that a run goes on at another address."""
+        """The model and how frames are sent; not the server's address, so that a run can resume at another one."""
         return {
             "model": self.name,
             "server": "openai-compatible",
@@ -70,7 +70,7 @@ class EndpointTalker:
         except Refused as refusal:
             if "logprobs" not in wanted or not str(refusal).startswith(("HTTP 400", "HTTP 422", "HTTP 501")):
                 raise self._error(refusal) from refusal
-        # some servers refuse log-probabilities alone; whether that was it, the same request without them tells
+        # some servers refuse only log-probabilities; repeating the request without them shows if that was it
         plain = {name: value for name, value in options.items() if name != "top_logprobs"}
         try:
             reply = chat(self.server, messages, **plain)
@@ -133,7 +133,7 @@ class EndpointTalk:
 
 
 def _shown(frames: Frames) -> list[dict[str, Any]]:
-    """The content that stands before every question."""
+    """The content that precedes every question."""
     content: list[dict[str, Any]] = [{"type": "text", "text": preface(len(frames), frames.duration_s)}]
     for time, pixels in zip(times_of(frames), frames.pixels, strict=True):
         content.append({"type": "text", "text": stamp(time)})

@@ -2,7 +2,7 @@
 
 ``written``    Qwen3-VL, Qwen3.5: the processor writes ``<12.3 seconds>`` before every pair of frames
 ``positions``  Qwen2.5-VL: a pair's position on the time axis of the rotary embedding is its time
-``pictures``   any other model: each frame is a picture, its time stands before it as text
+``pictures``   any other model: each frame is a picture, preceded by its time as text
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def render(processor: Any, content: list[dict[str, Any]]) -> str:
 
 
 def _unthinking(processor: Any) -> dict[str, bool]:
-    """Models that can think first are told not to, where their template asks: the answer is what counts."""
+    """Switches thinking off in models whose template allows it: only the answer counts."""
     template = str(processor.chat_template or processor.tokenizer.chat_template)
     return {"enable_thinking": False} if "enable_thinking" in template else {}
 

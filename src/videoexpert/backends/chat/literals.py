@@ -29,7 +29,7 @@ _LITERAL = re.compile(
 )
 LONGEST_BETWEEN = 60  # characters between two times of one moment
 _PER_UNIT = {"unit_s": 1.0, "unit_m": 60.0, "unit_h": 3600.0}
-# what may stand between two times of one moment: brackets and quotes around them, one connecting sign or word
+# what may appear between two times of one moment: brackets and quotes around them, one connecting sign or word
 _CLOSING, _OPENING = r"""[\s\])}>"'’*`]*""", r"""[\s\[({<"'‘*`]*"""
 _SIGNS = r"-{1,3}|[–—−~→]|-?->|\.\.\.?|…"
 _WORDS = r"to|until|till|through|and"
@@ -93,7 +93,7 @@ def joined(text: str, times: list[Literal], *, comma: bool = False) -> list[tupl
 
 
 def bracketed(text: str, times: list[Literal]) -> list[tuple[Literal, Literal]]:
-    """Neighbours that stand alone in brackets: ``(a, b)``, ``[a, b]``."""
+    """Neighbouring times alone in brackets: ``(a, b)``, ``[a, b]``."""
     return [(a, b) for a, b in pairwise(times) if _in_brackets(text, a, b)]
 
 

@@ -32,7 +32,7 @@ PROOF_TOLERANCE = (
 )
 PROOF_TEXT = "12.5"  # that every tokenizer can write
 TEMPERATURE = 0.7  # of sampled answers
-# what may differ between the tokens of a prompt; anything else of that length forbids to go on from a prefix
+# what may differ between the tokens of a prompt; any other input of that length rules out reusing a prefix
 _PER_TOKEN = {"input_ids", "attention_mask", "mm_token_type_ids"}
 
 
@@ -61,7 +61,7 @@ class LocalTalker:
         return LocalTalk(self, frames)
 
     def describe(self) -> dict[str, Any]:
-        """Weights, precision, and how times are told."""
+        """Weights, precision, and how times are conveyed."""
         quantization = getattr(self.model.config, "quantization_config", None)
         return {
             "model": self.name,
@@ -180,7 +180,7 @@ class _Prefix:
     cache: Any
 
     def copy_of_cache(self) -> Any:
-        """A cache to go on with; plain layers share their tensors, which they never write to."""
+        """A cache to continue from; plain layers share their tensors, which they never write to."""
         from transformers.cache_utils import DynamicLayer
 
         mine = copy.copy(self.cache)
@@ -304,7 +304,7 @@ class LocalTalk:
         return given
 
     def _words(self, text: str) -> str:
-        """A text whose user's words may not act as a mark of the prompt: end a turn, or stand for a picture."""
+        """A text in which the user's words cannot act as a mark of the prompt: end a turn, or become a picture."""
         return settled(text, marks_of(self.talker.processor.tokenizer))
 
     def _check_length(self, length: int) -> None:
@@ -337,7 +337,7 @@ class LocalTalk:
         self.prefix = _Prefix(ids[:, :cut], positions, cache)
 
     def _prove(self, inputs: dict[str, Any], question: str) -> None:
-        """A family that nobody tried here may not go on from a prefix: then its prompts are run whole."""
+        """An untested family may not support reuse of a prefix: its prompts then run whole."""
         whole = self.talker.model(**inputs, logits_to_keep=1).logits[0, -1].float().log_softmax(-1)
         short = self._logits(question, [])[-1].log_softmax(-1)
         best = int(whole.argmax())

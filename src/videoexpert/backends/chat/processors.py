@@ -63,7 +63,7 @@ class VideoPatches:
     def patches(self, video: Tensor) -> tuple[Tensor, list[int]]:
         """(N, 3, H, W) uint8 -> (T*h*w, 3*t*p*p) float32 and [T, h, w]; an odd N repeats the last frame.
 
-        Patches that the tower merges stand together, as its rows expect them.
+        Patches that the tower merges are adjacent, as its rows expect them.
         """
         t, p, m = self.temporal_patch_size, self.patch_size, self.merge_size
         if pad := -len(video) % t:
@@ -138,7 +138,7 @@ def load_processor(folder: Path, model_type: str) -> Any:
 
 
 def video_patches(folder: Path) -> VideoPatches | _NoVideo:
-    """The video part from the settings saved in a model folder; one that does nothing where they are no Qwen's."""
+    """The video part from the settings saved in a model folder; a no-op unless they are Qwen's."""
     settings: dict[str, Any] = {}
     for name in reversed(PROCESSOR_FILES):
         if (folder / name).is_file():

@@ -43,7 +43,7 @@ _PREFACE = "These are {count} frames of a video of {duration:.1f} seconds, in or
 
 @dataclass(frozen=True)
 class Prompts:
-    """The words for each verb; ``name`` stands in result files. ``thinks``: answers begin with a long thought."""
+    """The words for each verb; ``name`` goes into result files. ``thinks``: answers begin with a long thought."""
 
     name: str
     ground: str
@@ -100,7 +100,7 @@ def prompts_for(model: str, style: str | None = None) -> Prompts:
 
 
 def preface(count: int, duration: float) -> str:
-    """What stands before frames that are sent as pictures between their times."""
+    """The text before frames that are sent as pictures between their times."""
     return _PREFACE.format(count=count, duration=duration)
 
 

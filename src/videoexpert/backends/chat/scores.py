@@ -20,7 +20,7 @@ KINDS = ("digits", "agreement")
 def digit_scores(reply: Reply, spans: Sequence[Span], duration: float) -> list[float] | None:
     """A score in [0, 1] of each span; None where the reply has no log-probabilities.
 
-    A span whose times stand nowhere as such (merged from several) gets the mean over all times of the answer.
+    A span whose times do not appear as such (merged from several) gets the mean over all times of the answer.
     """
     if not reply.chances:
         return None

@@ -44,7 +44,7 @@ class Talk(Protocol):
         ...
 
     def likelihoods(self, question: str, answers: Sequence[str]) -> list[float] | None:
-        """Log-probability of each short answer; None where what speaks does not tell."""
+        """Log-probability of each short answer; None if the model does not return it."""
         ...
 
 
@@ -69,7 +69,7 @@ class Talker(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What a result file says of it: weights, precision, how times are told; JSON values only."""
+        """Fields for a result file: weights, precision, how times are conveyed; JSON values only."""
         ...
 
 

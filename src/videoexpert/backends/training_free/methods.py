@@ -4,7 +4,7 @@ tag        Temporally coherent clusters give the boundaries (TAG, arXiv:2508.079
 tfvtg      Sliding windows, whose start moves to where the curve began to rise (TFVTG, arXiv:2408.16219).
 watershed  The curve is flooded from its peaks down; every island is a window (the QVHighlights baseline).
 
-All rank windows by how far they stand out of the rest, settle their edges and thin out by non-maximum suppression. The
+All rank windows by their contrast with the rest, settle their edges and thin out by non-maximum suppression. The
 papers' vote of the survivors is left out: windows that hold several events win it (docs/log.md).
 """
 
@@ -32,10 +32,10 @@ from .signal import (
 )
 
 NMS_IOU = 0.3
-SMOOTH = 3  # frames; noise of single frames makes short windows stand out
+SMOOTH = 3  # frames; noise in single frames makes short windows score high
 CANDIDATES = 200  # windows that go into the suppression: the best by contrast
 GRID = 100  # tfvtg: edges of sliding windows
-RISE = 0.1  # tfvtg: of the curve's standard deviation; less is no rise
+RISE = 0.1  # tfvtg: of the curve's standard deviation; smaller steps do not count as a rise
 MOST_EDGES = 400  # tag: boundaries whose pairs are tried
 LEVELS = 20  # watershed: water levels
 SHORT_S, FEW, MANY = 60.0, 9, 25  # tag: videos up to this long get FEW clusters, longer ones MANY
@@ -47,7 +47,7 @@ LEAST_RANGE = 0.5  # tag: of Box-Cox values, in their standard deviations before
 
 @dataclass(frozen=True)
 class Found:
-    """Ranked windows in frames (W, 2), and of each how far it stands out of the curve as it was given (W,)."""
+    """Ranked windows in frames (W, 2), and the contrast of each against the original curve (W,)."""
 
     windows: Windows
     contrast: Floats
@@ -157,7 +157,7 @@ def _pairs(edges: Windows, longest: int) -> Windows:
 
 
 def _best(curve: Floats, windows: Windows) -> Windows:
-    """The windows that stand out most, best first."""
+    """The windows of highest contrast, best first."""
     return windows[np.argsort(-standing_out(curve, windows), kind="stable")[:CANDIDATES]]
 
 

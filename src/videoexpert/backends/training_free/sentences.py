@@ -1,10 +1,10 @@
-"""What a query is turned into, and what it is compared with."""
+"""Rephrasings of a query, and the sentences it is compared with."""
 
 from __future__ import annotations
 
 PHRASINGS = ("{}", "a photo of {}", "a video of {}")  # a frame is compared with the mean of them
 
-# What nearly any video could be said to show: a query has to stand out of these.
+# What nearly any video could be said to show: a query has to score above these.
 BACKGROUND = (
     "a person", "a man", "a woman", "a child", "a group of people", "an animal", "an object", "a building", "a street",
     "a room", "a landscape", "the sky", "water", "a tree", "food", "a car", "a machine", "a face", "hands", "furniture",

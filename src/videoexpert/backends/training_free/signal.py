@@ -1,4 +1,4 @@
-"""Curves over frames: smoothing, Box-Cox, and how far a window stands out. Pure numpy; deterministic.
+"""Curves over frames: smoothing, Box-Cox, and the contrast of windows. Pure numpy; deterministic.
 
 K frames; a window is ``[first, end)`` in frames. ``Floats`` are (K,) float64 unless said otherwise.
 """
@@ -101,7 +101,7 @@ def standing_out(curve: Floats, windows: Windows) -> Floats:
 
 
 def settle(curve: Floats, windows: Windows, reach: int) -> Windows:
-    """Each edge where, within ``reach`` frames, the window stands out most; of equal ones the nearest."""
+    """Each edge moved, within ``reach`` frames, to where the window's contrast is highest; ties go to the nearest."""
     steps = np.array(sorted(range(-reach, reach + 1), key=lambda s: (abs(s), s)))
     found = windows.copy()
     for edge in (0, 1, 0, 1):

@@ -22,11 +22,11 @@ GRAIN = 8  # a picture is compared in GRAIN x GRAIN parts
 
 @dataclass(frozen=True)
 class Track:
-    """K frames that were kept of N sampled ones. Bin i of the N stands for ``[i, i + 1) / rate`` seconds of pictures.
+    """The K frames kept of N sampled ones. Bin i of the N covers ``[i, i + 1) / rate`` seconds of pictures.
 
     features    (K, C) float16 unit rows
     times_s     (K,) presentation time of each, on the players' clock
-    bins        (K, 2) the bins it stands for, ``[first, end)``: those of its repetitions too, black ones in none
+    bins        (K, 2) the bins it covers, ``[first, end)``: those of its repetitions too, black ones in none
     """
 
     features: NDArray[np.float16]
@@ -45,7 +45,7 @@ class Track:
 
     @property
     def curve_times(self) -> tuple[float, ...]:
-        """(N,) seconds that the bins stand for where they are not spread evenly over the clip; else empty."""
+        """(N,) seconds that the bins cover if they are not spread evenly over the clip; else empty."""
         if not self.stretch.holes:
             return ()
         return tuple(

@@ -36,9 +36,9 @@ from .keys import (
     translate,
 )
 
-RELEASED_SCALE = 2.0  # fixed in the released expert layer whatever its rank; written in no file
+RELEASED_SCALE = 2.0  # fixed in the released expert layer whatever its rank; no file records it
 HEAD_WIDTHS = ("text_hidden_fcs_det.0.2.bias", "_embed_head.layers.0.bias", "_embed_head.layers.1.bias")
-# What decides whether a base model is the one that was trained on, as far as files tell.
+# What decides whether a base model is the one that was trained on, as far as the files show.
 BASE_FIELDS = (
     "hidden_size",
     "intermediate_size",
@@ -65,7 +65,7 @@ class ConvertedKey:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of every key. ``left_out``: key -> reason; ``notes``: what the files do not tell."""
+    """What became of every key. ``left_out``: key -> reason; ``notes``: what the files do not record."""
 
     entries: tuple[ConvertedKey, ...]
     left_out: Mapping[str, str]
@@ -123,9 +123,9 @@ def convert(
     """Write the authors' checkpoint as an adapter-only folder of ours with ``preset: released``.
 
     authors         folder with ``stage1/mm_projector.bin`` and ``stage2_output/``; ``stage1`` and ``stage2``
-                    name the file and the folder where they lie elsewhere
+                    name the file and the folder if they are elsewhere
     language, vision    base models, a folder or a hub id each; the new folder names them
-    fusion          only where the files do not tell: "none" has the same keys as "add", which is assumed
+    fusion          only if the files do not show it: "none" has the same keys as "add", which is assumed
 
     The base language model is not loaded: its config, tokenizer and (of a folder) stored shapes are checked. One whose
     weights are pickles is written again as safetensors, to ``OUT-base``: nothing else opens a pickle.
@@ -194,7 +194,7 @@ def _read_stages(stages: Stages) -> tuple[dict[str, Tensor], dict[str, str], dic
             )
         return weights, files, left_out
     for key, tensor in read_pickle(stages.projector).items():
-        # The released loader takes any key with mm_projector in it, whatever stands before.
+        # The released loader takes any key that contains mm_projector, whatever its prefix.
         name = f"model.mm_projector.{key.split('mm_projector.')[1]}" if "mm_projector." in key else key
         if trained and name in weights:
             left_out[f"{stages.projector.name}: {key}"] = "stage-1 projector, trained further in stage 2"

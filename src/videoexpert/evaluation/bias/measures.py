@@ -19,7 +19,7 @@ INFORMATION_CELLS = 4  # quarters: finer cells leave too few queries in each to 
 PERMUTATIONS = 200
 SAME = 1e-9  # bits: a difference that is rounding
 SEED = 0
-EDGE = 0.005  # of the video: what lies less than this past its edge lies on it, in whole percents
+EDGE = 0.005  # of the video: a time less than this past its edge counts as on it, in whole percents
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -151,11 +151,11 @@ def _entropy(p: Floats) -> float:
 def moment_information(
     windows: Floats, annotated: Sequence[Floats], seed: int = SEED
 ) -> dict[str, float] | None:
-    """What a predicted window tells about the annotated one, beyond chance; see ``_beyond_chance``.
+    """How much a predicted window reveals about the annotated one, beyond chance; see ``_beyond_chance``.
 
     A system that ignores both the video and the words gives about 0 bits whatever it repeats; words alone can
-    tell much. Windows count by the quarters that start and end lie in. None where the queries' annotated
-    windows are all alike, so that nothing could be told.
+    reveal much. Windows count by the quarters of their start and end. None where the queries' annotated
+    windows are all alike, so that nothing could be revealed.
     """
     truth = shares(annotated, INFORMATION_CELLS)
     known = truth.sum(axis=1) > 0
@@ -167,13 +167,13 @@ def moment_information(
 
 
 def video_information(windows: Floats, videos: Ints, seed: int = SEED) -> dict[str, float] | None:
-    """What one answer about a video tells about another answer on the same video, beyond chance.
+    """How much one answer about a video reveals about another answer on the same video, beyond chance.
 
     Answers on one video can depend on each other only through the video, and through what its sentences have
     in common. Read off pairs, because videos have few queries: the plain mutual information of window and
     video is biased so strongly there that correct answers can fall below chance (docs/log.md). Each query
     weighs the same however many its video has. None where fewer than two videos have two answers: nothing
-    tells a video from another then.
+    separates videos then.
     """
     side = INFORMATION_CELLS**2
     found, which = cells(windows, INFORMATION_CELLS), np.unique(videos, return_inverse=True)[1].reshape(-1)
@@ -185,7 +185,7 @@ def video_information(windows: Floats, videos: Ints, seed: int = SEED) -> dict[s
         table = np.bincount(which * side + found[order], minlength=len(sizes) * side)
         counts = table.reshape(len(sizes), side)[sizes > 1].astype(np.float64)
         weighted = counts / (sizes[sizes > 1, None] - 1)
-        return bits(weighted.T @ counts - np.diag(weighted.sum(axis=0)))  # a query is no pair with itself
+        return bits(weighted.T @ counts - np.diag(weighted.sum(axis=0)))  # a query is not paired with itself
 
     return _beyond_chance(paired, found, seed)
 
@@ -194,9 +194,9 @@ def _beyond_chance(statistic: Callable[[Ints], float], found: Ints, seed: int) -
     """``{"bits", "sd"}``: a statistic less its mean over random orders of the queries, and their spread.
 
     Few queries in many cells seem to share information by chance. As much is found after the answers have
-    been dealt to the queries at random, and is taken off; what remains may be a little below 0. One and the
-    same answer to all (cell numbers ``found``) tells exactly nothing; None where answers differ and yet
-    every order gives the same, as where each has a cell of its own: nothing can be told from chance then.
+    been shuffled among the queries, and is subtracted; what remains may be a little below 0. One and the
+    same answer to all (cell numbers ``found``) reveals exactly nothing; None where answers differ and yet
+    every order gives the same, as where each has a cell of its own: chance cannot be separated then.
     """
     if (found == found[:1]).all():
         return {"bits": 0.0, "sd": 0.0}

@@ -85,8 +85,8 @@ def check_benchmark(benchmark: str) -> None:
 class Asked:
     """Queries of a benchmark, each with the length of its video, and what they were read from.
 
-    split    as it was asked for; None: the file's name tells
-    lengths  the tables that told lengths
+    split    as requested; None: taken from the file's name
+    lengths  the tables that gave lengths
     """
 
     benchmark: str
@@ -106,9 +106,9 @@ def read_asked(
 ) -> Asked:
     """The benchmark's queries, each with the length of its video.
 
-    lengths  table with the columns id and length, where the annotation file tells no lengths; None:
+    lengths  table with the columns id and length, for annotation files without lengths; None:
              ``Charades_v1_*.csv`` beside it
-    videos   folder whose files are measured where no table tells a length
+    videos   folder whose files are measured where no table gives a length
     limit    only the queries that ``answer`` asks with it; no other needs a length
 
     Raises InputError for another benchmark, DataError where a length is not found anywhere, or is none.
@@ -273,7 +273,7 @@ def _run(asked: Asked, files: Mapping[str, Path], weights: str | None, seed: int
 
 
 def _coverage_notes(coverage: Mapping[str, Any]) -> list[str]:
-    """The ids that a file lacks, and those that no query has, as ``score`` tells them."""
+    """The ids that a file lacks, and those that match no query, in the words of ``score``."""
     notes = []
     if coverage["missing"]:
         notes.append(
@@ -287,7 +287,7 @@ def _coverage_notes(coverage: Mapping[str, Any]) -> list[str]:
 
 
 def _outside_notes(windows: bias.Floats) -> list[str]:
-    """A sentence where windows (fractions of their videos) lie outside; nothing where none does."""
+    """A sentence if windows (fractions of their videos) fall outside; empty if none does."""
     windows = windows[np.isfinite(windows).all(axis=1)]
     wholly, partly = int(bias.wholly_outside(windows).sum()), int(bias.partly_outside(windows).sum())
     if not wholly + partly:

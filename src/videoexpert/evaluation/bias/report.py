@@ -84,7 +84,7 @@ def _verdict(conditions: dict[str, dict[str, Any]]) -> str:
 
 
 def names(reports: Sequence[Report]) -> list[str]:
-    """The systems' names, told apart by a number where two are the same."""
+    """The systems' names, numbered where two are the same."""
     found: list[str] = []
     for report in reports:
         name, number = report["system"], 1

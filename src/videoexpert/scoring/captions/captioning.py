@@ -330,7 +330,7 @@ class _Run:
         for name, part in (("SODA_c", "f1"), ("SODA_c/precision", "precision"), ("SODA_c/recall", "recall")):
             self._add(name, {v: fmean(getattr(s, part) for s in scores) for v, scores in by_video.items()})
             if self.rules.soda_references == "per_file":
-                # each file's videos in turn; a video's scores stand in the order of the files that have it
+                # each file's videos in turn; a video's scores are in the order of the files that have it
                 left = {v: iter(scores) for v, scores in by_video.items()}
                 files = [
                     [getattr(next(left[v]), part) for v in self.videos if v in file] for file in self.files

@@ -44,7 +44,7 @@ class CaptionFile:
     """What a prediction file holds: events by video, and the file's form.
 
     repeated  videos that are predicted more than once; the last counts
-    endless   videos with an event whose times are no numbers; it is kept as one of no length, which matches nothing
+    endless   videos with an event whose times are not numbers; it is kept with length 0, which matches nothing
     """
 
     videos: Mapping[str, tuple[CaptionedSegment, ...]]
@@ -54,7 +54,7 @@ class CaptionFile:
 
 
 def read_caption_predictions(path: Path, durations: Mapping[str, float] | None = None) -> CaptionFile:
-    """Predictions in any of the forms above, told by content.
+    """Predictions in any of the forms above, recognised by content.
 
     ``durations`` (seconds by video) are needed for VTimeLLM's log only, whose times are percent.
     A video that comes twice keeps its last entry, as a resumed run leaves it.
@@ -118,7 +118,7 @@ def unusable_events(
     """Events that cannot count, of videos that are annotated. ``turned``: reversed ones are turned round and do.
 
     names    predicted video -> annotated video
-    lengths  seconds of every annotated video, infinite where nobody knows
+    lengths  seconds of every annotated video, infinite if unknown
     """
     total = 0
     found: dict[str, list[str]] = {"backwards": [], "empty": [], "late": []}

@@ -4,7 +4,7 @@ A chat model reads a question, the correct answer and the answer to judge, and g
 score is the mean over its questions. The prompts are ours (the benchmark's idea of what each dimension looks
 at is kept), and published numbers depend on the judge's version: compare only what one judge has judged.
 
-Every judgement is appended to a log as it comes, so that a run that was stopped goes on where it was.
+Every judgement is appended to a log as it comes, so that an interrupted run resumes where it was.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .endpoint import ChatReply, Endpoint, Refused, ask
 
 LOWEST, HIGHEST = 0, 5
 
-#: What the judge is told to look at. correctness, detail and context are asked on the generic questions,
+#: What the judge is asked to look at. correctness, detail and context are asked on the generic questions,
 #: temporal on the temporal ones, consistency on pairs of wordings of one question.
 DIMENSIONS: dict[str, str] = {
     "correctness": (
@@ -110,7 +110,7 @@ def judge(
 ) -> JudgeScores:
     """Judge every item of every dimension; ``items`` is by dimension.
 
-    ``log`` is JSON lines, one a judgement, keyed by dimension and index; an item that stands there with the
+    ``log`` is JSON lines, one a judgement, keyed by dimension and index; an item already logged with the
     same prompt and judge is not asked again. ``workers`` requests are under way at once; ``progress`` is
     called with (done, all).
     Raises InputError for an unknown dimension or an endpoint that refuses the caller.
@@ -190,7 +190,7 @@ def _score_of_object(braced: str) -> float | None:
             OverflowError,
         ):
             continue
-    # what is no object after all, such as {""score"": 4}
+    # not an object after all, such as {""score"": 4}
     said = _SAID.findall(braced)
     return float(said[-1]) if said else None
 
@@ -202,7 +202,7 @@ def _known(dimension: str) -> str:
 
 
 def _fingerprint(endpoint: Endpoint, messages: Sequence[Mapping[str, str]]) -> str:
-    """Changes with the item, the prompt and the judge; an old score under another one is no score."""
+    """Changes with the item, the prompt and the judge; an old score under another key does not count."""
     return hashlib.sha256(json.dumps([endpoint.model, list(messages)]).encode()).hexdigest()[:16]
 
 
