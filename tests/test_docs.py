@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import videoexpert
-from videoexpert.apps.cli import build
+from videoexpert.apps.program import build
 from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.testing import tiny_video
 

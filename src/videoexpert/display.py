@@ -7,7 +7,6 @@ The types of answers lie below the rooms that render them, so they ask through t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import DependencyError
@@ -49,6 +48,9 @@ def _display() -> Display:
 
 def rounded_repr(shown: Any) -> str:
     """A dataclass's repr with numbers to four digits: answers are read by people."""
+    # here, because this module is imported before a command can hear Ctrl-C
+    from dataclasses import fields
+
     parts = [f"{f.name}={_rounded(getattr(shown, f.name))!r}" for f in fields(shown) if f.repr]
     return f"{type(shown).__name__}({', '.join(parts)})"
 

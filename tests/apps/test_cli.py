@@ -9,13 +9,13 @@ import pytest
 import typer
 
 import videoexpert
-from videoexpert.apps import cli
+from videoexpert.apps import cli, program
 
 
 def test_every_command_stands_in_one_panel_and_every_panel_is_of_commands():
-    app = cli.build()
-    known = [cli.name_of(command) for command in (*app.registered_commands, *app.registered_groups)]
-    named = [name for names in cli.PANELS.values() for name in names]
+    app = program.build()
+    known = [program.name_of(command) for command in (*app.registered_commands, *app.registered_groups)]
+    named = [name for names in program.PANELS.values() for name in names]
     assert sorted(known) == sorted(named)
 
 
@@ -29,9 +29,9 @@ def test_a_command_imports_the_module_of_no_other():
 
 
 def test_every_command_alone_is_the_one_of_the_whole_program():
-    whole = typer.main.get_command(cli.build())
-    for name in cli.MODULES:
-        alone = typer.main.get_command(cli.build([name])).commands[name]
+    whole = typer.main.get_command(program.build())
+    for name in program.MODULES:
+        alone = typer.main.get_command(program.build([name])).commands[name]
         assert [p.opts for p in alone.params] == [p.opts for p in whole.commands[name].params]
 
 
@@ -47,7 +47,7 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "build", lambda arguments: stopped)
+    monkeypatch.setattr(program, "build", lambda arguments: stopped)
     assert cli.main(["demo"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
 
@@ -91,7 +91,7 @@ SERVERS = {"serve", "mcp"}
 
 
 def test_every_command_prints_json():
-    found = dict(_commands(typer.main.get_command(cli.build())))
+    found = dict(_commands(typer.main.get_command(program.build())))
     assert {"ground", "data import", "library gc", "models", "models use"} <= set(found)
     without = {
         name
