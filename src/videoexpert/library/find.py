@@ -250,16 +250,20 @@ def fuse(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
     The score of a hit is its share of what the first of all lists would get.
     """
     merged: list[tuple[Hit, dict[int, float]]] = []
+    places: dict[str, list[int]] = {}  # of each video's hits in ``merged``
     for number, hits in enumerate(lists):
         for rank, hit in enumerate(hits):
             weight = 1 / (RANK_CONSTANT + rank + 1)
-            for i, (other, weights) in enumerate(merged):
-                if other.content == hit.content and iou((other.start, other.end), (hit.start, hit.end)) > 0:
+            own = places.setdefault(hit.content, [])
+            for i in own:
+                other, weights = merged[i]
+                if iou((other.start, other.end), (hit.start, hit.end)) > 0:
                     merged[i] = (replace(other, text=other.text or hit.text), weights)
                     # of several hits of one list the best counts: the first
                     weights.setdefault(number, weight)
                     break
             else:
+                own.append(len(merged))
                 merged.append((hit, {number: weight}))
     most = len(lists) / (RANK_CONSTANT + 1)
     fused = [replace(hit, score=sum(weights.values()) / most) for hit, weights in merged]
