@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..annotations.videos import is_video
 from ..cluster import Cluster, Lost, spread
-from ..errors import DataError, InputError, VideoError, VideoExpertError, WriteError
+from ..errors import DataError, VideoError, VideoExpertError, WriteError
 from ..features.store import content_hash
 from . import transcripts
 from .captions import Told
 from .encoders import LibraryEncoder
 from .manifest import File, Manifest, Text, real_path
+from .scan import scan
 from .shards import Shard, shard_path, write_shard
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What an indexing run did; ``failed`` path -> reason, of everything that is not in the library."""
+    """What an indexing run did.
+
+    failed   path -> reason, of videos that are not in the library, and of transcripts whose words are not
+    skipped  path -> reason, of what is no video
+    """
 
     found: int
     encoded: int
     removed: int
     seconds: float
     failed: dict[str, str]
+    skipped: dict[str, str]
 
 
 def index(
@@ -54,10 +59,24 @@ def index(
     After a kill it resumes. Several processes may index one library: each takes videos that none has taken.
     Raises InputError for a folder that does not exist, WriteError where the library cannot be written.
     """
-    manifest = Manifest(Path(library), create=True)
-    number = manifest.encoder(encoder.fields, add=True)
-    paths, faults = scan(folders)
+    spread_over = None if cluster is None or make is None else (cluster, make)
+    with closing(Manifest(Path(library), create=True)) as manifest:
+        return _index(manifest, folders, Tools(encoder, captions), retry, spread_over, progress)
+
+
+def _index(
+    manifest: Manifest,
+    folders: Sequence[str | os.PathLike[str]],
+    tools: Tools,
+    retry: bool,
+    spread_over: tuple[Cluster, Callable[[], Tools]] | None,
+    progress: Callable[[int, int, float], None],
+) -> Summary:
+    number = manifest.encoder(tools.encoder.fields, add=True)
+    there = scan(folders)
+    paths, faults = there.videos, there.faults
     removed = _update(manifest, paths, faults, folders)
+    _mend_transcripts(manifest, paths)
     known = manifest.files()
     contents = sorted({known[path].content for path in paths if path in known})
     where = {known[path].content: path for path in reversed(paths) if path in known}
@@ -65,18 +84,19 @@ def index(
     left = deque(content for content in contents if content not in ready)
     total, encoded, seconds = len(left), 0, 0.0
     jobs = _claimed(manifest, number, left, where, retry)
-    if cluster is None or make is None:
-        ended = _here(manifest, jobs, Tools(encoder, captions))
+    if spread_over is None:
+        ended = _here(manifest, jobs, tools)
     else:
-        ended = _there(manifest, jobs, cluster, partial(_worker, make, encoder.fields))
+        cluster, make = spread_over
+        ended = _there(manifest, jobs, cluster, partial(_worker, make, tools.encoder.fields))
     for done, made in enumerate(ended, 1):
         if made is not None:
             encoded, seconds = encoded + 1, seconds + made.duration
         progress(done, total, seconds)
-    own = set(paths) | set(faults)
-    failed = {path: reason for path, reason in manifest.faults().items() if path in own}
-    manifest.close()
-    return Summary(len(paths), encoded, removed, seconds, failed)
+    known_faults = manifest.faults()
+    own = {*paths, *faults, *(file for file, _ in _unread(known_faults, paths))}
+    failed = {path: reason for path, reason in known_faults.items() if path in own}
+    return Summary(len(paths), encoded, removed, seconds, failed, there.skipped)
 
 
 @dataclass(frozen=True)
@@ -99,27 +119,32 @@ class Job:
 
 @dataclass(frozen=True)
 class Made:
-    """What the manifest records of a video whose shard is written."""
+    """What the manifest records of a video whose shard is written; ``faults``: transcripts that cannot be read."""
 
     duration: float
     frames: int
     bytes: int
     texts: tuple[Text, ...]
+    faults: tuple[tuple[str, str], ...] = ()
 
 
 def encode(job: Job, tools: Tools) -> Made:
-    """A video's shard, on the disk, and its words. Raises VideoError, DataError, WriteError."""
+    """A video's shard, on the disk, and its words. Raises VideoError, DataError, WriteError.
+
+    A transcript that cannot be read costs its own words and no more.
+    """
     path = Path(job.path)
     shard = tools.encoder.encode(path)
-    texts = [
-        Text(job.content, "transcript", *cue)
-        for file in transcripts.beside(path)
-        for cue in transcripts.read(file)
-    ]
+    texts, faults = [], []
+    for file in transcripts.beside(path):
+        try:
+            texts += [Text(job.content, "transcript", *cue) for cue in transcripts.read(file)]
+        except DataError as error:
+            faults.append((str(file), str(error)))
     if tools.captions is not None:
         texts += [Text(job.content, "caption", *cue) for cue in tools.captions(path, shard)]
     size = write_shard(job.target, shard)
-    return Made(shard.duration, len(shard.embeddings), size, tuple(texts))
+    return Made(shard.duration, len(shard.embeddings), size, tuple(texts), tuple(faults))
 
 
 def _claimed(
@@ -187,45 +212,36 @@ def _worker(make: Callable[[], Tools], fields: dict[str, Any]) -> Callable[[Job]
 
 
 def _finish(manifest: Manifest, job: Job, made: Made) -> None:
+    manifest.put_faults(dict(made.faults), [])
     manifest.finish(job.encoder, job.content, made.duration, made.frames, made.bytes, made.texts)
 
 
-def scan(folders: Sequence[str | os.PathLike[str]]) -> tuple[list[str], dict[str, str]]:
-    """Real paths of all videos under folders, each once and in order, and what could not be looked at.
-
-    Links are followed, but no folder twice. Raises InputError for a name that does not exist.
-    """
-    found: dict[str, None] = {}
-    faults: dict[str, str] = {}
-    seen: set[str] = set()
-    for folder in folders:
-        if os.path.isfile(folder):
-            found[real_path(folder)] = None
-        elif os.path.isdir(folder):
-            for file in _walk(real_path(folder), seen, faults):
-                found[file] = None
-        else:
-            raise InputError(f"there is no file or folder {os.fspath(folder)!r} to index.")
-    return sorted(found), faults
+def _unread(faults: Mapping[str, str], paths: Iterable[str]) -> list[tuple[str, str]]:
+    """Transcripts among the faults, each with its video."""
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        folders.setdefault(os.path.dirname(path), []).append(path)
+    broken = [file for file in faults if file.lower().endswith(transcripts.SUFFIXES)]
+    return [
+        (file, path)
+        for file in broken
+        for path in folders.get(os.path.dirname(file), ())
+        if transcripts.belongs(Path(file), Path(path))
+    ]
 
 
-def _walk(folder: str, seen: set[str], faults: dict[str, str]) -> Iterator[str]:
-    if folder in seen:
-        return
-    seen.add(folder)
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        faults[folder] = f"the folder cannot be read ({error.strerror})."
-        return
-    for entry in entries:
-        target = real_path(entry.path)
-        if entry.name.startswith("."):
+def _mend_transcripts(manifest: Manifest, paths: Sequence[str]) -> None:
+    """Read transcripts again that could not be read; those that are gone are no fault any more."""
+    for file, path in _unread(manifest.faults(), paths):
+        known = manifest.files().get(path)
+        try:
+            cues = transcripts.read(Path(file)) if os.path.isfile(file) else []
+        except DataError as error:
+            manifest.put_faults({file: str(error)}, [])
             continue
-        if os.path.isdir(target):
-            yield from _walk(target, seen, faults)
-        elif is_video(Path(target)):
-            yield target
+        if known is not None:
+            manifest.add_texts([Text(known.content, "transcript", *cue) for cue in cues])
+        manifest.put_faults({}, [file])
 
 
 def _update(

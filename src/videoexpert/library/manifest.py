@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ..errors import DataError, WriteError
 from ..runtime import process_name, process_runs
@@ -45,6 +46,7 @@ CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
     tokenize = 'unicode61 remove_diacritics 2');
 CREATE VIRTUAL TABLE IF NOT EXISTS terms USING fts5vocab (texts, 'row');
 """
+ADD_TEXT = "INSERT INTO texts (words, content, kind, start, end) VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True)
@@ -93,20 +95,56 @@ class Manifest:
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         try:
-            self._db = sqlite3.connect(self.file, timeout=60, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.executescript(SCHEMA)
+            self._db, self.writable = self._opened(create)
+        except sqlite3.OperationalError as error:
+            raise WriteError(self._unwritable(error)) from error
         except sqlite3.DatabaseError as error:
             raise DataError(
                 f"{str(self.file)!r} is damaged ({error}); run `videoexpert library verify`."
             ) from error
-        with self._change() as db:
-            db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
+        if self.writable:
+            with self._change() as db:
+                db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
         (found,) = self._rows("SELECT value FROM meta WHERE key = 'version'")[0]
         if int(found) > VERSION:
             raise DataError(
                 f"{str(folder)!r} was made by a newer videoexpert (library version {found}); update this one."
             )
+
+    def _opened(self, create: bool) -> tuple[sqlite3.Connection, bool]:
+        """The file, and whether it may be written: a library on a full or read-only disk is still searched."""
+        if not create and not (os.access(self.folder, os.W_OK) and os.access(self.file, os.W_OK)):
+            return self._opened_to_read(), False
+        db = sqlite3.connect(self.file, timeout=60, check_same_thread=False, isolation_level=None)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.executescript(SCHEMA)
+        except sqlite3.OperationalError:
+            db.close()
+            if create:
+                raise
+            return self._opened_to_read(), False
+        return db, True
+
+    def _opened_to_read(self) -> sqlite3.Connection:
+        """The file where nothing may be written beside it, so that there is no shared memory to read a log with.
+
+        Raises DataError where a log is left over: it may hold what the file does not.
+        """
+        log = self.file.with_name(f"{DATABASE}-wal")
+        if log.is_file() and log.stat().st_size:
+            raise DataError(
+                f"{str(self.folder)!r} cannot be written and was not closed ({log.name} is left over); "
+                "open it once where it can be written, with `videoexpert library info`."
+            )
+        where = f"file:{quote(str(self.file.resolve()))}?mode=ro&immutable=1"
+        return sqlite3.connect(where, uri=True, check_same_thread=False, isolation_level=None)
+
+    def _unwritable(self, error: Exception) -> str:
+        return (
+            f"the library {str(self.folder)!r} cannot be written ({error}); free disk space or check the permissions, "
+            "then run the same command again."
+        )
 
     def close(self) -> None:
         """Release the file."""
@@ -125,10 +163,7 @@ class Manifest:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 if isinstance(error, sqlite3.OperationalError):
-                    raise WriteError(
-                        f"the library {str(self.folder)!r} cannot be written ({error}); free disk space or "
-                        "check the permissions, then run the same command again."
-                    ) from error
+                    raise WriteError(self._unwritable(error)) from error
                 raise
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -237,10 +272,12 @@ class Manifest:
                 (content, encoder, READY, duration, frames, size, time.time()),
             )
             db.execute("DELETE FROM texts WHERE content = ?", (content,))
-            db.executemany(
-                "INSERT INTO texts (words, content, kind, start, end) VALUES (?, ?, ?, ?, ?)",
-                [(t.words, content, t.kind, t.start, t.end) for t in texts],
-            )
+            db.executemany(ADD_TEXT, [(t.words, content, t.kind, t.start, t.end) for t in texts])
+
+    def add_texts(self, texts: Iterable[Text]) -> None:
+        """Words of indexed videos that could not be read before."""
+        with self._change() as db:
+            db.executemany(ADD_TEXT, [(t.words, t.content, t.kind, t.start, t.end) for t in texts])
 
     def fail(self, encoder: int, content: str, reason: str) -> None:
         """A video that could not be indexed, with the sentence why."""

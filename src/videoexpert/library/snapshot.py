@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import files
+from ..errors import WriteError
 from .manifest import Video
 from .shards import read_embeddings, shard_path
 from .vectors import append_rows, largest, open_rows, products
@@ -101,12 +102,16 @@ def open_snapshot(folder: Path, encoder: int, videos: dict[str, Video], width: i
     """The matrix of exactly these videos; written where it is not there yet.
 
     Rows of an older snapshot are taken over, so that a new video costs its own rows and a copy of the file.
-    Raises DataError for a damaged shard, WriteError where the folder cannot be written.
+    Where it cannot be written (a full disk, no permission) the rows are read into memory. Raises DataError for a
+    damaged shard.
     """
     name = f"{encoder}-{hashlib.sha256(''.join(videos).encode()).hexdigest()[:16]}"
     place = folder / FOLDER
     if not (place / f"{name}.json").is_file():
-        _write(folder, place, name, encoder, videos, width)
+        try:
+            _write(folder, place, name, encoder, videos, width)
+        except WriteError:
+            return _in_memory(folder, name, encoder, videos, width)
     listed: list[tuple[str, int]] = json.loads((place / f"{name}.json").read_text(encoding="utf-8"))
     spans, row = {}, 0
     for content, count in listed:
@@ -118,9 +123,25 @@ def open_snapshot(folder: Path, encoder: int, videos: dict[str, Video], width: i
     )
 
 
+def _in_memory(folder: Path, name: str, encoder: int, videos: dict[str, Video], width: int) -> Snapshot:
+    shards = {content: read_embeddings(shard_path(folder, content, encoder)) for content in videos}
+    spans, row = {}, 0
+    for content, (rows, _) in shards.items():
+        if len(rows):
+            spans[content] = (row, row + len(rows))
+        row += len(rows)
+    matrix = np.concatenate([np.empty((0, width), np.float16), *(rows for rows, _ in shards.values())])
+    times = np.concatenate([np.empty(0), *(times for _, times in shards.values())])
+    return Snapshot(name, videos, matrix, times, spans)
+
+
 def _write(folder: Path, place: Path, name: str, encoder: int, videos: dict[str, Video], width: int) -> None:
-    """Matrix and times first, then the list that makes them count; older snapshots of the encoder go last."""
-    place.mkdir(parents=True, exist_ok=True)
+    """Matrix and times first, then the list that makes them count; older snapshots of the encoder go last.
+
+    Raises WriteError.
+    """
+    with files.writing(place):
+        place.mkdir(parents=True, exist_ok=True)
     old, listed = _latest(place, encoder, videos)
     new = [content for content in videos if content not in {c for c, _ in listed}]
     shards = {content: read_embeddings(shard_path(folder, content, encoder)) for content in new}

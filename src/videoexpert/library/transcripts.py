@@ -13,15 +13,17 @@ SUFFIXES = (".srt", ".vtt", ".json")
 
 def beside(video: Path) -> list[Path]:
     """Transcript files of a video, in the order of their names; a language code may precede the ending."""
-    found = []
-    for file in sorted(video.parent.glob(f"{_escaped(video.stem)}.*")):
-        middle = file.name[len(video.stem) : -len(file.suffix)].strip(".")
-        plain = middle in ("", video.suffix.strip(".")) or (
-            len(middle) <= 8 and middle.replace("-", "").isalpha()
-        )
-        if file.suffix.lower() in SUFFIXES and plain and file.is_file():
-            found.append(file)
-    return found
+    files_of_name = sorted(video.parent.glob(f"{_escaped(video.stem)}.*"))
+    return [file for file in files_of_name if belongs(file, video) and file.is_file()]
+
+
+def belongs(file: Path, video: Path) -> bool:
+    """Whether a file in a video's folder is, by its name, a transcript of it."""
+    if file.suffix.lower() not in SUFFIXES or not file.name.startswith(f"{video.stem}."):
+        return False
+    middle = file.name[len(video.stem) : -len(file.suffix)].strip(".")
+    language = len(middle) <= 8 and middle.replace("-", "").isalpha()
+    return middle in ("", video.suffix.strip(".")) or language
 
 
 def read(file: Path) -> list[tuple[float, float, str]]:

@@ -21,6 +21,7 @@ Model = Annotated[
     typer.Option(help="Model folder, hub id or contrastive:NAME (default: the model in the package)."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+NAMES = 5  # files that are named of those left out for one reason
 Rate = Annotated[float, typer.Option(help="Pictures a second that are kept for search.")]
 
 
@@ -72,8 +73,22 @@ def index(
             f"{library}: {done.found} videos found, {done.encoded} encoded ({speed.told(done.seconds)}), "
             f"{done.removed} gone, {len(done.failed)} failed"
         )
+        for line in _skipped(done.skipped):
+            say(line)
     if done.failed:
         raise typer.Exit(1)
+
+
+def _skipped(reasons: dict[str, str]) -> list[str]:
+    """What is no video, a line a reason; --format json has every path."""
+    by_reason: dict[str, list[str]] = {}
+    for path, reason in reasons.items():
+        by_reason.setdefault(reason, []).append(Path(path).name)
+    lines = []
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+        lines.append(f"left out, {reason}: {', '.join(names[:NAMES])}{more}")
+    return lines
 
 
 def _tools(model: str | None, device: str, rate: float, captions: bool) -> Tools:
