@@ -26,11 +26,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
     """A disk of a megabyte; mounting one takes a superuser."""
     place = tmp_path / "disk"
     place.mkdir()
-    if (
-        os.name != "posix"
-        or os.geteuid()
-        or not mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place))
-    ):
+    if os.name != "posix" or os.geteuid() or not mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)):
         pytest.skip("no disk can be mounted here")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
