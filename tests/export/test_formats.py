@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,15 @@ def test_label_studio():
     assert len({region["id"] for region in annotation["result"]}) == 2
 
 
+def test_charades_sta():
+    named = replace(TWO, video="films/A.mp4")
+    assert export(named, "charades-sta") == "A 3.2 7.9##a dog runs\nA 61.5 63.04##it stops\n"
+    both = AnswerSet((named, replace(named, video="B.mp4")), several=True)
+    assert export(both, "charades-sta").count("\n") == 4
+    with pytest.raises(UnsupportedError, match="ends at the first space"):
+        export(TWO, "charades-sta")
+
+
 def test_whisper():
     document = json.loads(export(TWO, "whisper"))
     assert document["text"] == "a dog runs it stops"
@@ -234,7 +244,7 @@ def test_moments_at_the_edges_lie_inside_the_video():
 
 
 def test_the_table_of_formats():
-    assert len(FORMATS) == 15
+    assert len(FORMATS) == 16
     assert {name for name, format in FORMATS.items() if format.many} == {
         "json",
         "jsonl",

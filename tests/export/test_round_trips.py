@@ -40,6 +40,20 @@ def test_subtitles(importer, found, tmp_path):
     assert export(captions(read), name) == text
 
 
+@same_folder
+@given(found=cues)
+def test_charades_lines(found, tmp_path):
+    """Each line is a question of its own; what our cleaning mends of foreign ones is not in ours."""
+    file, out = tmp_path / "a.charades.txt", tmp_path / "out.jsonl"
+    text = export(captions(found), "charades-sta")
+    file.write_text(text, encoding="utf-8", newline="")
+    import_data("charades-sta", file, out)
+    read = [(*sample.windows[0], sample.query) for sample in read_samples(out)]
+    assert {sample.video for sample in read_samples(out)} == {"clip"}
+    assert read == found
+    assert export(captions(read), "charades-sta") == text
+
+
 @pytest.mark.parametrize("title", AWKWARD)
 @pytest.mark.parametrize("importer", SUFFIXES)
 def test_awkward_titles(importer, title, tmp_path):

@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -117,6 +118,13 @@ def test_timelines_in_json(pair):
     assert [region["value"]["timelinelabels"] for region in regions] == [[title] for title in expected]
     text, _ = written(pair, "whisper")
     assert [segment["text"] for segment in json.loads(text)["segments"]] == expected
+
+
+@given(two_titles)
+def test_charades_sta(pair):
+    given_titles = [pair[0], pair[1], pair[0]]
+    text = export(replace(told(SPANS, given_titles), video="A.mp4"), "charades-sta")
+    assert [line.split("##", 1)[1] for line in text.split("\n")[:-1]] == [one_line(t) for t in given_titles]
 
 
 @given(two_titles)

@@ -11,6 +11,7 @@ from . import (
     answers_json,
     answers_jsonl,
     chapters,
+    charades_sta,
     edl,
     fcpxml,
     ffmetadata,
@@ -104,6 +105,7 @@ _TABLE = (
         many=True,
         frames=True,
     ),
+    ExportFormat("charades-sta", ".charades.txt", "text/plain", "labels", charades_sta.write, many=True),
     _spans("whisper", ".whisper.json", "application/json", "segments", whisper.write),
 )
 FORMATS = {format.name: format for format in _TABLE}
