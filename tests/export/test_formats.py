@@ -250,6 +250,7 @@ def test_the_table_of_formats():
         "jsonl",
         "csv",
         "label-studio",
+        "charades-sta",
     }
     assert len({format.suffix for format in FORMATS.values()}) == len(FORMATS)
     text = (Path(__file__).resolve().parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
