@@ -10,6 +10,7 @@ import pytest
 from videoexpert.errors import VideoError
 from videoexpert.testing import tiny_video
 from videoexpert.video import probe, sandbox
+from videoexpert.video.thumbnails import thumbnail
 
 
 def test_the_child_finds_what_a_probe_finds(tmp_path):
@@ -36,11 +37,18 @@ def test_a_file_that_outlasts_its_time_is_refused_and_its_child_ended(tmp_path):
     assert time.monotonic() - began < 30
 
 
-def dies(path, timeout_s, sender):
+def dies(*_):
     os.abort()
 
 
 def test_a_decoder_that_dies_falls_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(sandbox, "_look", dies)
+    monkeypatch.setattr(sandbox, "_child", dies)
     with pytest.raises(VideoError, match="makes the decoder fail"):
         sandbox.probe_safely(tiny_video(tmp_path / "a.mp4"))
+
+
+def test_any_work_on_a_file_gives_what_it_gives(tmp_path):
+    path = tiny_video(tmp_path / "a.mp4")
+    assert sandbox.run_safely(thumbnail, path, 1.0, width=64) == thumbnail(path, 1.0, 64)
+    with pytest.raises(VideoError, match=r"'mine\.mp4'"):
+        sandbox.run_safely(thumbnail, tmp_path / "none.mp4", 1.0, name="mine.mp4")

@@ -1,16 +1,18 @@
-"""A first look at untrusted files, in a child process with limits: an exploited decoder takes down only the child."""
+"""Work on files that nobody trusts, in a child process with limits: a decoder that is overrun falls alone."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import VideoError, VideoExpertError
 from ..runtime import clean_start
 
+T = TypeVar("T")
 # Address space above what the child has mapped when it begins.
 MEMORY_BYTES = 4 * 2**30
 
@@ -26,15 +28,28 @@ class Look:
 
 
 def probe_safely(path: str | os.PathLike[str], *, timeout_s: float = 600.0, name: str | None = None) -> Look:
-    """Decodes a video once in a child process that may use MEMORY_BYTES and ``timeout_s`` seconds.
+    """Decodes a video once, as ``run_safely`` does."""
+    return run_safely(_look, path, timeout_s=timeout_s, name=name)
 
-    ``name`` replaces the path in sentences. Raises VideoError for a file that gives no frames, and for one that
-    kills the decoder or outlasts the limits.
+
+def run_safely(
+    work: Callable[..., T],
+    path: str | os.PathLike[str],
+    *arguments: Any,
+    timeout_s: float = 600.0,
+    name: str | None = None,
+    **options: Any,
+) -> T:
+    """What ``work(path, ...)`` gives, done in a child process that may use MEMORY_BYTES and ``timeout_s`` seconds.
+
+    ``work`` is a function of a module, and what it gives can be pickled; ``name`` stands for the path in sentences.
+    Raises VideoError for what the work raises, and for a file that kills the decoder or outlasts the limits.
     """
     shown = name or os.path.basename(os.fspath(path))
     context = clean_start(__name__)
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_look, args=(os.fspath(path), timeout_s, sender), daemon=True)  # type: ignore[attr-defined]
+    told = (work, os.fspath(path), arguments, options, timeout_s, sender)
+    child = context.Process(target=_child, args=told, daemon=True)  # type: ignore[attr-defined]
     child.start()
     sender.close()
     try:
@@ -42,7 +57,7 @@ def probe_safely(path: str | os.PathLike[str], *, timeout_s: float = 600.0, name
             raise VideoError(
                 f"{shown!r} takes longer than {timeout_s:g} s to decode; cut it, or allow more time."
             )
-        kind, found = receiver.recv()
+        done, found = receiver.recv()
     except EOFError:
         raise VideoError(
             f"{shown!r} makes the decoder fail; convert it with another program first."
@@ -51,23 +66,35 @@ def probe_safely(path: str | os.PathLike[str], *, timeout_s: float = 600.0, name
         child.kill()
         child.join()
         receiver.close()
-    if kind == "look":
-        return Look(*found)
-    raise VideoError(str(found).replace(os.fspath(path), shown))
+    if not done:
+        raise VideoError(str(found).replace(os.fspath(path), shown))
+    result: T = found
+    return result
 
 
-def _look(path: str, timeout_s: float, sender: Connection) -> None:
-    """The child: limits itself, decodes, and sends what it found or the reason for its failure."""
+def _look(path: str) -> Look:
     from .probe import probe
 
+    info = probe(path)
+    return Look(info.duration_s, info.width, info.height, info.frame_count)
+
+
+def _child(
+    work: Callable[..., Any],
+    path: str,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+    timeout_s: float,
+    sender: Connection,
+) -> None:
+    """Limits itself, works, and sends whether it is done and what it found, or why it did not."""
     _limit(timeout_s)
     try:
-        info = probe(path)
-        answer: tuple[str, Any] = ("look", (info.duration_s, info.width, info.height, info.frame_count))
+        answer: tuple[bool, Any] = (True, work(path, *arguments, **options))
     except VideoExpertError as error:
-        answer = ("error", str(error))
+        answer = (False, str(error))
     except MemoryError:
-        answer = ("error", f"{path!r} needs more memory to decode than this server gives a video.")
+        answer = (False, f"{path!r} needs more memory to decode than this server gives a video.")
     sender.send(answer)
 
 

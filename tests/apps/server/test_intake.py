@@ -136,19 +136,29 @@ def test_an_archive_is_no_video_and_nothing_of_it_is_unpacked(client, settings, 
     assert sorted(path for path in tmp_path.rglob("*") if "sqlite" not in path.name) == before
 
 
-def dies(path, timeout_s, sender):
-    """In place of a look into the file: what a decoder does that is overrun."""
+def dies(*_):
+    """In place of work on the file: what a decoder does that is overrun."""
     os.abort()
 
 
 def test_a_video_that_crashes_the_decoder_is_refused_and_the_server_lives(
     client, settings, clip, video, monkeypatch
 ):
-    monkeypatch.setattr(sandbox, "_look", dies)
+    monkeypatch.setattr(sandbox, "_child", dies)
     answer = client.post("/v1/uploads?name=hostile.mp4", content=clip.read_bytes())
     assert (answer.status_code, uploads(settings)) == (422, [])
     assert "'hostile.mp4' makes the decoder fail" in answer.json()["error"]
     assert client.post("/v1/videos", json={"path": "sub/b.mp4"}).status_code == 422
+    # one that falls only when it is looked at
+    picture = client.get(f"/v1/videos/{video}/thumbnail?t=1")
+    assert (picture.status_code, picture.json()["error"].split(";")[0]) == (
+        422,
+        "'a.mp4' makes the decoder fail",
+    )
+    body = {"task": "clip", "video": video, "arguments": {"start": 0, "end": 1}}
+    job = client.post("/v1/jobs", json=body).json()["id"]
+    wait_for(lambda: client.get(f"/v1/jobs/{job}").json()["state"] == "failed")
+    assert "makes the decoder fail" in client.get(f"/v1/jobs/{job}").json()["error"]
     assert client.post(f"/v1/videos/{video}/ground", json={"queries": ["a"]}).status_code == 200
 
 

@@ -101,10 +101,7 @@ def _videos(router: APIRouter, service: Service) -> None:
         t: Annotated[float, Query(ge=0)] = 0.0,
         width: Annotated[int, Query(ge=16, le=640)] = 160,
     ) -> Response:
-        from ...video.thumbnails import thumbnail as make
-
-        path = service.intake.file_of(service.video(video_id))
-        made = await asyncio.to_thread(make, path, t, width)
+        made = await service.thumbnail(video_id, t, width)
         return Response(made, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 

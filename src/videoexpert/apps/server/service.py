@@ -14,6 +14,9 @@ from typing import Any
 from ...assets import SHIPPED_QUERIES, SHIPPED_VIDEO
 from ...backends.base import Backend
 from ...errors import InputError, UnsupportedError, VideoExpertError
+from ...video.clip import cut
+from ...video.sandbox import run_safely
+from ...video.thumbnails import thumbnail
 from ..known import open_library
 from . import documents
 from .answerer import Answerer, BusyError, CancelledError, PendingQuestion, Reply, Ticket
@@ -28,6 +31,8 @@ POLL_S, ALIVE_S = 0.1, 15.0
 BEAT_S, SILENT_S = 5.0, 30.0
 # Progress of a job is reported whenever this share of it is done.
 STEP = 0.01
+# Thumbnails that are made at once.
+DECODERS = 2
 NEEDS = {
     "ground": "ground",
     "evidence": "ground",
@@ -61,6 +66,8 @@ class Service:
         self._searching = threading.Lock()
         settings.clips.mkdir(parents=True, exist_ok=True)
         self._cutters = ThreadPoolExecutor(1, thread_name_prefix="videoexpert-clips")
+        # each drives one child process: the pool in which files are decoded for people to look at
+        self._lookers = ThreadPoolExecutor(DECODERS, thread_name_prefix="videoexpert-thumbnails")
         self._tickets: dict[str, Ticket] = {}
         self._lock = threading.Lock()
         self.opened = None if settings.opened is None else self.intake.admit(settings.opened)
@@ -82,7 +89,8 @@ class Service:
         """Stop answering; registered videos and unfinished jobs stay in the state for the next start."""
         self._closing.set()
         self.answerer.stop()
-        self._cutters.shutdown(cancel_futures=True)
+        for pool in (self._cutters, self._lookers):
+            pool.shutdown(cancel_futures=True)
         if not self.shared:
             self.state.close()
 
@@ -231,17 +239,38 @@ class Service:
             self.state.set_job(job.id, DONE, self._document(job.task, video, future.result()))
 
     def _cut(self, job_id: str, video: StoredVideo, body: Any) -> None:
-        from ...video.clip import cut
-
         if not self.state.set_job(job_id, RUNNING):
             return
         try:
             base = self.settings.clips / job_id
-            made = cut(self.intake.file_of(video), body.start, body.end, base, exact=body.exact)
+            made = run_safely(
+                cut,
+                self.intake.file_of(video),
+                body.start,
+                body.end,
+                base,
+                exact=body.exact,
+                timeout_s=self.settings.decode_s,
+                name=video.name,
+            )
             told = {"start": round(made.start_s, 3), "end": round(made.end_s, 3), "file": made.path.name}
             self.state.set_job(job_id, DONE, told)
         except Exception as error:
             self.state.set_job(job_id, FAILED, error=_sentence(error))
+
+    async def thumbnail(self, video_id: str, second: float, width: int) -> bytes:
+        """The picture at a second, as JPEG, decoded in a child process."""
+        video = self.video(video_id)
+        make = partial(
+            run_safely,
+            thumbnail,
+            self.intake.file_of(video),
+            second,
+            width,
+            timeout_s=self.settings.decode_s,
+            name=video.name,
+        )
+        return await asyncio.get_running_loop().run_in_executor(self._lookers, make)
 
     def clip_file(self, job_id: str) -> tuple[Path, str]:
         """The clip that a job has cut, and a name for it. Raises MissingError before it is done."""
