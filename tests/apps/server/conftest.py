@@ -30,7 +30,7 @@ class KnownVideo:
 
     def ground(self, queries: Any, top_k: int | None = 5) -> Any:
         self.backend.passes.append(list(queries))
-        self.backend.gate.wait(10)
+        self.backend.gate.wait(60)
         if any(query == "fails" for query in queries):
             raise InputError("this sentence cannot be asked.")
         if any(query == "breaks" for query in queries):
@@ -41,7 +41,7 @@ class KnownVideo:
         return Highlights(query, (0.0, 2.0), (0.25, 0.75), known(query).items, clip_s)
 
     def caption(self, max_new_tokens: int = 512) -> list[Moment]:
-        self.backend.gate.wait(10)
+        self.backend.gate.wait(60)
         return [Moment(0.5, 1.0, 0.9, text="it <b>moves</b>")]
 
     def ask(self, question: str, choices: Any = None, max_new_tokens: int = 128) -> Answer:
@@ -84,7 +84,7 @@ class LongBackend(KnownBackend):
     def open_long(self, path, *, progress=None, **_):
         for done in range(1, 7):
             if done == 4:
-                self.gate.wait(10)
+                self.gate.wait(60)
             progress(600.0 * done, 3600.0)
         found = self.open(path)
         found.duration = 3600.0
@@ -130,7 +130,7 @@ def video(client: TestClient) -> str:
     return answer.json()["id"]
 
 
-def wait_for(holds: Any, seconds: float = 10.0) -> None:
+def wait_for(holds: Any, seconds: float = 60.0) -> None:
     """Until it holds; fails after ``seconds``."""
     end = time.monotonic() + seconds
     while not holds():
