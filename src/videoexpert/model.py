@@ -335,6 +335,7 @@ class VideoExpertModel(PreTrainedModel):
             head.offsets.cpu(),
             self.centres(logits.shape[-1]).cpu(),
             [clip.seen_s for clip in clips],
+            [0.0 if clip.holes else clip.start_s for clip in clips],
             nms_iou=config.nms_iou,
             top_k=top_k,
             moment_from=moment_from or config.moment_from,
@@ -343,7 +344,7 @@ class VideoExpertModel(PreTrainedModel):
         return [
             Moments(
                 query,
-                tuple(map(clip.moment, items)),
+                tuple(map(clip.moment, items) if clip.holes else items),
                 peak,
                 peak < config.absent_below,
                 tuple(curve),

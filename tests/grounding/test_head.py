@@ -37,6 +37,19 @@ def test_rows_equal_repeated_frames(head: TemporalHead) -> None:
         torch.testing.assert_close(ours[3:], single)
 
 
+@pytest.mark.parametrize("num_frames", [1, 2, 9])
+@torch.no_grad()
+def test_equals_the_three_convolutions_on_fused_frames(head: TemporalHead, num_frames: int) -> None:
+    """What is computed once for all queries of a video changes nothing, at the first and last frame either."""
+    frames, locs = torch.randn(2, num_frames, HIDDEN), torch.randn(3, HIDDEN)
+    for rows in (torch.tensor([1, 0, 1]), torch.zeros(3, dtype=torch.long)):
+        videos = frames[: int(rows.max()) + 1]
+        found = head(videos, locs, rows)
+        fused = head.fusion(head.project(videos)[rows], head.project(locs)).transpose(1, 2)
+        torch.testing.assert_close(found.indicator_logits, head.indicator_branch(fused).squeeze(1))
+        torch.testing.assert_close(found.boundary_logits, head.boundary_branch(fused).transpose(1, 2))
+
+
 def test_projected_once_equals_forward(head: TemporalHead) -> None:
     frames, locs, rows = torch.randn(1, 9, HIDDEN), torch.randn(3, HIDDEN), torch.zeros(3, dtype=torch.long)
     at_once = head(frames, locs, rows)

@@ -23,7 +23,7 @@ from videoexpert.training.familiarity import (
 )
 from videoexpert.training.run import train
 from videoexpert.types import VisualTokens
-from videoexpert.vision.familiarity import FILE
+from videoexpert.vision.familiarity import FILE, Familiarity
 
 
 def videos(count, kind, seed, frames=12, width=8):
@@ -45,6 +45,21 @@ def test_what_lies_between_the_known_is_still_unknown():
     assert min(seen) > 0.5 > max(unseen)
     again = fit_familiarity(videos(40, "known", 0), videos(40, "other", 1))
     assert again.probability(videos(1, "other", 4)[0]) == known.probability(videos(1, "other", 4)[0])
+
+
+def test_many_videos_at_once_are_each_alone():
+    """Of other lengths, and in half precision, which stores give."""
+    known = Familiarity(
+        (
+            fit_familiarity(videos(40, "known", 0), videos(40, "other", 1)),
+            fit_alone(videos(60, "other", 0, frames=40)),
+        )
+    )
+    asked = [*videos(3, "known", 2), *videos(2, "other", 3, frames=5), *videos(1, "known", 4)]
+    asked[0] = VisualTokens(asked[0].temporal.half(), asked[0].spatial.half(), 5.0)
+    assert known.of_many(asked) == pytest.approx([known(video) for video in asked], abs=1e-6)
+    assert known(asked[3]) == pytest.approx(max(k.probability(asked[3]) for k in known.trainings), abs=1e-6)
+    assert known.of_many([]) == []
 
 
 def test_even_odds_lie_no_higher_than_the_rarest_training_video_held_back():

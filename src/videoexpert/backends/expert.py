@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from ..engine import Engine, Opened
+from ..engine.engine import VIDEOS_PER_BLOCK
 from ..errors import InputError, ModelWarning, UnsupportedError
 from ..grounding.calibration import Calibration
 from ..grounding.decoding import highlights_of
@@ -225,6 +226,7 @@ class Expert:
         """``ground_many`` of what the engine knows of videos, or of windows of one."""
         for own in queries:
             check_queries(own)
+        self._get_to_know(videos)
         found = self.answers.ground(videos, queries, top_k)
         return [
             own if self.knows(video) else [replace(m, absent=False, familiar=False) for m in own]
@@ -233,12 +235,19 @@ class Expert:
 
     def familiarity(self, video: Opened) -> float | None:
         """Whether the model was trained on videos like this one, in [0, 1]; None for one that does not know."""
-        known = self.model.familiarity
-        if known is None:
+        if self.model.familiarity is None:
             return None
-        if video not in self._familiarity:
-            self._familiarity[video] = known(video.tokens)
+        self._get_to_know([video])
         return self._familiarity[video]
+
+    def _get_to_know(self, videos: Sequence[Opened]) -> None:
+        """Finds out the familiarity of those that are new, some at a time: their tokens may have to be read."""
+        known = self.model.familiarity
+        new = [video for video in videos if video not in self._familiarity] if known else []
+        for start in range(0, len(new), VIDEOS_PER_BLOCK):
+            part = new[start : start + VIDEOS_PER_BLOCK]
+            found = known.of_many([video.tokens for video in part]) if known else []
+            self._familiarity.update(zip(part, found, strict=True))
 
     def knows(self, video: Opened) -> bool:
         """False where ``familiarity`` says that the model was never shown such videos."""

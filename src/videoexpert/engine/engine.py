@@ -104,7 +104,7 @@ class Engine:
         """
         found: list[HeadOutput] = []
         for here, prefixes in self._blocks(videos, asked):
-            rows = flat_rows([asked[v] for v in here])
+            rows = flat_rows([asked[v] for v in here], self._up_to_loc)
             picked: list[Tensor] = []
             whose: list[tuple[int, int]] = []  # of each picked state: place of its row, and which <LOC> of it
             for own, states, skip in self._read(prefixes, rows):
@@ -156,10 +156,11 @@ class Engine:
         """Log-probability of each segment's supervised tokens: (segments,) a video."""
         found: list[Tensor] = []
         for here, prefixes in self._blocks(videos, asked):
-            rows = flat_rows([asked[v] for v in here])
-            values: list[Tensor] = [torch.zeros(())] * len(rows)
+            rows = flat_rows([asked[v] for v in here], _up_to_supervised)
+            values: list[Tensor] = [torch.zeros(())] * sum(len(asked[v]) for v in here)
             for own, states, skip in self._read(prefixes, rows):
-                labels = pad_rows([r.segment.labels[skip:] for r in own], fill=IGNORED).to(states.device)
+                labels = pad_rows([r.segment.labels[skip : r.read + 1] for r in own], fill=IGNORED)
+                labels = labels.to(states.device)
                 predicts = labels[:, 1:] != IGNORED
                 logits = self.model.logits(states[:, : labels.shape[1] - 1][predicts]).float()
                 told = torch.zeros(predicts.shape, device=states.device)
@@ -182,10 +183,10 @@ class Engine:
         others = [row for row in rows if not (stem and _goes_on(row.segment, stem, self.model.loc_shift))]
         for group, skip in ((stemmed, len(stem)), (others, 0)):
             for own in passes(group, self.tokens_per_pass):
-                longest = max(len(row.segment.ids) for row in own)
                 videos, counts = videos_and_counts([row.video for row in own])
-                self.model.check_length(max(prefixes[v].length for v in videos), longest)
-                ids = pad_rows([row.segment.ids[skip:] for row in own], STATIC if self.static else 1)
+                ids = pad_rows(
+                    [row.segment.ids[skip : row.read] for row in own], STATIC if self.static else 1
+                )
                 with self._turn:
                     current = self.model.row_pass(
                         [prefixes[v] for v in videos], counts, with_stem=skip > 0, kernel=self.kernel
@@ -236,7 +237,19 @@ class Engine:
         if len(videos) != len(asked):
             raise ValueError(f"{len(videos)} videos but questions on {len(asked)}")
         for here in blocks([len(own) for own in asked], VIDEOS_PER_BLOCK, rows):
-            yield here, self.prefixes([videos[v] for v in here])
+            prefixes = self.prefixes([videos[v] for v in here])
+            for v, prefix in zip(here, prefixes, strict=True):
+                self.model.check_length(prefix.length, max((len(s.ids) for s in asked[v]), default=0))
+            yield here, prefixes
+
+    def _up_to_loc(self, segment: Segment) -> int:
+        """How many ids have to be read for the states of all ``<LOC>``: nothing behind the last changes them."""
+        return max(segment.loc_positions, default=-1) + 1 - self.model.loc_shift
+
+
+def _up_to_supervised(segment: Segment) -> int:
+    """How many ids have to be read for the likelihood of the last supervised one."""
+    return max((place for place, label in enumerate(segment.labels) if label != IGNORED), default=0)
 
 
 def _goes_on(segment: Segment, stem: tuple[int, ...], shift: int) -> bool:

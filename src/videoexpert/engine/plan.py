@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..language.sequence import Segment
@@ -10,17 +10,19 @@ from ..language.sequence import Segment
 
 @dataclass(frozen=True)
 class Row:
-    """One question: the video it is about, its place in the call, and the ids that are read."""
+    """One question: the video it is about, its place in the call, and how many of its ids are read."""
 
     video: int
     place: int
     segment: Segment
+    read: int
 
 
-def flat_rows(asked: Sequence[Sequence[Segment]]) -> list[Row]:
-    """The questions on each video as rows, numbered through."""
+def flat_rows(asked: Sequence[Sequence[Segment]], read: Callable[[Segment], int]) -> list[Row]:
+    """The questions on each video as rows, numbered through; those of which nothing is read are left out."""
     pairs = [(video, segment) for video, own in enumerate(asked) for segment in own]
-    return [Row(video, place, segment) for place, (video, segment) in enumerate(pairs)]
+    rows = [Row(video, place, segment, read(segment)) for place, (video, segment) in enumerate(pairs)]
+    return [row for row in rows if row.read > 0]
 
 
 def blocks(counts: Sequence[int], most_videos: int, most_rows: int) -> Iterator[range]:
@@ -37,10 +39,10 @@ def blocks(counts: Sequence[int], most_videos: int, most_rows: int) -> Iterator[
 
 def passes(rows: Sequence[Row], most_tokens: int) -> Iterator[list[Row]]:
     """Rows of like length together, at most ``most_tokens`` positions with their padding; rows of a video adjoin."""
-    ordered = sorted(rows, key=lambda row: (len(row.segment.ids), row.place))
+    ordered = sorted(rows, key=lambda row: (row.read, row.place))
     current: list[Row] = []
     for row in ordered:
-        if current and (len(current) + 1) * len(row.segment.ids) > most_tokens:
+        if current and (len(current) + 1) * row.read > most_tokens:
             yield sorted(current, key=lambda r: (r.video, r.place))
             current = []
         current.append(row)

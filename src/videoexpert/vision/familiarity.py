@@ -11,7 +11,7 @@ A plain Mahalanobis distance does not do: a tower trained on few things maps all
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,15 +66,23 @@ class Known:
 
     def score(self, tokens: VisualTokens) -> float:
         """Log-odds of a video before calibration."""
-        found = self.temporal(tokens.temporal).mean()
-        if self.spatial is not None and len(tokens.spatial):
-            found = found + self.spatial(tokens.spatial).mean()
-        return float(found)
+        return float(self.scores(tokens.temporal, tokens.spatial))
 
     def probability(self, tokens: VisualTokens) -> float:
         """That the video is one of these, in [0, 1]."""
-        logit = self.score(tokens) / self.temperature + self.bias
-        return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
+        return float(self.probabilities(tokens.temporal, tokens.spatial))
+
+    def scores(self, temporal: Tensor, spatial: Tensor) -> Tensor:
+        """``score`` of videos, (..., N, C) and (..., M, C) -> (...,)."""
+        found = self.temporal(temporal).mean(-1)
+        if self.spatial is not None and spatial.shape[-2]:
+            found = found + self.spatial(spatial).mean(-1)
+        return found
+
+    def probabilities(self, temporal: Tensor, spatial: Tensor) -> Tensor:
+        """That videos are some of these, in [0, 1]; shapes as in ``scores``."""
+        logits = self.scores(temporal, spatial).double() / self.temperature + self.bias
+        return logits.clamp(-60.0, 60.0).sigmoid()
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,21 @@ class Familiarity:
 
     def __call__(self, tokens: VisualTokens) -> float:
         """In [0, 1]; below types.FAMILIAR the model was never shown videos like this one."""
-        return max(known.probability(tokens) for known in self.trainings)
+        return self.of_many([tokens])[0]
+
+    def of_many(self, videos: Sequence[VisualTokens]) -> list[float]:
+        """The same of many videos; those with equally many tokens go together."""
+        shapes: dict[tuple[int, int], list[int]] = {}
+        for place, video in enumerate(videos):
+            shapes.setdefault((len(video.temporal), len(video.spatial)), []).append(place)
+        found = [0.0] * len(videos)
+        for places in shapes.values():
+            temporal = torch.stack([videos[place].temporal.float() for place in places])
+            spatial = torch.stack([videos[place].spatial.float() for place in places])
+            best = torch.stack([known.probabilities(temporal, spatial) for known in self.trainings]).amax(0)
+            for place, value in zip(places, best.tolist(), strict=True):
+                found[place] = value
+        return found
 
     def with_training(self, known: Known) -> Familiarity:
         """The same after one more training."""
