@@ -117,7 +117,7 @@ def convolved(convolution: nn.Module, frames: Tensor) -> Tensor:
 
 
 def add_everywhere(found: Tensor, convolution: nn.Module, locs: Tensor) -> Tensor:
-    """``found`` (Q or 1, N, outputs) and what the convolution makes of ``<LOC>`` (Q, H) at every frame: (Q, N, outputs).
+    """``found`` (Q or 1, N, outputs) plus what the convolution makes of ``<LOC>`` (Q, H), the same at every frame.
 
     That is one vector for all frames, less what the first and the last frame lack: their neighbour outside is zero.
     """
