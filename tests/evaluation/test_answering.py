@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,66 @@ def test_videos_asked_together_answer_as_alone(benchmark, world, tmp_path):
         for a, b in zip(one_moments, other_moments, strict=True):
             assert a.pop("text", "") == b.pop("text", "")
             assert a == pytest.approx(b, abs=1e-3)
+
+
+class Watched(Made):
+    """Looks how far opening is whenever the language model is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened, self.asked, self.changed = 0, 0, threading.Condition()
+
+    def open(self, path, **options):
+        video = super().open(path, **options)
+        with self.changed:
+            self.opened += 1
+            self.changed.notify_all()
+        return video
+
+    def ground_many(self, videos, queries, top_k):
+        with self.changed:  # while this group is asked, all of the next one is opened, and no more
+            self.asked += len(videos)
+            assert self.changed.wait_for(lambda: self.opened == min(5, self.asked + 2), 60)
+        return super().ground_many(videos, queries, top_k)
+
+
+class Failing(Made):
+    """One of its videos does to the decoder what nobody expected."""
+
+    def open(self, path, **options):
+        if str(path) == self.broken:
+            raise RuntimeError("the decoder lost its way")
+        return super().open(path, **options)
+
+
+def test_the_next_videos_are_opened_while_the_language_model_answers(world, tmp_path, monkeypatch):
+    """The bytes are those of a run that opens a video when it asks it."""
+    backend = Watched()
+    run(world, "charades-sta", tmp_path / "ahead", backend)
+    assert backend.calls == [2, 2, 1]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("open_")]
+    when_asked = lambda system, find, groups: answering._ahead(  # noqa: E731
+        groups, partial(answering._answer, system, find), 1
+    )
+    monkeypatch.setattr(answering, "_opened_ahead", when_asked)
+    run(world, "charades-sta", tmp_path / "plain")
+    assert_same_bytes(tmp_path / "ahead", tmp_path / "plain")
+
+
+@pytest.mark.parametrize("broken", [0, 3, 4])
+@pytest.mark.parametrize("kind", ["broken", "fails"])
+def test_a_video_that_cannot_be_opened_ahead_fails_alone(kind, broken, world, tmp_path):
+    """An error that says so, and one that nobody expected; the others answer as ever."""
+    run(world, "charades-sta", tmp_path / "whole")
+    name = list(dict.fromkeys(row["video"] for row in rows(tmp_path / "whole")))[broken]
+    backend = (Made if kind == "broken" else Failing)(broken=name)
+    told = run(world, "charades-sta", tmp_path / "one", backend)
+    assert list(told.failed) == [name]
+    left = {row["id"]: row for row in rows(tmp_path / "one")}
+    for row in rows(tmp_path / "whole"):
+        assert (row["id"] in left) == (row["video"] != name)
+        if row["video"] != name:
+            assert left[row["id"]]["presence"] == pytest.approx(row["presence"], abs=1e-5)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3, 5, 8])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -24,7 +24,9 @@ from .systems import Row, System
 
 Group = list[tuple[str, list[Sample]]]  # ids of videos that are asked together, and what is asked about each
 Answered = list[list[Row] | VideoExpertError]
+Opening = Mapping[tuple[Path, Any], "Future[Any]"]  # by path and clip: what ``try_open`` gives of a video
 T = TypeVar("T")
+OPENERS = 2  # threads: one decodes while another encodes
 OF_A_VIDEO = (VideoError, DataError, ServerError, InputError)  # errors that say nothing of the next video
 
 
@@ -52,7 +54,11 @@ def answer_all(
     part = _part(predictions, ranks.rank) if ranks.world > 1 else predictions
     before = len(samples) - sum(len(samples_of) for group in own for _, samples_of in group)
     if cluster is None or make is None:
-        told = _ahead(own, partial(_answer, system, find), getattr(system, "videos_at_once", 1))
+        at_once = getattr(system, "videos_at_once", 1)
+        if at_once <= 1 and getattr(system, "videos_together", 1) > 1 and hasattr(system, "try_open"):
+            told = _opened_ahead(system, find, own)
+        else:
+            told = _ahead(own, partial(_answer, system, find), at_once)
     else:
         told = _on_cluster(cluster, make, own)
     failed = _append(told, part, _counted(progress, before, len(samples)))
@@ -142,19 +148,48 @@ def _append(
     return failed
 
 
-def _answer(system: System, find: Callable[[str], Path], group: Group) -> list[list[Row] | VideoExpertError]:
-    """The rows of each video of a group, or why it has none."""
+def _answer(
+    system: System, find: Callable[[str], Path], group: Group, opening: Opening | None = None
+) -> Answered:
+    """The rows of each video of a group, or why it has none; ``opening``: its videos, which threads open."""
     paths = [_located(find, video) for video, _ in group]
     there = [(path, own) for path, (_, own) in zip(paths, group, strict=True) if isinstance(path, Path)]
-    many = getattr(system, "answer_many", None) if len(group) > 1 else None
+    many = getattr(system, "answer_many", None) if len(group) > 1 or opening else None
     try:
-        rows = many(there) if many is not None else None
+        opened = [opening[path, own[0].clip].result() for path, own in there] if opening else None
+        rows = None
+        if many is not None:
+            rows = many(there) if opened is None else many(there, opened)
     except Exception as error:  # of one of them: which, and why, is found one by one
         if isinstance(error, VideoExpertError) and not isinstance(error, OF_A_VIDEO):
             raise
         rows = None
     found = iter([_alone(system, *task) for task in there] if rows is None else rows)
     return [path if isinstance(path, VideoError) else next(found) for path in paths]
+
+
+def _opened_ahead(
+    system: Any, find: Callable[[str], Path], groups: Sequence[Group]
+) -> Iterator[tuple[Group, Callable[[], Answered]]]:
+    """Each group with what gives its rows, in order. While a group is asked, threads open the videos of the next.
+
+    So one video is decoded while another is encoded and the language model answers about a third; no more than two
+    groups are open at a time.
+    """
+    with ThreadPoolExecutor(OPENERS, "open") as pool:
+
+        def begin(group: Group) -> Opening:
+            paths = [(_located(find, video), own) for video, own in group]
+            there = [(path, own) for path, own in paths if isinstance(path, Path)]
+            return {(path, own[0].clip): pool.submit(system.try_open, path, own) for path, own in there}
+
+        try:
+            opening = begin(groups[0]) if groups else {}
+            for number, group in enumerate(groups):
+                here, opening = opening, begin(groups[number + 1]) if number + 1 < len(groups) else {}
+                yield group, partial(_answer, system, find, group, here)
+        finally:  # an error or an interrupt: what waits is not opened
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _located(find: Callable[[str], Path], video: str) -> Path | VideoError:

@@ -30,7 +30,8 @@ class System(Protocol):
     """Anything that answers samples about one video: a backend, or a guess that opens none.
 
     A system may have ``videos_at_once``: about so many videos it may be asked at a time, each from a thread of its own;
-    and ``videos_together`` with ``answer_many`` (see BackendSystem): so many videos it is asked in one call.
+    and ``videos_together`` with ``answer_many`` and ``try_open`` (see BackendSystem): so many videos it is asked in one
+    call, and those of the next call are opened meanwhile, each in a thread of its own.
     """
 
     name: str
@@ -70,19 +71,29 @@ class BackendSystem:
             raise rows
         yield from rows
 
-    def answer_many(self, tasks: Sequence[tuple[Path, list[Sample]]]) -> list[list[Row] | VideoExpertError]:
-        """The rows of several videos, asked together where the backend can; the error of one that cannot be read.
+    def try_open(self, path: Path, samples: Sequence[Sample]) -> OpenVideo | VideoExpertError:
+        """The video that samples are about, or the error of one that cannot be read. Threads may open several.
 
         Raises UnsupportedError for a task that the backend does not name in ``can``.
         """
-        for _, samples in tasks:
-            self._check(samples)
-        opened: list[OpenVideo | VideoExpertError] = []
-        for path, samples in tasks:
-            try:
-                opened.append(self.open(path, samples[0]))
-            except (VideoError, DataError) as error:
-                opened.append(error)
+        self._check(samples)
+        try:
+            return self.open(path, samples[0])
+        except (VideoError, DataError) as error:
+            return error
+
+    def answer_many(
+        self,
+        tasks: Sequence[tuple[Path, list[Sample]]],
+        opened: Sequence[OpenVideo | VideoExpertError] | None = None,
+    ) -> list[list[Row] | VideoExpertError]:
+        """The rows of several videos, asked together where the backend can; the error of one that cannot be read.
+
+        ``opened``: what ``try_open`` gave for each, where it was called before. Raises UnsupportedError for a task that
+        the backend does not name in ``can``.
+        """
+        if opened is None:
+            opened = [self.try_open(path, samples) for path, samples in tasks]
         pairs = [
             (video, samples)
             for video, (_, samples) in zip(opened, tasks, strict=True)
@@ -206,8 +217,12 @@ class Shuffled(BackendSystem):
     def open(self, path: Path, sample: Sample) -> OpenVideo:
         return self.backend.open(self.other[path])
 
-    def answer_many(self, tasks: Sequence[tuple[Path, list[Sample]]]) -> list[list[Row] | VideoExpertError]:
-        found = super().answer_many(tasks)
+    def answer_many(
+        self,
+        tasks: Sequence[tuple[Path, list[Sample]]],
+        opened: Sequence[OpenVideo | VideoExpertError] | None = None,
+    ) -> list[list[Row] | VideoExpertError]:
+        found = super().answer_many(tasks, opened)
         return [
             self._scaled(rows, path, samples[0]) for (path, samples), rows in zip(tasks, found, strict=True)
         ]
