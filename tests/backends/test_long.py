@@ -7,6 +7,7 @@ import gc
 import pytest
 import torch
 
+from backbones import BACKBONES
 from videoexpert.backends.expert import Expert, Video
 from videoexpert.backends.long import LongVideo, window_of
 from videoexpert.engine import PrefixStore
@@ -80,10 +81,28 @@ def test_windows_equal_the_same_windows_alone(expert, file, video):
             axis.add(span, moments.curve)
         items.sort(key=lambda m: -m.score)
         assert [m.score for m in found] == pytest.approx([m.score for m in items], abs=1e-5)
-        assert sorted(m.start for m in found) == pytest.approx(sorted(m.start for m in items), abs=1e-3)
+        assert sorted(m.start for m in found) == pytest.approx(sorted(m.start for m in items), abs=1e-5)
         assert found.curve == pytest.approx(axis.curve(), abs=1e-5)
         assert len(found.curve) == 26
         assert found.presence == pytest.approx(max(m.presence for m in told), abs=1e-5)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_windows_equal_each_alone_whatever_the_backbone(backbone, file):
+    language = BACKBONES[backbone].to_dict()
+    model = tiny_model(num_frames=8, trained_seconds=8.0, language_config=language)
+    expert = Expert(model, tiny_tokenizer(), backbone)
+    windows = expert.open_long(file).windows
+    together = expert.ground_opened(windows, [QUERIES] * len(windows), None)
+    for window, found in zip(windows, together, strict=True):
+        expert.engine.store.clear()
+        for query, moments in zip(QUERIES, found, strict=True):
+            ((alone,),) = expert.ground_opened([window], [[query]], None)
+            assert moments.curve == pytest.approx(alone.curve, abs=1e-5)
+            assert moments.presence == pytest.approx(alone.presence, abs=1e-5)
+            for edge in ("start", "end", "score"):
+                ours, theirs = ([getattr(m, edge) for m in own] for own in (moments, alone))
+                assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 def test_memory_is_that_of_a_few_windows_and_answers_do_not_change(expert, video):
@@ -94,7 +113,7 @@ def test_memory_is_that_of_a_few_windows_and_answers_do_not_change(expert, video
         again = video.ground(QUERIES[0])
     finally:
         expert.engine.store = kept
-    assert [m.start for m in again] == pytest.approx([m.start for m in before], abs=1e-3)
+    assert [m.start for m in again] == pytest.approx([m.start for m in before], abs=1e-5)
     assert not any(isinstance(value, torch.Tensor) for w in video.windows for value in vars(w).values())
 
 

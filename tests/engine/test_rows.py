@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from transformers import (
-    Gemma2Config,
-    LlamaConfig,
-    MistralConfig,
-    Qwen3Config,
-    StableLmConfig,
-)
+from transformers import MistralConfig
 
+from backbones import BACKBONES, SIZES
 from videoexpert.engine import Engine, Opened, PrefixStore
 from videoexpert.errors import InputError
 from videoexpert.grounding.head import HeadOutput
 from videoexpert.language.passes import CopiedPass, SharedPass
 from videoexpert.language.sequence import IGNORED, Segment, build_sequence
-from videoexpert.testing import LANGUAGE, LOC, batch_tensors, segment, tiny_model
+from videoexpert.testing import LOC, batch_tensors, segment, tiny_model
 from videoexpert.types import VisualTokens
 
 PREFIX = (1, 5, 9)
@@ -28,16 +23,6 @@ QUESTIONS = [
     segment([9, 40, 41, LOC, 3], 2),
     segment([7, 8, 33, LOC, 3], 3),
 ]
-SIZES = {k: LANGUAGE[k] for k in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")}
-SIZES |= {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512}
-BACKBONES = {
-    "llama": LlamaConfig(**SIZES),
-    "qwen3": Qwen3Config(**SIZES, head_dim=16, tie_word_embeddings=True),
-    "mistral": MistralConfig(**SIZES, sliding_window=None),
-    "multi-head": LlamaConfig(**{**SIZES, "num_key_value_heads": 4}),
-    "softcap": Gemma2Config(**SIZES, head_dim=8, sliding_window=512),
-    "copied": StableLmConfig(**SIZES),  # does not take attention through the AttentionInterface
-}
 
 
 def make(backbone: str = "llama", preset: str = "paper", **fields):
@@ -230,6 +215,21 @@ def test_a_question_longer_than_the_positions_is_refused_with_both_numbers():
 
 
 class TestStore:
+    @pytest.mark.parametrize("backbone", BACKBONES)
+    def test_evicted_equals_kept_whatever_the_backbone(self, backbone):
+        model = make(backbone)
+        videos = [Opened(shown(model, 1)), Opened(shown(model, 2, frames=4))]
+        asked = [QUESTIONS, QUESTIONS[1:2]]
+        kept = Engine(model, PREFIX, STEM)
+        none = Engine(model, PREFIX, STEM, store=PrefixStore(0))
+        host = Engine(model, PREFIX, STEM, store=PrefixStore(0, host_limit=1 << 20))
+        expected = kept.locate(videos, asked)
+        for engine in (kept, none, none, host, host):
+            for one, other in zip(engine.locate(videos, asked), expected, strict=True):
+                near(one.indicator_logits, other.indicator_logits)
+                near(one.boundary_logits, other.boundary_logits)
+        assert (len(none.store), len(host.store), host.store.nbytes) == (0, 2, 0)
+
     def test_evicted_equals_kept(self):
         model = make()
         videos, one = [Opened(shown(model, seed)) for seed in range(3)], [QUESTIONS[:2]]
