@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from exported import HOURS, told
-from videoexpert.export import export
+from videoexpert.export import choose_clock, export
 from videoexpert.export.timecode import STANDARD, Rate
+from videoexpert.video import media_info, write_video
 
 DROPS = ("29.97", "59.94")
 NAMED = [*(Rate(fps) for fps in STANDARD.values()), *(Rate(STANDARD[name], drop=True) for name in DROPS)]
@@ -217,3 +220,32 @@ def test_opentimelineio_counts_timecodes_alike(rate):
     first = opentime.from_timecode("01:00:00;00" if rate.drop else "01:00:00:00", float(rate.fps)).value
     read = [opentime.from_timecode(code, float(rate.fps)).value - first for code in codes]
     assert read == [0, rate.nominal * 60, last]
+
+
+UNEVEN = [0.0, 0.1, 0.15, 0.9, 1.0, 2.35, 2.4, 2.6, 4.05, 4.3, 5.85]  # seconds of pictures
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """What is known of a file of 6.5 s whose pictures are 50 to 1550 ms apart."""
+    path = tmp_path_factory.mktemp("vfr") / "uneven.mp4"
+    pictures = [np.full((48, 64, 3), 20 * i, dtype=np.uint8) for i in range(len(UNEVEN))]
+    write_video(path, pictures, UNEVEN, duration_s=6.5)
+    return media_info(path)
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_variable_rate_is_told_and_costs_half_a_frame_at_most(name, uneven):
+    clock, said = choose_clock(uneven, None, None)
+    assert said is not None
+    assert f"unevenly spaced: times are written in frames at {clock.rate.name} a second" in said
+    spans = list(pairwise(UNEVEN))
+    item = replace(told(spans, ["a"], clock.rate, duration=6.5), media=uneven, clock=clock)
+    half = Fraction(1, 2) / clock.rate.fps
+    found = COUNTED[name](export(item, name), clock.rate)
+    assert len(found) == len(spans)
+    for (first, length), (start, end) in zip(found, spans, strict=True):
+        assert abs(clock.rate.seconds(Fraction(first)) - Fraction(start)) <= half
+        # one that is shorter than a frame is a frame
+        longest = max(Fraction(end), Fraction(start) + half)
+        assert abs(clock.rate.seconds(Fraction(first + length)) - longest) <= half

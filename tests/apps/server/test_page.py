@@ -270,6 +270,7 @@ def test_keys_and_a_shared_link(page, known, browser):
     page.keyboard.press("k")
     link = page.evaluate("location.href")
     other = browser.new_page()
+    other.set_default_timeout(60_000)
     other.goto(link)
     other.locator(".moment").first.wait_for()
     other.wait_for_function("() => Math.abs(document.getElementById('player').currentTime - 0.8) < 0.1")
@@ -284,6 +285,7 @@ def test_axe_finds_nothing_serious(browser, known, backend, theme):
     )
     context = browser.new_context(color_scheme=theme, bypass_csp=True, viewport={"width": 390, "height": 800})
     page = context.new_page()
+    page.set_default_timeout(60_000)
     serious: list[str] = []
 
     def look() -> None:
@@ -318,6 +320,7 @@ def test_axe_finds_nothing_serious(browser, known, backend, theme):
 @pytest.mark.parametrize("width", [360, 800, 1440])
 def test_nothing_is_wider_than_the_window(browser, known, width):
     page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_default_timeout(60_000)
     page.goto(known.url)
     page.fill("#query", "a very long sentence " * 12)
     page.click("#find-go")
