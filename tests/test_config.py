@@ -62,5 +62,5 @@ def test_a_number_of_frames_names_its_limit(monkeypatch):
 def test_unknown_fields_of_a_file():
     stored = tiny_config().to_dict()
     assert VideoExpertConfig.checked(stored).num_frames == 6
-    with pytest.raises(InputError, match="'nms_iuo' is no field of the config"):
+    with pytest.raises(InputError, match="'nms_iuo' is not a field of the config"):
         VideoExpertConfig.checked(stored | {"nms_iuo": 0.5})

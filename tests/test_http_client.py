@@ -89,7 +89,7 @@ def test_a_reply_without_end_is_cut(server, monkeypatch):
 )
 def test_garbage_is_asked_again_and_then_refused(server, content):
     server.answer = lambda *_: (200, content)
-    with pytest.raises(Refused, match="no chat completion"):
+    with pytest.raises(Refused, match="not a chat completion"):
         chat(client(server), ASK)
     assert len(server.requests) == 2
 

@@ -118,12 +118,12 @@ def test_weights_that_are_no_floating_numbers(ours, language, tmp_path, dtype):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"nms_iou": float("nan")}, "nms_iou is nan|NaN is no JSON number"),
+        ({"nms_iou": float("nan")}, "nms_iou is nan|NaN is not a JSON number"),
         ({"num_frames": 1e9}, "num_frames is 1000000000.0, expected a whole number"),
         ({"num_frames": 10**9}, "VIDEOEXPERT_MAX_FRAMES"),
         ({"head_width": 60_000}, r"shape .*, the config asks for \(60000,"),
         ({"temporal_rank": 60_000}, "shape .*, the config asks for"),
-        ({"what_is_this": 1}, "'what_is_this' is no field of the config"),
+        ({"what_is_this": 1}, "'what_is_this' is not a field of the config"),
         ({"language_config": {"model_type": "nothing"}}, "cannot be built into a model"),
         ({"language_config": {}}, "cannot be built into a model"),
         ({"vision_config": {"model_type": "llama"}}, "expected one of clip"),

@@ -160,7 +160,7 @@ def test_all_faults_are_reported_at_once(tmp_path, bases, annotations):
         "unknown recipe field training.speed",
         "both start and vision and language",
         "'glue'",
-        "model.config.frames is no field",
+        "model.config.frames is not a field",
         "'imagenet'",
         "data.0.features is missing",
         "training.warm_up is 2",

@@ -203,7 +203,7 @@ class VideoExpertConfig(PreTrainedConfig):
         unknown = [name for name in stored if name not in known]
         if unknown:
             raise InputError(
-                f"{_short(unknown[0])} is no field of the config; take it out, or copy it again."
+                f"{_short(unknown[0])} is not a field of the config; take it out, or copy it again."
             )
         return cls.from_dict(dict(stored))
 

@@ -109,7 +109,7 @@ def chat(
             try:
                 return replace(_completion(content), attempts=attempt + 1)
             except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-                problem = f"a reply that is no chat completion ({type(error).__name__}: {error})"
+                problem = f"a reply that is not a chat completion ({type(error).__name__}: {error})"
                 continue
         problem = content if status is None else f"HTTP {status}{_reason(content)}"
         wait = max(wait, wait_s)
@@ -131,7 +131,7 @@ def list_models(server: ChatServer) -> list[str]:
     try:
         return [str(model["id"]) for model in json.loads(content)["data"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise Refused(f"a reply that is no list of models ({type(error).__name__}: {error})") from error
+        raise Refused(f"a reply that is not a list of models ({type(error).__name__}: {error})") from error
 
 
 def _send(

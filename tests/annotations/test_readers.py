@@ -392,7 +392,7 @@ def test_timeit_answers_are_read_back_by_their_patterns(tmp_path: Path) -> None:
             r"got \[1\], expected \[start, end\]",
         ),
         ("qvhighlights", "a.jsonl", "[1]", "record 0: expected an object, got int"),
-        ("qvhighlights", "a.jsonl", '{"qid": NaN}', "NaN is no JSON number"),
+        ("qvhighlights", "a.jsonl", '{"qid": NaN}', "NaN is not a JSON number"),
         ("activitynet-captions", "a.json", '{"v":\n\n {]}', "a.json, line 3: not valid JSON"),
         (
             "activitynet-captions",

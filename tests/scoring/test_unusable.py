@@ -16,8 +16,8 @@ WINDOWS = [
     ([[10, 20]], None),
     ([], "hold no window"),
     ([[20, 10]], "end before they start"),
-    ([[NAN, 20]], "no number"),
-    ([[0, INF]], "no number"),
+    ([[NAN, 20]], "not a number"),
+    ([[0, INF]], "not a number"),
     ([[15, 15]], "have no length"),
     ([[120, 130]], "lie outside their videos"),
     ([[-9, -2]], "lie outside their videos"),
@@ -126,7 +126,7 @@ def test_caption_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("nan", "no number"), ("inf", "no number"), ("inverted", "end before they start"), ("duplicate", "")],
+    [("nan", "not a number"), ("inf", "not a number"), ("inverted", "end before they start"), ("duplicate", "")],
 )
 def test_files_from_the_field(shared: Path, tmp_path: Path, name: str, reason: str) -> None:
     truth = {

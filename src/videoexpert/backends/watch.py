@@ -124,7 +124,7 @@ def watch(
     Memory is that of one window. Ctrl-C (KeyboardInterrupt) first gives what is open, then goes on its way.
 
     Raises InputError for wrong options, an empty query, or an address without ``network``; VideoError for a feed that
-    is no video. Warns with a ModelWarning of a video unlike those that the model was trained on.
+    is not a video. Warns with a ModelWarning of a video unlike those that the model was trained on.
     """
     asked = list(queries)
     check_queries(asked)

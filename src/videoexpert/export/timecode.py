@@ -109,7 +109,7 @@ class Rate:
         if seconds == 0 and frames < drops and minutes % 10:
             raise InputError(
                 f"the timecode {text!r} does not exist with drop frame, expected FF from {drops:02d} on in the "
-                "first second of a minute that is no multiple of ten."
+                "first second of a minute that is not a multiple of ten."
             )
         past = hours * 60 + minutes
         return number - drops * (past - past // 10)

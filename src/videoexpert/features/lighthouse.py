@@ -166,7 +166,7 @@ def export(
     failed: dict[str, str] = {}
     for key in store:
         if not _is_name(key):
-            failed[key] = f"{key!r} is no file name; rename the video."
+            failed[key] = f"{key!r} is not a valid file name; rename the video."
             continue
         tokens = store[key]
         rows = clips_of_frames(tokens.temporal.numpy(), tokens.duration_s, clip_s)

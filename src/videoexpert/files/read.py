@@ -142,7 +142,7 @@ def json_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)  # one: making it costs as much as a line

@@ -27,7 +27,7 @@ class Summary:
     """What an indexing run did.
 
     failed   path -> reason, of videos that are not in the library, and of transcripts whose words are not
-    skipped  path -> reason, of what is no video
+    skipped  path -> reason, of files that are not videos
     """
 
     found: int

@@ -19,7 +19,7 @@ class Found:
 
     videos   real paths, each once
     faults   what could not be looked at, with the reason
-    skipped  what is no video, with the reason
+    skipped  files that are not videos, with the reason
     """
 
     videos: list[str] = field(default_factory=list)

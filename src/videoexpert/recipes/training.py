@@ -130,7 +130,7 @@ def _model_faults(model: dict[str, Any]) -> list[str]:
     if isinstance(config, dict):
         known = {name for name in VideoExpertConfig.__annotations__ if name not in DERIVED}
         unknown = [name for name in config if name not in known]
-        faults += [f"model.config.{name} is no field that a recipe sets" for name in unknown]
+        faults += [f"model.config.{name} is not a field that a recipe can set" for name in unknown]
         try:
             VideoExpertConfig.from_preset(preset, **{k: v for k, v in config.items() if k in known})
         except (InputError, TypeError, ValueError) as error:

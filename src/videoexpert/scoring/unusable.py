@@ -86,7 +86,7 @@ def unusable_windows(
     found = [
         _entry("predicted windows", reason, mask, total, ids)
         for reason, mask in (
-            ("have a start or end that is no number", no_number),
+            ("have a start or end that is not a number", no_number),
             ("end before they start", backwards),
             ("have no length", empty),
             (late, outside),

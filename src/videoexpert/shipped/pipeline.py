@@ -83,7 +83,6 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
         config,
         out / "familiar",
         seed=recipe.seed,
-        size=recipe.render_size,
         videos=min(VIDEOS, 2 * recipe.calibration_videos),
         log=log,
     )

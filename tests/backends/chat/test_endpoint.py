@@ -167,7 +167,7 @@ def test_agreement_asks_with_seeds(server, clip):
     [
         ((500, "down"), r"HTTP 500 \(down\), in the last of 2 attempts"),
         ((400, {"error": {"message": "At most 4 images"}}), r"HTTP 400 \(At most 4 images\)"),
-        ((200, "<html>hello</html>"), "a reply that is no chat completion"),
+        ((200, "<html>hello</html>"), "a reply that is not a chat completion"),
         ((302, ""), "HTTP 302"),
     ],
 )

@@ -134,7 +134,7 @@ def test_vtimellm_log_needs_lengths(write):
     [
         ({"v": {"timestamps": []}}, "no known form of caption predictions"),
         ([1, 2], "no known form of caption predictions"),
-        ({"v": [{"caption": "x", "timestamp": [1]}]}, "video 'v'.*is no event"),
+        ({"v": [{"caption": "x", "timestamp": [1]}]}, "video 'v'.*is not an event"),
         ({"v": [{"caption": 3, "timestamp": [1, 2]}]}, "not a string"),
         ({"results": {"v": [{"sentence": "x"}]}}, 'expected {"timestamp", "sentence"}'),
         ([{"moments": []}], 'needs "id"'),

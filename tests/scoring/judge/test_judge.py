@@ -107,8 +107,8 @@ def test_a_reply_without_score_is_asked_again_with_a_reminder(server, tmp_path):
 @pytest.mark.parametrize(
     ("answer", "reason", "requests"),
     [
-        ((200, "<html>no JSON</html>"), "no chat completion", 3),
-        ((200, {"choices": []}), "no chat completion", 3),
+        ((200, "<html>no JSON</html>"), "not a chat completion", 3),
+        ((200, {"choices": []}), "not a chat completion", 3),
         ((503, "down"), "HTTP 503", 3),
         ((400, "bad"), "HTTP 400", 1),
         (completion('{"score": 11}'), "no score in 3 replies", 3),

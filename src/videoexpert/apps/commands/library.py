@@ -80,7 +80,7 @@ def index(
 
 
 def _skipped(reasons: dict[str, str]) -> list[str]:
-    """What is no video, a line a reason; --format json has every path."""
+    """Files that are not videos, one line per reason; --format json has every path."""
     by_reason: dict[str, list[str]] = {}
     for path, reason in reasons.items():
         by_reason.setdefault(reason, []).append(Path(path).name)

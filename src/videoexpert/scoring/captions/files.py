@@ -169,7 +169,7 @@ def _event(times: Any, text: Any, video: str, path: Path) -> Event:
         return float(start), float(end), text
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
-            f"{path}, video {video!r}: {times!r} with caption {text!r} is no event: {error}"
+            f"{path}, video {video!r}: {times!r} with caption {text!r} is not an event: {error}"
         ) from error
 
 
