@@ -126,7 +126,12 @@ def test_caption_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("nan", "not a number"), ("inf", "not a number"), ("inverted", "end before they start"), ("duplicate", "")],
+    [
+        ("nan", "not a number"),
+        ("inf", "not a number"),
+        ("inverted", "end before they start"),
+        ("duplicate", ""),
+    ],
 )
 def test_files_from_the_field(shared: Path, tmp_path: Path, name: str, reason: str) -> None:
     truth = {
