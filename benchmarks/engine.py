@@ -41,7 +41,11 @@ from videoexpert.session import load_expert
 from videoexpert.synthetic.world import Event, Script, sample_script
 from videoexpert.types import VisualTokens
 
-THINGS = ("the red circle", "the blue square", "a green triangle", "the yellow square", "the purple cross")
+THINGS = (
+    *("the red circle", "the blue square", "a green triangle", "the yellow square", "the purple cross"),
+    *("the blue circle", "the red square", "a yellow triangle", "the green square", "the red cross"),
+    *("the green circle", "the purple square", "a red triangle", "the blue cross", "the yellow circle"),
+)
 DOINGS = ("moves left", "moves right", "goes up", "goes down", "grows", "gets smaller", "appears", "vanishes")
 TOKENS_PER_PASS = 2048  # of the block-masked row
 SIZE = 64  # pixels a side of the planted video
@@ -104,7 +108,8 @@ def ratio_row(slow: float, fast: float, target: str, **more: Any) -> dict[str, A
 
 
 def queries_of(count: int) -> list[str]:
-    return [f"{THINGS[i % 5]} {DOINGS[i // 5 % 8]}" for i in range(count)]
+    """Up to 120 different sentences."""
+    return [f"{THINGS[i % 5 + i // 40 % 3 * 5]} {DOINGS[i // 5 % 8]}" for i in range(count)]
 
 
 def questions(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:

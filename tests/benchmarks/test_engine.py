@@ -36,6 +36,7 @@ def test_the_baseline_gives_the_same_states(expert):
 def test_arithmetic_by_hand():
     """Reading 13.4 GB takes 4 ms, and so does a token alone; 418 tokens take 5.66 ms, 2000 take 27.1 ms."""
     assert arithmetic() == pytest.approx(100 * (5.663 + 8 * 4.0) / 27.098, rel=1e-3)
+    assert len(set(queries_of(120))) == 120
     assert queries_of(3) == [
         "the red circle moves left",
         "the blue square moves left",

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import MistralConfig
 
-from backbones import BACKBONES, SIZES
+from backbones import BACKBONES, PREFIX, SIZES, STEM, make, shown
 from videoexpert.engine import Engine, Opened, PrefixStore
 from videoexpert.errors import InputError
 from videoexpert.grounding.head import HeadOutput
@@ -15,29 +15,12 @@ from videoexpert.language.sequence import IGNORED, Segment, build_sequence
 from videoexpert.testing import LOC, batch_tensors, segment, tiny_model
 from videoexpert.types import VisualTokens
 
-PREFIX = (1, 5, 9)
-STEM = (7, 8)
 QUESTIONS = [
     segment([7, 8, 2, 11, LOC, 3], 3),
     segment([7, 8, 30, 12, 14, 15, 16, LOC, 14, LOC, 3], 6),
     segment([9, 40, 41, LOC, 3], 2),
     segment([7, 8, 33, LOC, 3], 3),
 ]
-
-
-def make(backbone: str = "llama", preset: str = "paper", **fields):
-    config = {**BACKBONES[backbone].to_dict()}
-    return tiny_model(preset, language_config=config, **fields)
-
-
-def shown(model, seed: int, frames: int | None = None) -> VisualTokens:
-    rng = torch.Generator().manual_seed(seed)
-    config = model.config
-    return VisualTokens(
-        torch.randn(frames or config.num_frames, config.vision_width, generator=rng),
-        torch.randn(config.num_spatial_tokens, config.vision_width, generator=rng),
-        duration_s=10.0,
-    )
 
 
 @torch.no_grad()

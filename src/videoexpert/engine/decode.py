@@ -11,6 +11,7 @@ from torch import Tensor
 from ..language.passes import Prefix, RowPass
 from ..language.sequence import Segment, pad_rows
 from ..model import VideoExpertModel
+from .graphs import Record, Step
 
 STATIC = 16  # widths are multiples of it where shapes must not change
 
@@ -26,12 +27,14 @@ def decode(
     max_new_tokens: int,
     static: bool = False,
     kernel: str = "plain",
+    record: Record | None = None,
     turn: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> list[list[int]]:
     """The likeliest next token, again and again, until the end token; ids of each answer without it.
 
     ``counts`` questions on each prefix, in order. ``static``: all steps have one shape until half of the rows
-    have finished, as graphs of a GPU need. ``turn`` is entered for every step, so that others may go between.
+    have finished, as graphs of a GPU need; then ``record`` (graphs.py) makes one of the second step, which the others
+    replay. ``turn`` is entered for every step, so that others may go between.
     An answer also ends where the language model has no more positions.
     """
     lengths = [len(q.ids) for q in questions]
@@ -42,7 +45,8 @@ def decode(
     if static:
         room = -(-room // STATIC) * STATIC
     current = model.row_pass(prefixes, counts, room=room, kernel=kernel)
-    batch = _Batch(model, current, lengths, static)
+    # a pass that copies prefixes grows with every step
+    batch = _Batch(model, current, lengths, static, record if static and model.shares_prefixes else None)
     with turn():
         tokens = batch.first(ids)
     answers: list[list[int]] = [[] for _ in questions]
@@ -86,10 +90,17 @@ class _Batch:
     """The rows being decoded, and how far each has come."""
 
     def __init__(
-        self, model: VideoExpertModel, current: RowPass, lengths: Sequence[int], static: bool
+        self,
+        model: VideoExpertModel,
+        current: RowPass,
+        lengths: Sequence[int],
+        static: bool,
+        record: Record | None,
     ) -> None:
-        self.model, self.current, self.static = model, current, static
+        self.model, self.current, self.static, self.record = model, current, static, record
         self.lengths = list(lengths)
+        self._steps = 0  # with these rows
+        self._replay: Step | None = None
 
     def first(self, ids: Tensor) -> Tensor:
         """(R,) the token after each question; reads the questions (R, S)."""
@@ -103,6 +114,14 @@ class _Batch:
         """(R,) the token after each of ``tokens`` (R,)."""
         self.lengths = [length + 1 for length in self.lengths]
         self._reach(max(self.lengths))
+        self._steps += 1
+        if self.record is None or self._steps == 1:  # the first warms up
+            return self._step(tokens)
+        if self._replay is None:
+            self._replay = self.record(self._step, tokens)
+        return self._replay(tokens)
+
+    def _step(self, tokens: Tensor) -> Tensor:
         states = self.model.read_rows(self.current, tokens[:, None])
         self.current.advance(torch.ones_like(tokens))
         return self._likeliest(states[:, 0])
@@ -111,6 +130,7 @@ class _Batch:
         """Keeps only these rows in the batch."""
         self.current = self.current.keep(rows)
         self.lengths = [self.lengths[row] for row in rows]
+        self._steps, self._replay = 0, None  # their shapes are others
 
     def _reach(self, places: int) -> None:
         if self.current.own is not None and not self.static:

@@ -20,6 +20,7 @@ from ..language.sequence import IGNORED, Segment, pad_rows
 from ..model import VideoExpertModel
 from ..types import VisualTokens
 from .decode import STATIC, decode
+from .graphs import check_graphs, cuda_graph
 from .plan import Row, blocks, flat_rows, passes, videos_and_counts
 from .store import Opened, PrefixStore
 
@@ -42,6 +43,9 @@ class Engine:
     digest          of the weights
     static          shapes in few sizes, so that kernels are chosen and compiled once; None: on CUDA
     kernel          "plain", or "flex" for FlexAttention (language/attention.py)
+    graphs          decoding steps are recorded as CUDA graphs (graphs.py); shapes are then static
+
+    Raises InputError for graphs of a model that is not on a GPU.
     """
 
     def __init__(
@@ -54,12 +58,15 @@ class Engine:
         store: PrefixStore | None = None,
         static: bool | None = None,
         kernel: str = "plain",
+        graphs: bool = False,
     ) -> None:
         self.model, self.prefix_ids, self.stem, self.digest = model, tuple(prefix_ids), tuple(stem), digest
         limit = PREFIX_BYTES.get(model.device.type, PREFIX_BYTES["cpu"])
         self.store = PrefixStore(limit) if store is None else store
         self.static = model.device.type == "cuda" if static is None else static
-        self.kernel = kernel
+        self.kernel, self.graphs = kernel, graphs
+        if graphs:
+            check_graphs(model.device)
         self.tokens_per_pass = TOKENS_PER_PASS
         self._turn = threading.RLock()
         self._parameters = [p for name, p in model.named_parameters() if not name.startswith("vision.")]
@@ -220,8 +227,9 @@ class Engine:
                     [segment for _, rows in with_rows for segment in rows],
                     eos_token_id=eos_token_id,
                     max_new_tokens=max_new_tokens,
-                    static=self.static,
+                    static=self.static or self.graphs,
                     kernel=self.kernel,
+                    record=cuda_graph if self.graphs else None,
                     turn=lambda: self._turn,
                 )
                 if with_rows
