@@ -260,6 +260,21 @@ class TestStore:
         small.forget(videos)
         assert (len(store), store.nbytes, store.host_nbytes) == (0, 0, 0)
 
+    def test_the_environment_sets_the_bytes_of_both_places(self, monkeypatch):
+        model = make()
+        videos = [Opened(shown(model, seed)) for seed in range(3)]
+        default = Engine(model, PREFIX).store
+        assert (default.limit, default.host_limit) == (1 << 30, 0)
+        size = Engine(model, PREFIX).prefixes(videos[:1])[0].nbytes
+        monkeypatch.setenv("VIDEOEXPERT_PREFIX_BYTES", str(size))
+        monkeypatch.setenv("VIDEOEXPERT_PREFIX_HOST_BYTES", f" {2 * size} ")
+        engine = Engine(model, PREFIX)
+        engine.prefixes(videos)
+        assert (engine.store.nbytes, engine.store.host_nbytes) == (size, 2 * size)
+        monkeypatch.setenv("VIDEOEXPERT_PREFIX_BYTES", "1 GiB")
+        with pytest.raises(InputError, match="VIDEOEXPERT_PREFIX_BYTES is '1 GiB', expected a whole number"):
+            Engine(model, PREFIX)
+
     def test_a_copy_in_main_memory_is_one_of_its_own(self):
         model = make()
         (prefix,) = Engine(model, PREFIX).prefixes([Opened(shown(model, 1))])

@@ -41,6 +41,7 @@ class Engine:
     prefix_ids      ids before the video; the same for every question
     stem            ids with which every grounding question begins behind the video; they belong to the prefix
     digest          of the weights
+    store           None: one whose bytes the environment may set (store.py)
     static          shapes in few sizes, so that kernels are chosen and compiled once; None: on CUDA
     kernel          "plain", or "flex" for FlexAttention (language/attention.py)
     graphs          decoding steps are recorded as CUDA graphs (graphs.py); shapes are then static
@@ -62,7 +63,7 @@ class Engine:
     ) -> None:
         self.model, self.prefix_ids, self.stem, self.digest = model, tuple(prefix_ids), tuple(stem), digest
         limit = PREFIX_BYTES.get(model.device.type, PREFIX_BYTES["cpu"])
-        self.store = PrefixStore(limit) if store is None else store
+        self.store = PrefixStore.of_environment(limit) if store is None else store
         self.static = model.device.type == "cuda" if static is None else static
         self.kernel, self.graphs = kernel, graphs
         if graphs:

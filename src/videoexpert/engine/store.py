@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -11,6 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..language.passes import Prefix
 from ..types import Stretch, VisualTokens
 
@@ -46,6 +48,16 @@ def as_bytes(tensor: Tensor) -> bytes:
     return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
+DEVICE_VARIABLE, HOST_VARIABLE = "VIDEOEXPERT_PREFIX_BYTES", "VIDEOEXPERT_PREFIX_HOST_BYTES"
+
+
+def _bytes_of(variable: str, default: int) -> int:
+    text = os.environ.get(variable, "").strip()
+    if text and not text.isdecimal():
+        raise InputError(f"{variable} is {text!r}, expected a whole number of bytes, at least 0.")
+    return int(text) if text else default
+
+
 class PrefixStore:
     """Prefixes by key, at most ``limit`` bytes of them on the model's device. Threads may share it.
 
@@ -57,6 +69,14 @@ class PrefixStore:
         self.limit, self.host_limit = limit, host_limit
         self._lock = threading.Lock()
         self._here, self._waiting = _Shelf(), _Shelf()
+
+    @classmethod
+    def of_environment(cls, limit: int) -> PrefixStore:
+        """One with the limits that $VIDEOEXPERT_PREFIX_BYTES and $VIDEOEXPERT_PREFIX_HOST_BYTES set, else these.
+
+        Raises InputError for one that is no number of bytes.
+        """
+        return cls(_bytes_of(DEVICE_VARIABLE, limit), _bytes_of(HOST_VARIABLE, 0))
 
     @property
     def nbytes(self) -> int:
