@@ -21,15 +21,17 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
-from shapes import build, prefix_ids, synchronise, video, words
+from shapes import build, loc_id, prefix_ids, synchronise, video, words
 from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.backends.expert import Expert
+from videoexpert.engine import Engine, Opened
 from videoexpert.engine.decode import decode
 from videoexpert.grounding.decoding import decode_moments
 from videoexpert.language.experts import expert_layers, token_roles
@@ -295,6 +297,43 @@ def experts_at(size: str, rounds: int, device: torch.device) -> dict[str, Any]:
     }
 
 
+def kernels(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """FlexAttention against the plain kernel on many questions, and steps replayed from graphs against steps."""
+    size = ("vicuna-7b" if device.type == "cuda" else "small") if args.size == "auto" else args.size
+    model = build(size, device, torch.bfloat16 if device.type == "cuda" else torch.float32).eval().fold()
+    before, shown, draw = prefix_ids(model), Opened(video(model)), random.Random(2)
+    asked = [
+        Segment(tuple([*words(model, draw, 18), loc_id(model)]), loc_positions=(18,))
+        for _ in range(args.queries)
+    ]
+    plain = Engine(model, before)
+    flex = Engine(model, before, kernel="flex", store=plain.store)
+    found = in_turns(
+        device,
+        args.rounds,
+        lambda: plain.locate([shown], [asked]),
+        lambda: flex.locate([shown], [asked]),
+    )
+    row: dict[str, Any] = {
+        "size": size,
+        "queries": len(asked),
+        "flex of plain": round(found[1] / found[0], 3),
+    }
+    if device.type != "cuda":
+        return {**row, "graphs of steps": "needs a GPU"}
+    graphs = Engine(model, before, graphs=True, store=plain.store)
+    few = [Segment(segment.ids[:-1]) for segment in asked[:8]]
+    found = in_turns(
+        device,
+        args.rounds,
+        *(
+            partial(e.generate, [shown], [few], eos_token_id=NO_END, max_new_tokens=64)
+            for e in (plain, graphs)
+        ),
+    )
+    return {**row, "graphs of steps": round(found[1] / found[0], 3)}
+
+
 def swap(model: VideoExpertModel, layers: Sequence[tuple[str, torch.nn.Module]]) -> None:
     for name, layer in layers:
         parent, _, child = name.rpartition(".")
@@ -417,6 +456,7 @@ ROWS: dict[str, Callable[[argparse.Namespace, torch.device], dict[str, Any]]] = 
     "videos": videos,
     "captions": captions,
     "experts": experts,
+    "kernels": kernels,
     "planted": planted,
     "first_answer": first_answer,
 }

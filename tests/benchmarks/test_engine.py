@@ -72,16 +72,17 @@ def test_memory_is_that_of_the_process_itself():
     del held
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_rows_are_saved_beside_those_of_before(tmp_path, capsys):
     file = tmp_path / "made" / "engine.json"
-    for rows in ("experts", "first_answer"):
-        assert (
-            main(["--rows", rows, "--size", "tiny", "--device", "cpu", "--rounds", "1", "--save", str(file)])
-            == 0
-        )
+    options = ["--size", "tiny", "--device", "cpu", "--rounds", "1", "--queries", "3", "--save", str(file)]
+    for rows in ("experts,kernels", "first_answer"):
+        assert main(["--rows", rows, *options]) == 0
     report = json.loads(file.read_text())
     assert report["measured"] == "CPU seconds"
     assert report["experts"]["tiny"]["decode step"]["of the base"] > 0
     assert report["experts"]["tiny"]["share of the bandwidth roofline"] == "needs a GPU"
     assert "skipped" in report["first_answer"]
+    assert report["kernels"]["flex of plain"] > 0
+    assert report["kernels"]["graphs of steps"] == "needs a GPU"
     assert "decode step" in capsys.readouterr().out
