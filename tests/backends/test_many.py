@@ -12,6 +12,7 @@ import torch
 from videoexpert.backends.expert import Expert, Video
 from videoexpert.engine import PrefixStore
 from videoexpert.errors import InputError
+from videoexpert.language.experts import expert_layers
 from videoexpert.testing import tiny_model, tiny_tokenizer
 from videoexpert.types import Moments, VisualTokens
 
@@ -61,6 +62,21 @@ def test_many_videos_equal_each_alone():
     for found, video in zip(expert.ground_many(videos, WORDS[:2], top_k=1), videos, strict=True):
         assert [len(m) for m in found] == [1, 1]
         near(found[1], video.ground(WORDS[1], top_k=1))
+
+
+def test_a_quantised_base_stays_unfolded_and_answers_alike():
+    model = tiny_model(num_frames=16)
+    model.language.is_quantized = True
+    quantised, plain = Expert(model, tiny_tokenizer(), "tiny"), make_expert()
+    folded = [{layer.folded for _, layer in expert_layers(e.model)} for e in (quantised, plain)]
+    assert folded == [{False}, {True}]
+    for one, other in zip(
+        quantised.ground_many(open_videos(quantised, 2), WORDS),
+        plain.ground_many(open_videos(plain, 2), WORDS),
+        strict=True,
+    ):
+        for found, expected in zip(one, other, strict=True):
+            near(found, expected)
 
 
 def test_captions_and_answers_of_many_videos_equal_each_alone():

@@ -55,6 +55,28 @@ def test_batched_equals_alone(backbone, folded):
         near(head.boundary_logits, torch.cat([e.boundary_logits for e in expected]))
 
 
+@pytest.mark.parametrize("backbone", ["llama", "softcap", "copied"])
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_base_in_bfloat16_is_batched_to_its_own_precision(backbone, folded):
+    """As on a GPU: the base in bfloat16, what trains in float32. Answers differ by less than they do from float32."""
+    exact = make(backbone)
+    videos = [Opened(shown(exact, 1)), Opened(shown(exact, 2, frames=4))]
+    asked = [QUESTIONS, QUESTIONS[1:2]]
+    right = Engine(exact, PREFIX, STEM).locate(videos, asked)
+    model = make(backbone)
+    for name, parameter in model.language.named_parameters():
+        if not name.endswith(("lora_A", "lora_B", "loc_row")):
+            parameter.data = parameter.data.bfloat16()
+    if folded:
+        model.fold()
+    found = Engine(model, PREFIX, STEM).locate(videos, asked)
+    for video, questions, head, other in zip(videos, asked, found, right, strict=True):
+        assert head.indicator_logits.dtype == torch.float32
+        expected = torch.cat([alone(model, video.tokens, q)[0].indicator_logits for q in questions])
+        torch.testing.assert_close(head.indicator_logits, expected, atol=0.02, rtol=0.02)
+        torch.testing.assert_close(head.indicator_logits, other.indicator_logits, atol=0.05, rtol=0.05)
+
+
 @pytest.mark.parametrize("preset", ["paper", "released"])
 @pytest.mark.parametrize("tokens_per_pass", [1, 17, 4096])
 @pytest.mark.parametrize("static", [False, True])
