@@ -37,11 +37,11 @@ def allow_fsdp_on_the_cpu() -> None:
             PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
         begin(self, *args, **kwargs)
 
-    def counted(trainer: VideoExpertTrainer, out: Path) -> Path:
+    def counted(trainer: VideoExpertTrainer, out: Path, *more: Any) -> Path:
         state = trainer.bare.state_dict().values()
         own = sum((t.to_local() if isinstance(t, DTensor) else t).numel() for t in state)
         (out / f"own-{trainer.args.process_index}").write_text(f"{own} of {sum(t.numel() for t in state)}")
-        return finish(trainer, out)
+        return finish(trainer, out, *more)
 
     AcceleratorState.__init__ = looked  # type: ignore[method-assign]
     run.finish = counted
