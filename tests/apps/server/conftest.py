@@ -48,7 +48,9 @@ class KnownVideo:
         given, proof = tuple(choices or ()), (Moment(0, 1),)
         if not given:
             return Answer(question, "yes", None, proof)
-        return Answer(question, given[0], 0, proof, (0.7, 0.3), choices=given)
+        # a chat model names its choice and scores none
+        scores = () if question == "named?" else (0.7, 0.3)
+        return Answer(question, given[0], 0, proof, scores, choices=given)
 
 
 def known(query: str) -> Moments:

@@ -158,6 +158,19 @@ def test_what_is_absent_is_said_and_has_no_moments(page, known):
     assert page.locator("#timeline .span").count() == 1
 
 
+@pytest.mark.parametrize(("question", "shown"), [("which?", ["a\n70%", "b\n30%"]), ("named?", ["a", "b"])])
+def test_choices_with_and_without_scores(page, known, question, shown):
+    page.goto(known.url)
+    page.click("#tab-ask")
+    page.fill("#question", question)
+    page.fill("#choices", "a\nb")
+    page.click("#ask-go")
+    page.locator(".choice").first.wait_for()
+    assert [re.sub(r"\s+", "\n", text.strip()) for text in page.locator(".choice").all_inner_texts()] == shown
+    assert page.locator(".choice.best").inner_text().startswith("a")
+    assert page.locator(".answer").inner_text() == "a"
+
+
 def test_another_video_begins_with_an_empty_sentence(page, known):
     page.goto(known.url)
     page.click("#tab-ask")

@@ -74,10 +74,16 @@ function captioned(document, video, least, actions) {
   };
 }
 
+/** A bar and a number; nothing where the model has named its choice and scored none. */
+function scored(choice) {
+  if (choice.score === undefined) return [];
+  return [h("meter", { min: 0, max: 1, value: choice.score, "aria-label": `Score of ${choice.text}` }), h("span", {}, percent(choice.score))];
+}
+
 function asked(document, video, least, actions) {
   const nodes = [h("h3", { className: "tone-0" }, document.question), h("p", { className: "answer" }, document.answer || "The model has no answer.")];
   document.choices.forEach((choice, i) => nodes.push(h("div", { className: i === document.choice ? "choice best" : "choice" },
-    h("span", {}, choice.text), h("meter", { min: 0, max: 1, value: choice.score, "aria-label": `Score of ${choice.text}` }), h("span", {}, percent(choice.score)))));
+    h("span", {}, choice.text), ...scored(choice))));
   if (document.moments.length) nodes.push(h("h3", { className: "tone-0" }, "Seen at"), list(video, document.moments, least, actions, "Where it is seen"));
   return { nodes, lanes: [{ name: document.question, tone: 0, curve: null, moments: document.moments.filter((moment) => moment.score >= least) }] };
 }
