@@ -1,6 +1,7 @@
 # make demo   everything needed, then moments found in the shipped video, with a picture
 # make page   everything needed, then the page with the shipped video open
 # make test   everything needed, then the tests (make test-slow: those that take longer; make fuzz: damaged inputs)
+# make audit  the pinned packages against known holes
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Threads that wait without spinning: torch's otherwise take the core of whoever else has work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: install demo page test test-slow fuzz lint bench clean
+.PHONY: install demo page test test-slow fuzz lint audit bench clean
 
 install: $(VENV)/.dev
 
@@ -37,6 +38,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# pip-audit where it can be had and gets an answer, else the bundled advisories.
+audit: $(VENV)/.dev
+	-$(PYTHON) -m venv $(VENV)/audit && $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	PATH="$(CURDIR)/$(VENV)/audit/bin:$$PATH" $(BIN)/python reports/audit.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
