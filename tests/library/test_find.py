@@ -90,6 +90,18 @@ def test_pages_are_the_whole_and_a_foreign_cursor_is_refused(library, videos, tm
         library.search("blue", method="recall", cursor=first.cursor)
 
 
+def test_a_cursor_belongs_to_its_filter_and_pictures_have_pages_too(library):
+    first = library.search("blue", method="recall", top=1)
+    with pytest.raises(InputError, match="another search"):
+        library.search("blue", method="recall", cursor=first.cursor, filter=Filter(min_duration=1))
+    row, other = (library.encoder.encode_texts([name])[0].numpy() for name in ("blue", "red"))
+    whole = library.search_like(row)
+    page = library.search_like(row, top=2)
+    assert page.hits + library.search_like(row, top=2, cursor=page.cursor).hits == whole.hits
+    with pytest.raises(InputError, match="another search"):
+        library.search_like(other, cursor=page.cursor)
+
+
 def test_near_duplicates_are_one_hit(library, videos, tmp_path):
     write(videos / "again.mp4", ["blue", "blue"], part_s=2.05)
     index([videos], tmp_path / "lib", Colours())

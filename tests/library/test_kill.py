@@ -1,4 +1,4 @@
-"""kill -9 of one of two indexing processes, at twenty places drawn with a seed, and what is left of it."""
+"""kill -9 of one, or both, of two indexing processes, at twenty places drawn with a seed, and what is left of it."""
 
 from __future__ import annotations
 
@@ -20,32 +20,51 @@ from videoexpert.library.manifest import Manifest
 pytestmark = pytest.mark.slow
 PLACES, SEED = 20, 17
 
-# counts what the interpreter does inside the library and its files, and dies at one such line
-KILLED = """
+# Forks: one process of each pair counts the lines of the library that it runs, and dies at one of them.
+PAIRS = """
 import os, signal, sys
 from library.conftest import Colours
 from videoexpert.library.build import index
-place, count = int(sys.argv[3]), 0
+from videoexpert.library.manifest import Manifest
+videos, folder, *places = sys.argv[1:]
 OURS = ("/library/build.py", "/library/manifest.py", "/library/shards.py", "/files/write.py")
-def lines(frame, event, argument):
-    global count
-    if event == "line":
-        count += 1
-        if count == place:
-            os.kill(os.getpid(), signal.SIGKILL)
-    return lines
-def calls(frame, event, argument):
-    return lines if frame.f_code.co_filename.endswith(OURS) else None
-sys.settrace(calls)
-index([sys.argv[1]], sys.argv[2], Colours())
-sys.settrace(None)
-print(count)
+count = 0
+
+def work(library, place):
+    def lines(frame, event, argument):
+        global count
+        if event == "line":
+            count += 1
+            if count == place:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return lines
+    if place:
+        sys.settrace(lambda frame, *_: lines if frame.f_code.co_filename.endswith(OURS) else None)
+    index([videos], library, Colours())
+    sys.settrace(None)
+    if place < 0:
+        print(count, flush=True)
+
+def start(*call):
+    child = os.fork()
+    if not child:
+        work(*call)
+        os._exit(0)
+    return child
+
+for pair in places:
+    library = f"{folder}/{pair}"
+    Manifest(__import__("pathlib").Path(library), create=True).close()
+    children = [start(library, int(place)) for place in pair.split("+")]
+    print(pair, *(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children), flush=True)
 """
 
 
-def start(videos: Path, library: Path, place: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", KILLED, str(videos), str(library), str(place)]
-    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
+def run_pairs(videos: Path, folder: Path, pairs: list[str]) -> list[list[str]]:
+    """Of each pair ``A+B`` of lines at which its processes die (0: lives): it, and both exit codes."""
+    command = [sys.executable, "-c", PAIRS, str(videos), str(folder), *pairs]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    return [line.split() for line in done.stdout.splitlines()]
 
 
 def test_two_processes_of_which_one_dies_at_twenty_places(videos, tmp_path):
@@ -54,19 +73,16 @@ def test_two_processes_of_which_one_dies_at_twenty_places(videos, tmp_path):
     (videos / "red.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nthe red door\n")
     whole = tmp_path / "whole"
     index([videos], whole, Colours())
-    alone = start(videos, tmp_path / "counted", -1)
-    lines = int(alone.communicate()[0])
+    # -1 dies nowhere and says how many lines it ran
+    lines = int(run_pairs(videos, tmp_path, ["-1"])[0][0])
     draw = random.Random(SEED)
-    told = []
-    for place in sorted(draw.randrange(1, lines) for _ in range(PLACES)):
-        library = tmp_path / f"killed-{place}"
-        # the first process made the tables: a second one that starts at once is another test's
-        Manifest(library, create=True).close()
-        killed, other = start(videos, library, place), start(videos, library, -1)
-        killed.communicate()
-        other.communicate()
-        assert other.returncode == 0
-        assert killed.returncode in (0, -signal.SIGKILL)
+    pairs = [f"{draw.randrange(1, lines)}+{draw.randrange(1, lines) if i % 2 else 0}" for i in range(PLACES)]
+    killed = 0
+    for pair, *codes in run_pairs(videos, tmp_path, pairs):
+        library = tmp_path / pair
+        died = codes.count(str(-signal.SIGKILL))
+        assert died + codes.count("0") == 2
+        left = stray(library)
         last = index([videos], library, Colours())
         assert last.failed == {}
         assert shards(library) == shards(whole)
@@ -74,10 +90,11 @@ def test_two_processes_of_which_one_dies_at_twenty_places(videos, tmp_path):
         assert rows(library) == rows(whole)
         assert care.verify(library) == []
         assert stray(library) == []
-        told.append(f"line {place} of {lines}: {'killed' if killed.returncode else 'done before'}, "
-                    f"{last.encoded} left to do")  # fmt: skip
-    print("\n".join(told))
-    assert sum("killed" in line for line in told) >= PLACES // 2
+        killed += died > 0
+        print(
+            f"lines {pair} of {lines}: {died} killed, {last.encoded} left to do, {len(left)} unfinished files"
+        )
+    assert killed >= PLACES // 2
 
 
 def rows(library: Path) -> list[tuple[object, ...]]:

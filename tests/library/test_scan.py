@@ -38,7 +38,7 @@ def odd(videos, tmp_path) -> Path:
 
 SKIPPED = {
     "notes.txt": "not a video",
-    "words.srt": "read beside a video of its name, if it is a transcript",
+    "words.srt": "no video has its name",
     ".hidden.mp4": "hidden",
     "loop": "a link to a folder that is looked at elsewhere",
     "itself.mp4": "a link to itself",
@@ -107,6 +107,18 @@ def test_a_broken_transcript_costs_its_words_alone(videos, tmp_path):
     again = index([videos], library, Colours())
     assert (again.encoded, again.failed) == (0, {})
     assert [text.words for text, _ in manifest.search_texts("door")] == ["the red door"]
+
+
+def test_words_beside_any_copy_of_a_video_count(videos, tmp_path):
+    (videos / "sub" / "copy.mp4").write_bytes((videos / "red.mp4").read_bytes())
+    for name, words in (("red", "the red door"), ("sub/copy", "a loud bell")):
+        (videos / f"{name}.srt").write_text(f"1\n00:00:01,000 --> 00:00:02,500\n{words}\n")
+    done = index([videos], tmp_path / "lib", Colours())
+    assert (done.encoded, done.skipped) == (3, {})
+    manifest = Manifest(tmp_path / "lib")
+    found = [text for query in ("door", "bell") for text, _ in manifest.search_texts(query)]
+    assert [text.words for text in found] == ["the red door", "a loud bell"]
+    assert len({text.content for text in found}) == 1
 
 
 def test_a_broken_transcript_that_is_taken_away_is_no_fault(videos, tmp_path):

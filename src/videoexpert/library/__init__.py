@@ -7,4 +7,5 @@ transcripts what is said, from subtitle files beside the videos
 scan        folders -> videos, and why all else is none
 build       folders -> library: incremental, resumable, several processes at once
 find        sentences -> ranked moments across videos
+export      library -> plain files for other programs
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -79,7 +79,10 @@ def _index(
     _mend_transcripts(manifest, paths)
     known = manifest.files()
     contents = sorted({known[path].content for path in paths if path in known})
-    where = {known[path].content: path for path in reversed(paths) if path in known}
+    where: dict[str, list[str]] = {}
+    for path in paths:
+        if path in known:
+            where.setdefault(known[path].content, []).append(path)
     ready = {content for content, owner in manifest.ready() if owner == number}
     left = deque(content for content in contents if content not in ready)
     total, encoded, seconds = len(left), 0, 0.0
@@ -94,7 +97,7 @@ def _index(
             encoded, seconds = encoded + 1, seconds + made.duration
         progress(done, total, seconds)
     known_faults = manifest.faults()
-    own = {*paths, *faults, *(file for file, _ in _unread(known_faults, paths))}
+    own = {*paths, *faults, *transcripts.of_videos(known_faults, paths)}
     failed = {path: reason for path, reason in known_faults.items() if path in own}
     return Summary(len(paths), encoded, removed, seconds, failed, there.skipped)
 
@@ -109,11 +112,11 @@ class Tools:
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed video: where it is, and where its shard goes."""
+    """One claimed video: the files that hold it, and where its shard goes."""
 
     content: str
     encoder: int
-    path: str
+    paths: tuple[str, ...]
     target: Path
 
 
@@ -133,10 +136,10 @@ def encode(job: Job, tools: Tools) -> Made:
 
     A transcript that cannot be read costs its own words and no more.
     """
-    path = Path(job.path)
+    path = Path(job.paths[0])
     shard = tools.encoder.encode(path)
     texts, faults = [], []
-    for file in transcripts.beside(path):
+    for file in (file for copy in job.paths for file in transcripts.beside(Path(copy))):
         try:
             texts += [Text(job.content, "transcript", *cue) for cue in transcripts.read(file)]
         except DataError as error:
@@ -148,11 +151,11 @@ def encode(job: Job, tools: Tools) -> Made:
 
 
 def _claimed(
-    manifest: Manifest, number: int, left: deque[str], where: dict[str, str], retry: bool
+    manifest: Manifest, number: int, left: deque[str], where: dict[str, list[str]], retry: bool
 ) -> Iterator[Job]:
     """Videos that no other process has taken, each taken when it is requested."""
     while (content := manifest.claim(number, left, retry=retry)) is not None:
-        yield Job(content, number, where[content], shard_path(manifest.folder, content, number))
+        yield Job(content, number, tuple(where[content]), shard_path(manifest.folder, content, number))
 
 
 def _here(manifest: Manifest, jobs: Iterator[Job], tools: Tools) -> Iterator[Made | None]:
@@ -216,31 +219,17 @@ def _finish(manifest: Manifest, job: Job, made: Made) -> None:
     manifest.finish(job.encoder, job.content, made.duration, made.frames, made.bytes, made.texts)
 
 
-def _unread(faults: Mapping[str, str], paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Transcripts among the faults, each with its video."""
-    folders: dict[str, list[str]] = {}
-    for path in paths:
-        folders.setdefault(os.path.dirname(path), []).append(path)
-    broken = [file for file in faults if file.lower().endswith(transcripts.SUFFIXES)]
-    return [
-        (file, path)
-        for file in broken
-        for path in folders.get(os.path.dirname(file), ())
-        if transcripts.belongs(Path(file), Path(path))
-    ]
-
-
 def _mend_transcripts(manifest: Manifest, paths: Sequence[str]) -> None:
     """Read transcripts again that could not be read; those that are gone are no fault any more."""
-    for file, path in _unread(manifest.faults(), paths):
-        known = manifest.files().get(path)
+    for file, videos in transcripts.of_videos(manifest.faults(), paths).items():
+        known = manifest.files()
         try:
             cues = transcripts.read(Path(file)) if os.path.isfile(file) else []
         except DataError as error:
             manifest.put_faults({file: str(error)}, [])
             continue
-        if known is not None:
-            manifest.add_texts([Text(known.content, "transcript", *cue) for cue in cues])
+        contents = sorted({known[path].content for path in videos if path in known})
+        manifest.add_texts([Text(content, "transcript", *cue) for content in contents for cue in cues])
         manifest.put_faults({}, [file])
 
 

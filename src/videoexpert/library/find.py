@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import fnmatch
+import hashlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -132,18 +132,16 @@ class Library:
             )
         snapshot = self.snapshot()
         hits = self._hits(snapshot, query, method, filter)
-        first = _offset(cursor, query, method, snapshot)
-        more = first + top < len(hits)
-        return Page(
-            query,
-            tuple(hits[first : first + top]),
-            _cursor(query, method, snapshot, first + top) if more else None,
-        )
+        return _page(query, hits, top, cursor, [query, method, repr(filter), snapshot.name])
 
-    def search_like(self, embedding: np.ndarray, *, top: int = 10, filter: Filter = Filter()) -> Page:
+    def search_like(
+        self, embedding: np.ndarray, *, top: int = 10, filter: Filter = Filter(), cursor: str | None = None
+    ) -> Page:
         """Moments that look like a picture, given as its (C,) unit embedding (``encoder.encode_images``)."""
         snapshot = self.snapshot()
-        return Page("", tuple(_fold(snapshot, self._recall(snapshot, embedding, filter))[:top]))
+        hits = _fold(snapshot, self._recall(snapshot, embedding, filter))
+        picture = hashlib.sha256(np.ascontiguousarray(embedding).tobytes()).hexdigest()[:16]
+        return _page("", hits, top, cursor, [picture, "like", repr(filter), snapshot.name])
 
     def _hits(self, snapshot: Snapshot, query: str, method: str, filter: Filter) -> list[Hit]:
         seen: list[Hit] = []
@@ -305,21 +303,24 @@ def _matches(path: str, pattern: str) -> bool:
     return fnmatch.fnmatch(path, pattern) or fnmatch.fnmatch(path, f"*/{pattern}")
 
 
-def _cursor(query: str, method: str, snapshot: Snapshot, offset: int) -> str:
-    value: dict[str, Any] = {"q": query, "m": method, "s": snapshot.name, "o": offset}
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
+def _page(query: str, hits: Sequence[Hit], top: int, cursor: str | None, of: list[str]) -> Page:
+    """``top`` hits from where the cursor stands; ``of`` is what a cursor belongs to."""
+    first = 0 if cursor is None else _offset(cursor, of)
+    shown = tuple(hits[first : first + top])
+    if first + top >= len(hits):
+        return Page(query, shown)
+    text = json.dumps({"of": of, "o": first + top})
+    return Page(query, shown, base64.urlsafe_b64encode(text.encode()).decode())
 
 
-def _offset(cursor: str | None, query: str, method: str, snapshot: Snapshot) -> int:
-    if cursor is None:
-        return 0
+def _offset(cursor: str, of: list[str]) -> int:
+    """Where a cursor stands. Raises InputError for one of another search, or of a library that has changed."""
     try:
         value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        same = (value["q"], value["m"], value["s"]) == (query, method, snapshot.name)
-        offset = int(value["o"])
+        known, offset = value["of"], int(value["o"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError("this cursor is not one of a search; leave it out to begin.") from error
-    if not same or offset < 0:
+    if known != of or offset < 0:
         raise InputError(
             "this cursor is of another search, or the library has changed since; search again without it."
         )

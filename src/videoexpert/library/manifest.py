@@ -14,7 +14,7 @@ import threading
 import time
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -343,6 +343,11 @@ class Manifest:
             (asked, most),
         )
         return [(Text(c, k, float(s), float(e), w), -float(weight)) for c, k, s, e, w, weight in rows]
+
+    def texts(self, contents: Collection[str]) -> Iterator[Text]:
+        """All words of these videos, by video and time."""
+        rows = self._rows("SELECT content, kind, start, end, words FROM texts ORDER BY content, start, words")
+        return (Text(c, k, float(s), float(e), w) for c, k, s, e, w in rows if c in contents)
 
     def _texts_with(self, word: str) -> int:
         plain = unicodedata.normalize("NFD", word.lower())

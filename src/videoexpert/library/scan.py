@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..annotations.videos import is_video
 from ..errors import InputError
+from . import transcripts
 from .manifest import real_path
-from .transcripts import SUFFIXES
 
 
 @dataclass
@@ -42,6 +42,8 @@ def scan(folders: Sequence[str | os.PathLike[str]]) -> Found:
         else:
             raise InputError(f"there is no file or folder {os.fspath(folder)!r} to index.")
     found.videos = sorted(set(found.videos))
+    for transcript in transcripts.of_videos(found.skipped, found.videos):
+        del found.skipped[transcript]
     return found
 
 
@@ -91,6 +93,6 @@ def _why(file: Path) -> str:
         return "a link to itself"
     if not file.is_file():
         return "no regular file"
-    if file.suffix.lower() in SUFFIXES:
-        return "read beside a video of its name, if it is a transcript"
+    if file.suffix.lower() in transcripts.SUFFIXES:
+        return "no video has its name"
     return "not a video"

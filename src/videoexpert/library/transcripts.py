@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from .. import files
@@ -24,6 +26,20 @@ def belongs(file: Path, video: Path) -> bool:
     middle = file.name[len(video.stem) : -len(file.suffix)].strip(".")
     language = len(middle) <= 8 and middle.replace("-", "").isalpha()
     return middle in ("", video.suffix.strip(".")) or language
+
+
+def of_videos(files_: Iterable[str], videos: Iterable[str]) -> dict[str, list[str]]:
+    """Those of some files that are, by their names, transcripts of videos: each with its videos."""
+    folders: dict[str, list[str]] = {}
+    for video in videos:
+        folders.setdefault(os.path.dirname(video), []).append(video)
+    found: dict[str, list[str]] = {}
+    for file in files_:
+        if file.lower().endswith(SUFFIXES):
+            own = [v for v in folders.get(os.path.dirname(file), ()) if belongs(Path(file), Path(v))]
+            if own:
+                found[file] = own
+    return found
 
 
 def read(file: Path) -> list[tuple[float, float, str]]:

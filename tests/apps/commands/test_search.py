@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 
 import pytest
 
-from videoexpert.apps.commands.search import document
+from videoexpert.apps.commands.library import moments_of
+from videoexpert.apps.commands.search import document, under
+from videoexpert.assets import SHIPPED_VIDEO
 from videoexpert.export import answers_json
 from videoexpert.library.find import Hit, Page
+from videoexpert.video.glance import glance
 
 SENTENCE = "the purple triangle moves right"
 
@@ -71,6 +75,73 @@ def test_where_nothing_is_found_nothing_is_written(call, library, tmp_path):
     assert (done.code, done.out) == (0, "")
     assert "nothing was found" in done.err
     assert not (tmp_path / "a.csv").exists()
+
+
+def test_pages_follow_one_another(call, library):
+    whole = call("search", library, SENTENCE, "--format", "json").json["queries"][0]["results"]
+    first = call("search", library, SENTENCE, "--top", 1, "--format", "json").json["queries"][0]
+    rest = call("search", library, SENTENCE, "--cursor", first["cursor"], "--format", "json").json["queries"][
+        0
+    ]
+    assert first["results"] + rest["results"] == whole
+    assert call("search", library, "a", "b", "--cursor", first["cursor"]).code == 2
+
+
+def test_the_folder_of_long_paths_is_told_once(call, library):
+    lines = call("search", library, SENTENCE).out.splitlines()
+    hits = call("search", library, SENTENCE, "--format", "json").json["queries"][0]["results"]
+    folder = lines[1].strip().removeprefix("in ")
+    assert [os.path.dirname(hit["path"]) for hit in hits] == [folder] * len(hits)
+    assert [line.split()[-1] for line in lines[3:]] == [os.path.basename(hit["path"]) for hit in hits]
+    assert under(["/a/b/c.mp4", "/a/d.mp4"]) == ("/a", ["b/c.mp4", "d.mp4"])
+    assert under(["/a/c.mp4", "/b/d.mp4"]) == ("", ["/a/c.mp4", "/b/d.mp4"])
+
+
+def test_hits_are_drawn(call, library, tmp_path):
+    from PIL import Image
+
+    done = call("search", library, SENTENCE, "--plot", tmp_path / "hits.png")
+    assert done.code == 0, done.err
+    assert f"drawn in {tmp_path / 'hits.png'}" in done.err
+    with Image.open(tmp_path / "hits.png") as picture:
+        assert picture.width == 1500
+        # the thumbnails are there: more than black, white and grey
+        assert len(picture.convert("RGB").resize((300, 60)).getcolors(20_000)) > 50
+    assert call("search", library, SENTENCE, "--plot", tmp_path / "hits.txt").code == 2
+
+
+def test_a_reel_of_the_best_moments(call, library, tmp_path):
+    out = tmp_path / "reel.mp4"
+    done = call("library", "reel", library, SENTENCE, "--out", out, "--top", 2, "--format", "json")
+    assert done.code == 0, done.err
+    hits = call("search", library, SENTENCE, "--top", 2, "--format", "json").json["queries"][0]["results"]
+    cut = done.json["moments"]
+    assert [(one["video"], round(one["start"], 3)) for one in cut] == [
+        (hit["path"], round(hit["start"], 3)) for hit in hits
+    ]
+    length = sum(one["end"] - one["start"] for one in cut)
+    assert glance(out).duration_s == pytest.approx(length, abs=0.2)
+    assert call("library", "reel", library, SENTENCE, "--out", tmp_path / "reel.gif").code == 2
+
+
+def test_what_a_reel_cannot_show_is_told():
+    there = Hit(str(SHIPPED_VIDEO), 0.5, 1.0, 0.9, 20.0, "a")
+    moved = Hit("gone.mp4", 2, 2, 0.8, 20.0, "b", (str(SHIPPED_VIDEO),))
+    spans, gone = moments_of([there, moved, Hit("gone.mp4", 0, 1, 0.7, 20.0, "c")], pad=1.0)
+    assert gone == ["gone.mp4"]
+    assert [(span.video, span.start_s, span.end_s) for span in spans] == [
+        (str(SHIPPED_VIDEO), 0.0, 2.0),
+        (str(SHIPPED_VIDEO), 1.0, 3.0),
+    ]
+
+
+def test_a_library_is_exported(call, library, tmp_path):
+    out = tmp_path / "plain"
+    done = call("library", "export", library, "--out", out, "--format", "json")
+    assert done.code == 0, done.err
+    assert done.json["videos"] == 2
+    assert call("library", "export", library, "--out", out).code == 0
+    assert call("library", "export", library, "--out", tmp_path).code == 2
 
 
 def test_hits_of_one_video_are_the_moments_of_its_queries():

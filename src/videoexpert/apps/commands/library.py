@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...errors import InputError
 from .. import options
+from ..clipping import SHORTEST_S
 from ..known import open_library
-from ..output import Format, Speed, Waiting, complain, print_json, say
+from ..output import Format, Speed, Waiting, complain, plain_warnings, print_json, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ...library.build import Tools
+    from ...library.find import Hit
+    from ...video.encode import Span
 
 Folder = Annotated[Path, typer.Argument(metavar="LIBRARY", help="Folder of the library.")]
 Model = Annotated[
@@ -21,6 +27,7 @@ Model = Annotated[
     typer.Option(help="Model folder, hub id or contrastive:NAME (default: the model in the package)."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+NOTHING = 3  # the exit code where there is nothing to cut
 NAMES = 5  # files that are named of those left out for one reason
 Rate = Annotated[float, typer.Option(help="Pictures a second that are kept for search.")]
 
@@ -52,7 +59,7 @@ def index(
     cluster = options.cluster(ray, workers)
     backend = load(model, device=device)
     encoder = encoder_of(backend, rate)
-    with Waiting("indexing", counted=True) as waiting:
+    with Waiting("indexing", counted=True) as waiting, plain_warnings():
         speed = Speed(waiting, "indexing")
         done = run(
             folders,
@@ -102,7 +109,9 @@ def _tools(model: str | None, device: str, rate: float, captions: bool) -> Tools
     return Tools(encoder_of(backend, rate), captions_of(backend) if captions else None)
 
 
-care = typer.Typer(no_args_is_help=True, help="Look after a library: info, verify, remove, gc, duplicates.")
+care = typer.Typer(
+    no_args_is_help=True, help="Look after a library: info, verify, remove, gc, duplicates, export, reel."
+)
 
 
 @care.command()
@@ -194,6 +203,81 @@ def duplicates(
         return
     for group in groups:
         say("\n   ".join(group))
+
+
+def moments_of(hits: Iterable[Hit], pad: float) -> tuple[list[Span], list[str]]:
+    """What to cut of each hit, ``pad`` seconds wider as far as its video goes; and files that are gone."""
+    from ...video.encode import Span
+    from ...video.glance import glance
+
+    spans, gone = [], []
+    for hit in hits:
+        there = [path for path in (hit.path, *hit.copies) if Path(path).is_file()]
+        if not there:
+            gone.append(hit.path)
+            continue
+        length = glance(there[0]).duration_s
+        start = max(0.0, min(hit.start - pad, length - SHORTEST_S))
+        spans.append(Span(there[0], start, min(length, max(hit.end + pad, start + SHORTEST_S))))
+    return spans, gone
+
+
+@care.command()
+def export(
+    library: Folder,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder, or one to replace.")],
+    format: options.Printed = Format.table,
+) -> None:
+    """Write a library as plain files: JSON lines of its videos and words, numpy arrays of its embeddings."""
+    from ...library.export import export as run
+
+    if out.exists() and not (out / "library.json").is_file():
+        raise InputError(f"--out is {str(out)!r}, which is there and holds no export; choose another folder.")
+    counts = run(library, out)
+    if format is Format.json:
+        print_json({"out": str(out), **counts})
+    else:
+        say(f"{out}: {counts['videos']} videos, {counts['rows']} embeddings, {counts['texts']} texts")
+
+
+@care.command()
+def reel(
+    library: Folder,
+    query: Annotated[str, typer.Argument(help="A sentence, in quotes.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.mp4", help="The video to write.")],
+    model: Model = None,
+    device: Device = "auto",
+    rate: Rate = 1.0,
+    top: Annotated[int, typer.Option(min=1, max=100, help="Most moments.")] = 5,
+    method: Annotated[str, typer.Option(help="recall, rerank, text or hybrid.")] = "hybrid",
+    pad: Annotated[
+        float, typer.Option(parser=options.seconds, metavar="TIME", help="To add before and after.")
+    ] = 0.0,
+    format: options.Printed = Format.table,
+) -> None:
+    """Cut the best moments of all videos for a sentence into one video, the best first."""
+    from ...session import load
+    from ...video.encode import encode_spans
+
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"--out is {str(out)!r}, expected a file name that ends in .mp4.")
+    found = open_library(library, load(model, device=device), rate)
+    hits = found.search(query, top=top, method=method).hits
+    spans, gone = moments_of(hits, pad)
+    for path in gone:
+        complain(f"Error: {path}: the file is gone; index its folder again.")
+    if not spans:
+        complain("nothing was found; nothing was cut.")
+        raise typer.Exit(NOTHING)
+    with Waiting("cutting"):
+        encode_spans(spans, out)
+    if format is Format.json:
+        cut = [{"video": span.video, "start": span.start_s, "end": span.end_s} for span in spans]
+        print_json({"out": str(out), "moments": cut})
+    else:
+        say(f"{out}: {len(spans)} moments, {sum(span.end_s - span.start_s for span in spans):.1f} s")
+    if gone:
+        raise typer.Exit(1)
 
 
 def register(app: typer.Typer) -> None:

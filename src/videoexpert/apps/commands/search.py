@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from ...export import answers_json
 from ...files import write_text
 from .. import options
 from ..exporting import Exporter, Target, target
-from ..inputs import Inputs, as_seconds
+from ..inputs import Inputs, as_seconds, check_picture
 from ..known import open_library
 from ..output import complain, print_json, say, table
 from .library import Device, Folder, Model, Rate
@@ -30,6 +32,7 @@ def search(
     queries: Annotated[
         list[str] | None, typer.Argument(metavar="QUERY...", help="Sentences, each in quotes.")
     ] = None,
+    *,
     model: Model = None,
     device: Device = "auto",
     rate: Rate = 1.0,
@@ -48,21 +51,39 @@ def search(
     like: Annotated[
         str | None, typer.Option(metavar="IMAGE|VIDEO@TIME", help="Moments that look like this picture.")
     ] = None,
+    cursor: Annotated[
+        str | None, typer.Option(help="Go on behind a page: the cursor that --format json printed with it.")
+    ] = None,
     format: options.HowToPrint = None,
     out: options.Out = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png", help="Draw a picture of every moment in a grid: .png, .svg or .pdf."
+        ),
+    ] = None,
 ) -> None:
     """Find moments across all videos of a library."""
     if bool(queries) == bool(like):
         raise InputError("give sentences to search for, or --like a picture; one of the two.")
+    if cursor is not None and len(queries or ()) > 1:
+        raise InputError("--cursor belongs to one sentence; give one.")
+    if plot is not None:
+        check_picture(plot)
     chosen = _filter(within, after, before, min_duration)
     from ...session import load
 
     where = target(format, out, None, None, Inputs((), (), False))
     found = open_library(library, load(model, device=device), rate)
     if like:
-        pages = [found.search_like(_embedding(found, like), top=top, filter=chosen)]
+        pages = [found.search_like(_embedding(found, like), top=top, filter=chosen, cursor=cursor)]
     else:
-        pages = [found.search(query, top=top, method=method, filter=chosen) for query in queries or ()]
+        how: dict[str, Any] = {"top": top, "method": method, "filter": chosen, "cursor": cursor}
+        pages = [found.search(query, **how) for query in queries or ()]
+    if plot is not None:
+        from ...plot.hits import plot_hits
+
+        complain(f"drawn in {plot_hits(pages, like or '', plot)}")
     if where.format is None:
         for page in pages:
             _show(page, like or "")
@@ -113,17 +134,31 @@ def _show(page: Page, like: str) -> None:
     if not page.hits:
         say("   nothing found")
         return
+    folder, names = under([hit.path for hit in page.hits])
+    if folder:
+        say(f"   in {folder}", "dim")
     rows = [
         (
             f"{hit.score:.2f}",
             clock(hit.start, hit.duration),
             clock(hit.end, hit.duration),
-            hit.path,
+            name,
             hit.text or "",
         )
-        for hit in page.hits
+        for hit, name in zip(page.hits, names, strict=True)
     ]
     table(("score", "start", "end", "video", "words"), rows, left=(3, 4))
+
+
+def under(paths: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder that holds all paths, and what is left of each: long paths are told once. "" where none does."""
+    try:
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    except ValueError:  # two drives of Windows
+        folder = ""
+    if folder in ("", os.sep):
+        return "", list(paths)
+    return folder, [os.path.relpath(path, folder) for path in paths]
 
 
 def _filter(within: str | None, after: str | None, before: str | None, min_duration: float) -> Filter:
