@@ -19,7 +19,7 @@ def test_a_line_of_charades_as_own_data():
 def test_every_row_names_its_own_output(tmp_path: Path):
     (tmp_path / "charades-sta").mkdir()
     for name, row in against.ROWS.items():
-        arguments = row(tmp_path / "model", tmp_path, tmp_path / "fresh")
+        arguments = row(tmp_path / "model", tmp_path, tmp_path / "fresh", 40)
         assert arguments[0] == name
         assert (str(tmp_path / "fresh") in arguments) == (name in ("encode", "finetune"))
 
@@ -32,7 +32,7 @@ def test_both_checkouts_are_measured_in_turns(tmp_path: Path, monkeypatch: pytes
         return 1.0 if checkout == against.ROOT else 2.0
 
     monkeypatch.setattr(against, "run", pretend)
-    args = type("Args", (), {"before": tmp_path, "repeats": 2})
+    args = type("Args", (), {"before": tmp_path, "repeats": 2, "steps": 40})
     assert against.compare("ground", args, tmp_path, tmp_path) == {
         "before s": 2.0,
         "now s": 1.0,
