@@ -13,6 +13,8 @@ import pytest
 
 from apps.server.conftest import LongBackend, Running
 from videoexpert.assets import SHIPPED_VIDEO
+from videoexpert.library.build import index
+from videoexpert.library.encoders import encoder_of
 from videoexpert.session import load
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
@@ -340,3 +342,25 @@ def test_nothing_is_wider_than_the_window(browser, known, width):
     page.locator(".results h3").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
+
+
+def test_the_search_box_opens_a_hit_of_the_library_at_its_moment(page, tmp_path):
+    (tmp_path / "videos").mkdir()
+    shutil.copy(SHIPPED_VIDEO, tmp_path / "videos" / "found.mp4")
+    expert = load()
+    index([tmp_path / "videos"], tmp_path / "lib", encoder_of(expert))
+    with Running(tmp_path / "state", expert, library=tmp_path / "lib") as running:
+        page.goto(running.url)
+        page.locator("#library").wait_for()
+        page.fill("#library-query", "the purple triangle moves right")
+        page.press("#library-query", "Enter")
+        hit = page.locator("#library-results .moment").first
+        hit.wait_for()
+        assert "found.mp4" in hit.inner_text()
+        start, _ = seconds(hit.locator(".time").inner_text())
+        assert 14 < start < 16
+        page.wait_for_function("() => document.querySelector('#library-results img').naturalWidth > 0")
+        hit.locator(".play").click()
+        page.locator("#work").wait_for()
+        assert page.locator("#title").inner_text() == "found.mp4"
+        page.wait_for_function(f"() => document.getElementById('player').currentTime >= {start - 0.2}")
