@@ -86,7 +86,7 @@ def test_whole_video(video):
 
 
 def test_number_of_frames(expert, file):
-    assert len(expert.open(file, num_frames=5).tokens.temporal) == 5
+    assert len(expert.open(file, num_frames=8).tokens.temporal) == 8
     assert len(expert.open(file).tokens.temporal) == 16
 
 
@@ -210,15 +210,15 @@ def test_wrong_calls(expert, video, file, tmp_path):
 
 
 def test_a_blank_video_is_as_long_and_grey(expert, file):
-    part = expert.open(file, start=2.0, end=6.0, num_frames=5)
+    part = expert.open(file, start=2.0, end=6.0, num_frames=8)
     blank = part.blank()
-    assert (blank.start, blank.duration, len(blank.tokens.temporal)) == (2.0, 4.0, 5)
-    grey = Frames(torch.full((5, 3, 32, 32), GREY, dtype=torch.uint8), torch.arange(5).double(), 4.0)
+    assert (blank.start, blank.duration, len(blank.tokens.temporal)) == (2.0, 4.0, 8)
+    grey = Frames(torch.full((8, 3, 32, 32), GREY, dtype=torch.uint8), torch.arange(8).double(), 4.0)
     torch.testing.assert_close(blank.tokens.temporal, expert.open_frames(grey).tokens.temporal)
     torch.testing.assert_close(blank.tokens.spatial, expert.open_frames(grey).tokens.spatial)
     assert not torch.allclose(blank.tokens.temporal, part.tokens.temporal, atol=1e-3)
     assert part.blank() is blank
-    longer = expert.open_blank(9.0, num_frames=5)  # encoded once, whatever the length
+    longer = expert.open_blank(9.0, num_frames=8)  # encoded once, whatever the length
     assert longer.tokens.temporal is blank.tokens.temporal
     assert (longer.start, longer.duration, blank.duration) == (0.0, 9.0, 4.0)
 

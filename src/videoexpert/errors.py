@@ -71,6 +71,10 @@ class DependencyError(VideoExpertError, ImportError):
     """An optional dependency is needed for this and is not installed."""
 
 
+class VideoWarning(UserWarning):
+    """Part of a video could not be used; the message says which part."""
+
+
 class ResumeWarning(UserWarning):
     """What to know about a run that resumes where another one stopped."""
 

@@ -26,7 +26,6 @@ from .checkpoints import folder as checkpoint
 from .config import VideoExpertConfig
 from .errors import CheckpointError, InputError
 from .runtime import pick_device
-from .video.pictures import VideoWarning
 
 # The part before the colon of a model's name, and the function (module and name under this package) that gives the
 # backend: ``f(rest, *, device, dtype, ...)``, its other keyword arguments being the options of ``load``. Any other
@@ -166,7 +165,6 @@ __all__ = [
     "KINDS",
     "Expert",
     "Video",
-    "VideoWarning",
     "check_name",
     "chosen",
     "load",

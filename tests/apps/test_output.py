@@ -14,9 +14,9 @@ import pytest
 from videoexpert.apps import output
 from videoexpert.apps import waiting as progress
 from videoexpert.apps.output import Listing, Waiting
+from videoexpert.errors import ModelWarning, VideoWarning
 from videoexpert.export import Answers
 from videoexpert.export.text import clock
-from videoexpert.session import VideoWarning
 from videoexpert.types import Answer, Evidence, Highlights, Moment, Moments
 
 
@@ -220,6 +220,19 @@ def test_off_a_terminal_a_line_now_and_then(monkeypatch, capsys):
     with Waiting("answering", 2) as waiting:
         waiting.advance(2)
     assert capsys.readouterr().err == ""
+
+
+def test_of_many_warnings_a_few_are_told_and_the_rest_counted(capsys):
+    with output.plain_warnings(most=2):
+        for number in range(5):
+            warnings.warn(f"video {number} is unlike any", ModelWarning, stacklevel=1)
+        warnings.warn("'a.mp4' breaks off", VideoWarning, stacklevel=1)
+    assert capsys.readouterr().err.splitlines() == [
+        "Warning: video 0 is unlike any",
+        "Warning: video 1 is unlike any",
+        "Warning: 'a.mp4' breaks off",
+        "Warning: 3 more like these, about other videos.",
+    ]
 
 
 def test_damage_is_told_in_one_line(capsys):

@@ -13,7 +13,7 @@ from videoexpert.backends.long import LongVideo, window_of
 from videoexpert.engine import PrefixStore
 from videoexpert.engine.merge import CurveMerger, Merger
 from videoexpert.engine.spool import Spool
-from videoexpert.errors import InputError
+from videoexpert.errors import InputError, ModelWarning
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 
 QUERIES = ["it falls", "a red ball jumps"]
@@ -130,7 +130,8 @@ def test_the_file_of_the_tokens_goes_with_the_last_window(expert):
 
 def test_a_short_video_or_windows_off_is_one_video(expert, file, tmp_path):
     assert isinstance(expert.open_long(tiny_video(tmp_path / "short.mp4", 15.0)), Video)
-    assert isinstance(expert.open_long(file, window="off"), Video)
+    with pytest.warns(ModelWarning, match="videos of about 8 s and looked at 26.0 s in one piece"):
+        assert isinstance(expert.open_long(file, window="off"), Video)
     part = expert.open_long(file, start=5.0, end=25.0, window=6.0, overlap=0.0, num_frames=4)
     assert [(w.clip.start_s, w.clip.end_s) for w in part.windows] == [(5, 11), (11, 17), (17, 23), (19, 25)]
     assert part.looked_at["frames"] == 16

@@ -43,8 +43,10 @@ from videoexpert.synthetic.language import Seen
 from videoexpert.synthetic.samples import content_samples, samples_of
 from videoexpert.synthetic.things import COLOUR_INDEX, COLOURS, GLYPH_INDEX, GLYPHS, Event, SceneObject
 from videoexpert.synthetic.world import SHIPPED_LEVEL, Script, sample_script
+from videoexpert.training.familiarity import LEAST
 from videoexpert.types import VisualTokens
 from videoexpert.video import bin_centres
+from videoexpert.vision.familiarity import FILE
 from videoexpert.vision.image_text import load_tower
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "shipped.yaml"
@@ -70,7 +72,7 @@ def toy_recipe() -> ShippedRecipe:
     fields["warm_start"] = [s | stage for s in fields["warm_start"]]
     fields["joint"] |= {**stage, "frames": [8, 4]}
     fields["experts"] |= stage
-    fields |= {"videos": 3, "calibration_videos": 3, "render_size": 64}
+    fields |= {"videos": 3, "calibration_videos": LEAST // 2, "render_size": 64}
     return ShippedRecipe(**fields)
 
 
@@ -88,6 +90,7 @@ def test_recipe_is_valid():
     assert recipe.experts.dense_weight == 0.0  # the read-outs belong to the stand-in for pretraining only
 
 
+@pytest.mark.filterwarnings("ignore::videoexpert.errors.ModelWarning")  # noise is not its world
 def test_stages_give_a_model_folder_that_answers(trained, tmp_path):
     from videoexpert.video import write_video
 
@@ -98,6 +101,12 @@ def test_stages_give_a_model_folder_that_answers(trained, tmp_path):
     assert len(found) >= 1
     assert 0 <= found[0].start <= found[0].end <= 2.0
     assert expert.model.config.absent_below > 0  # calibration has run
+
+
+def test_the_folder_carries_what_the_model_has_seen(trained):
+    assert (trained / "model" / FILE).is_file()
+    known = checkpoint.load(trained / "model")[0].familiarity
+    assert [training.spatial is not None for training in known.trainings] == [True]
 
 
 def test_the_clip_folder_reads_texts_with_the_ids_of_its_training(trained):

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 import videoexpert
 from training_world import write_records
@@ -14,7 +15,9 @@ from videoexpert.apps.cli import main
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import DataError
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
+from videoexpert.training.familiarity import LEAST, learn
 from videoexpert.training.finetune import finetune, make_recipe, split
+from videoexpert.types import VisualTokens
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,29 @@ def test_one_command_from_clips_to_a_model(clips, start, tmp_path, capsys):
     assert changed > 0
     assert main(command) == 0  # a second call finds it done
     assert "finished" in capsys.readouterr().err
+
+
+def test_the_new_model_knows_its_clips_and_all_that_the_first_one_knew(tmp_path):
+    first = tiny_model()
+    width = first.config.vision_width
+    draw = torch.Generator().manual_seed(0)
+    seen = [
+        VisualTokens(torch.randn(12, width, generator=draw), torch.randn(6, width, generator=draw), 5.0)
+        for _ in range(LEAST)
+    ]
+    first.familiarity = learn(first.vision, first.config, seen, reference=0)
+    start = checkpoint.save(first, tiny_tokenizer(), tmp_path / "start")
+    for i in range(LEAST):
+        tiny_video(tmp_path / f"clip{i}.mp4", 2.0, seed=i)
+    rows = [{"video": f"clip{i}.mp4", "query": "it falls", "moments": [[0, 1]]} for i in range(LEAST)]
+    annotations = write_records(tmp_path / "own.jsonl", rows)
+    folder = finetune(
+        annotations, tmp_path, start, tmp_path / "run", overrides=["training.steps=1"], log=lambda _: None
+    )
+    known = checkpoint.load(folder)[0].familiarity
+    assert len(known.trainings) == 2
+    before = first.familiarity.trainings[0]
+    assert known.trainings[0].probability(seen[0]) == pytest.approx(before.probability(seen[0]), rel=1e-6)
 
 
 def test_a_tenth_of_the_videos_is_held_out_whole():

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..backends.beyond import beyond_training
 from ..errors import InputError
-from .beyond import beyond_training
 
 if TYPE_CHECKING:
     from ..backends.base import Backend, OpenVideo

@@ -6,12 +6,14 @@ import json
 import os
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..errors import ModelWarning, ResumeWarning, VideoWarning
 from ..escapes import printable
 from ..export.text import clock
 from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, Verified, worth_showing
@@ -22,6 +24,7 @@ from .waiting import hours as hours  # noqa: PLC0414
 if TYPE_CHECKING:
     from ..export import Answers
 
+FEW = 3  # warnings of a kind that are printed in work on many videos
 FAINTEST = 0.05  # a best moment below this score is no evidence
 # how what is found, what is not there and what went wrong differ on a terminal
 HEADING, ABSENT, WRONG = "bold", "yellow", "bold red"
@@ -305,23 +308,29 @@ def complain(text: str) -> None:
 
 
 @contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Warnings about videos and models take one line on stderr; other libraries' warnings are left as they are."""
-    from ..errors import ModelWarning, ResumeWarning
-    from ..session import VideoWarning
+def plain_warnings(most: int | None = None) -> Iterator[None]:
+    """Warnings about videos and models take one line on stderr; other libraries' warnings are left as they are.
 
+    ``most``: so many of each kind are printed, and the others counted at the end; None: all are.
+    """
     ours = (VideoWarning, ModelWarning, ResumeWarning)
+    told: Counter[type[Warning]] = Counter()
 
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-            if issubclass(category, ours):
-                complain(f"Warning: {message}")
-            else:
+            if not issubclass(category, ours):
                 usual(message, category, *rest)
+                return
+            told[category] += 1
+            if most is None or told[category] <= most:
+                complain(f"Warning: {message}")
 
         for kind in ours:
             warnings.simplefilter("always", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
+    untold = 0 if most is None else sum(max(count - most, 0) for count in told.values())
+    if untold:
+        complain(f"Warning: {untold} more like these, about other videos.")

@@ -33,6 +33,7 @@ from ..video.glance import glance
 from ..video.stream import read_windows
 from .answers import HeadAnswers, Question
 from .base import TASKS, check_queries, check_question, one_window, per_video, unfamiliar
+from .beyond import beyond_training
 from .blank import GREY, evidence_of
 from .fitted import Fit
 from .long import AUTO, LongVideo, Window, window_of
@@ -100,7 +101,8 @@ class Expert:
         """Decode and encode a video, or its part from ``start`` to ``end`` (seconds), once.
 
         Raises VideoError for a file that gives no frames, InputError for a part outside the video. Warns with a
-        ModelWarning of a video unlike those that the model was trained on.
+        ModelWarning of a video unlike those that the model was trained on, or looked at otherwise than it was trained:
+        far longer, or with far more or fewer frames.
         """
         began = time.perf_counter()
         config = self.config
@@ -118,8 +120,7 @@ class Expert:
         decoded = time.perf_counter()
         video = self.open_frames(frames, path=os.fspath(path))
         video.timings = {"decode": decoded - began, **video.timings}
-        if not video.familiar:
-            warnings.warn(unfamiliar(os.fspath(path), self.name), ModelWarning, stacklevel=2)
+        self._warn_of(video)
         return video
 
     def open_long(
@@ -163,9 +164,16 @@ class Expert:
                     progress(part.stretch.end_s - first, last - first)
 
         video = LongVideo.of(self, tokens(), os.fspath(path))
-        if not video.familiar:
-            warnings.warn(unfamiliar(os.fspath(path), self.name), ModelWarning, stacklevel=2)
+        self._warn_of(video)
         return video
+
+    def _warn_of(self, video: Video | LongVideo) -> None:
+        """Tells the caller of ``open`` what makes answers about this video doubtful."""
+        said = [f"{video.path}: {note}." for note in beyond_training(self.config, video.looked_at)]
+        if not video.familiar:
+            said.insert(0, unfamiliar(video.path, self.name))
+        for sentence in said:
+            warnings.warn(sentence, ModelWarning, stacklevel=3)
 
     def watch(self, feed: Feed, queries: Sequence[str], **options: Any) -> Iterator[Sighting]:
         """Moments of ``queries`` in a video that is still coming in, each as soon as it is over.

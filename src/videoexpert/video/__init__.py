@@ -1,9 +1,9 @@
 """Stage 1: a video file -> Frames."""
 
+from ..errors import VideoWarning
 from .decode import read_frames
 from .glance import Glance, glance
 from .media import media_info
-from .pictures import VideoWarning
 from .probe import VideoInfo, probe
 from .sampling import bin_centres
 from .stream import read_clips, read_windows, stream_frames, window_clips

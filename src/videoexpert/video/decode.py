@@ -20,11 +20,11 @@ import av
 import numpy as np
 import torch
 
-from ..errors import InputError, VideoError
+from ..errors import InputError, VideoError, VideoWarning
 from ..limits import limits
 from ..types import Frames, Stretch
 from .container import OpenFile, open_video
-from .pictures import DamageError, Measured, VideoWarning, decode_carefully, decode_quickly, measured_ways
+from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .runs import Run, decode_run, plan_runs
 from .sampling import linspace_indices, shown_at
 from .timeline import Packets, Timeline, read_packets, timeline_of

@@ -21,10 +21,6 @@ class DamageError(Exception):
     """The quick way met damage or times it cannot trust; the careful way has to be asked. Internal."""
 
 
-class VideoWarning(UserWarning):
-    """Part of a video could not be used; the message says which part."""
-
-
 def decode_quickly(
     source: OpenFile, clock: Reclock, problems: list[str], from_tick: int | None = None
 ) -> Iterator[Picture]:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..errors import VideoWarning
 from .decode import Resize
 from .glance import glance
-from .pictures import VideoWarning
 from .stream import read_clips
 
 QUALITY = 80

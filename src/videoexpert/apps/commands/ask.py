@@ -164,7 +164,7 @@ def _run(request: Request, question: Question) -> None:
 
     videos = exporter.left(request.inputs)
     failed = 0
-    with Waiting("looking", len(videos) if several else None) as waiting, output.plain_warnings():
+    with Waiting("looking", len(videos) if several else None) as waiting:
         chosen = model_options(request.looking.model_option)
         second = verifier(request.verify, request.verify_option)
         expert: Backend = load(request.looking.model, device=request.looking.device, **second, **chosen)
@@ -196,9 +196,7 @@ def _naming(path: str, said: str) -> str:
 
 
 def _show(request: Request, exporter: Exporter, item: Answers, number: int) -> None:
-    """One video's answers: what has to be said of them, the picture, the table or what is exported."""
-    for note in item.warnings:
-        output.complain(f"Warning: {item.video}: {note}")
+    """One video's answers: the picture, the table or what is exported."""
     if request.looking.plot is not None:
         _draw(item, picture_name(request.looking.plot, number if request.inputs.several else None))
     if request.target.format is None:

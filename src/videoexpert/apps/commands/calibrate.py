@@ -40,7 +40,7 @@ def calibrate(
     extra = model_options(model_option)
     name = chosen(model)
     backend = load_unfitted(name, device=device, **extra)
-    with Waiting("asking", counted=True) as waiting, output.plain_warnings():
+    with Waiting("asking", counted=True) as waiting, output.plain_warnings(output.FEW):
         found = run(
             backend,
             annotations,

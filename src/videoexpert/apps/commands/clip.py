@@ -124,10 +124,7 @@ def _ask(inputs: Inputs, top_k: int, how: _Asking) -> list[Answers]:
     from ...session import load
 
     items = []
-    with (
-        Waiting("looking", len(inputs.videos) if inputs.several else None) as waiting,
-        output.plain_warnings(),
-    ):
+    with Waiting("looking", len(inputs.videos) if inputs.several else None) as waiting:
         backend = load(how.model, device=how.device, **model_options(how.model_option))
         for path in inputs.videos:
             try:

@@ -14,7 +14,7 @@ import typer
 from ...annotations.readers import ANSWERED
 from .. import options
 from ..inputs import model_options, verifier
-from ..output import Waiting
+from ..output import FEW, Waiting, plain_warnings
 
 if TYPE_CHECKING:
     from ...evaluation.systems import System
@@ -103,7 +103,7 @@ def evaluate(
         batch_size,
     )
     system = make()
-    with Waiting(f"answering {benchmark}", counted=True) as waiting:
+    with Waiting(f"answering {benchmark}", counted=True) as waiting, plain_warnings(FEW):
         outcome = run(
             benchmark,
             system,

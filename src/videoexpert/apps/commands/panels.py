@@ -12,7 +12,7 @@ from ... import files
 from ...annotations.readers import DRAWN
 from ...errors import InputError, VideoExpertError
 from .. import options
-from ..output import Format, Waiting, complain, print_json, say
+from ..output import FEW, Format, Waiting, complain, plain_warnings, print_json, say
 
 if TYPE_CHECKING:
     from ...evaluation.panels import PanelVideo, SystemFiles
@@ -74,7 +74,7 @@ def panels(
     out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     failed = 0
-    with Waiting("drawing", len(selection.videos)) as waiting:
+    with Waiting("drawing", len(selection.videos)) as waiting, plain_warnings(FEW):
         for shown in selection.videos:
             picture = out / f"{re.sub(r'[^A-Za-z0-9._-]', '_', shown.video)}.png"
             try:

@@ -124,10 +124,10 @@ def _answer(
     """Prediction files by condition, videos that failed, and the model."""
     from ...evaluation.bias.probe import answer
     from ...session import load
-    from ..output import Waiting
+    from ..output import FEW, Waiting, plain_warnings
 
     backend = load(model, device=device, **chosen)
-    with Waiting(f"answering {benchmark}", counted=True) as waiting:
+    with Waiting(f"answering {benchmark}", counted=True) as waiting, plain_warnings(FEW):
         found = answer(
             benchmark, backend, annotations, videos, out, split=split, limit=limit, progress=waiting.reach
         )

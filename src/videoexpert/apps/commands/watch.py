@@ -83,7 +83,7 @@ def watch(
     begin = getattr(backend, "watch", None)
     if begin is None:
         raise UnsupportedError(f"{backend.name} cannot watch; use a VideoExpert model.")
-    with Waiting("watching") as waiting, output.plain_warnings():
+    with Waiting("watching") as waiting:
 
         def progress(until: float) -> None:
             waiting.say(f"watched {until / 60:.1f} min")

@@ -24,7 +24,8 @@ def beyond_training(config: Any, looked_at: Mapping[str, float] | None) -> tuple
     if trained_s is not None and window > FAR * trained_s:
         found.append(
             f"the model was trained on videos of about {trained_s:g} s and looked at {clock(window, window)} in one "
-            f"piece, a frame every {window / frames:.1f} s: it may miss what is there; --window auto looks in windows"
+            f"piece, a frame every {window / frames:.1f} s: it may miss what is there; --window auto (open_long in "
+            "Python) looks in windows"
         )
     if not config.num_frames / FAR <= frames <= FAR * config.num_frames:
         found.append(
