@@ -67,7 +67,7 @@ def test_more_frames_than_training_showed_are_told(call, model, video):
     done = call("ground", video, "it falls", "--model", model, "--frames", 40, "--format", "json")
     said = "the model was trained with 16 frames and looked at 40: scores may be off"
     assert done.json["warnings"] == [said]
-    assert done.err == f"Warning: {video}: {said}\n"
+    assert done.err == f"Warning: {video}: {said}.\n"
 
 
 def test_windows_of_a_long_video(call, model, video, expert):
