@@ -12,6 +12,7 @@ from chat_server import Server, completion
 from videoexpert import session, settings
 from videoexpert.annotations.readers import read
 from videoexpert.apps.cli import main
+from videoexpert.apps.output import FEW
 from videoexpert.backends.fitted import FILE
 from videoexpert.errors import DataError
 from videoexpert.evaluation.calibrate import (
@@ -157,7 +158,8 @@ def test_the_command_for_a_contrastive_model(world, capsys):
     assert ground(capsys, world, *model)["calibrated"] is False
     common = ("--annotations", world / "own.jsonl", "--videos", world / "videos", *model)
     code, out, err = run(capsys, "calibrate", *common, "--format", "json")
-    assert (code, err.count("is unlike the videos")) == (0, VIDEOS)
+    assert (code, err.count("is unlike the videos")) == (0, FEW)
+    assert f"Warning: {VIDEOS - FEW} more like these, about other videos." in err
     document = json.loads(out)
     assert document["file"] == str(settings.config_folder() / FILE)
     assert document["fitted_on"]["queries"] == 60

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
+from ..backends.beyond import FAR
 from ..errors import CheckpointError
-from .beyond import FAR
 
 # Software decoders, any of which will do: FFmpeg's own av1 only drives a GPU.
 DECODERS = {
