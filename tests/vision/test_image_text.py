@@ -8,11 +8,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 from transformers import AutoModel, AutoProcessor, pipeline
 
 from towers import FAMILIES, IMAGE, picture, write_tower
 from videoexpert.errors import CheckpointError, InputError, ModelWarning
+from videoexpert.video import read_frames
 from videoexpert.vision.image_text import ImageTextTower, load_tower
 
 TEXTS = [
@@ -36,31 +38,49 @@ def unit(rows):
     return rows / rows.norm(dim=-1, keepdim=True)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_embeddings_are_those_of_transformers(folders, family):
-    tower = load_tower(folders[family])
+def assert_embeds_like_transformers(folder, pictures):
+    """Pictures (H, W, 3) and TEXTS through our tower and through transformers' own model and processor."""
+    tower = load_tower(folder)
     assert isinstance(tower, ImageTextTower)
-    model, processor = (
-        AutoModel.from_pretrained(folders[family]).eval(),
-        AutoProcessor.from_pretrained(folders[family]),
-    )
-    images = [Image.fromarray(p) for p in PICTURES]
+    model, processor = AutoModel.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
     padding = (
         {"padding": "max_length", "max_length": 64, "truncation": True}
-        if "sig" in family
+        if "sig" in folder.name
         else {"padding": True}
     )
     with torch.no_grad():
+        images = [Image.fromarray(picture) for picture in pictures]
         pixels = processor.image_processor(images=images, return_tensors="pt")
         theirs = unit(model.get_image_features(**pixels))
         text = unit(model.get_text_features(**processor.tokenizer(TEXTS, return_tensors="pt", **padding)))
-    small = torch.stack([tower.resize(p) for p in PICTURES])
+    small = torch.stack([tower.resize(picture) for picture in pictures])
     assert small.shape[1:] == (3, IMAGE, IMAGE)
     assert torch.allclose(tower.encode_images(small, batch_size=2), theirs, atol=1e-4)
     assert torch.allclose(tower.encode_texts(TEXTS), text, atol=1e-4)
     assert tower.width == theirs.shape[1]
     assert (theirs[0] - theirs[1]).abs().max() > 1e-3  # the pictures are told apart at all
     assert (text[0] - text[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_embeddings_are_those_of_transformers(folders, family):
+    assert_embeds_like_transformers(folders[family], PICTURES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_embeddings_of_photographs(folders, family):
+    """The portrait that matplotlib ships, whole and turned on its side."""
+    with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as portrait:
+        photo = np.asarray(portrait.convert("RGB"))
+    assert_embeds_like_transformers(folders[family], [photo, np.rot90(photo).copy()])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_embeddings_of_frames_of_real_videos(folders, family, shared):
+    names = ("yoga.mp4", "univtg_charades.mp4", "skateboarding_portrait_vfr.mp4", "chaplin.mp4")
+    frames = [read_frames(shared / "videos" / name, 2).pixels for name in names]
+    pictures = [picture.permute(1, 2, 0).numpy() for two in frames for picture in two]
+    assert_embeds_like_transformers(folders[family], pictures)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
