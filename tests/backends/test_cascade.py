@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from starlette.testclient import TestClient
 
 import videoexpert
 from chat_server import Server, completion
 from videoexpert.apps.cli import main
+from videoexpert.apps.server.app import create_app
+from videoexpert.apps.server.settings import ServerSettings
 from videoexpert.backends.cascade import Cascade, verdict_of
 from videoexpert.backends.contrastive import Contrastive
 from videoexpert.errors import InputError, UnsupportedError
@@ -203,6 +206,54 @@ def test_the_command(clip, server, capsys, tmp_path):
     code, _, err = run(capsys, "ground", clip, "x", "--verify-option", "fps=1")
     assert code == 2
     assert "--verify-option belongs to --verify" in err
+
+
+def test_clips_a_server_and_an_assistant_take_a_pair_too(clip, server, capsys, tmp_path, monkeypatch):
+    """The other commands that ground: what they load is the pair."""
+    server.answer = lambda *_: completion("[[1, 2]]")
+    models = ("--model", "contrastive:", "--device", "cpu", "--verify", f"{server.url}#m")
+    out = tmp_path / "clips"
+    code, *_ = run(capsys, "clip", clip, "a red circle", *models, "--out", out)
+    assert (code, len(server.requests) > 0, any(out.glob("*.mp4"))) == (0, True, True)
+    code, _, err = run(capsys, "clip", "--from", "answer.json", "--verify", "m")
+    assert (code, "--from asks no model" in err) == (2, True)
+
+    served = []
+    monkeypatch.setattr(
+        "videoexpert.apps.server.app.create_app", lambda settings, backend: served.append(backend)
+    )
+    monkeypatch.setattr("uvicorn.run", lambda *_, **__: None)
+    assert run(capsys, "serve", *models, "--verify-option", "fps=2")[0] == 0
+    monkeypatch.setattr("videoexpert.apps.mcp.serve", lambda desk: Stdio(desk, served))
+    assert run(capsys, "mcp", "--root", tmp_path, *models)[0] == 0
+    assert [(b.name, sorted(b.can)) for b in served] == [("shipped CLIP, verified by m", ["ground"])] * 2
+    for command in ("serve", "mcp"):
+        code, _, err = run(capsys, command, "--verify-option", "fps=2")
+        assert code == 2, err
+
+
+class Stdio:
+    """An assistant that opens the model and leaves."""
+
+    def __init__(self, desk, served):
+        self.desk, self.served = desk, served
+
+    def run(self, transport):
+        self.served.append(self.desk.backend)
+
+
+def test_a_server_answers_with_what_the_pair_decided(clip, tmp_path):
+    second = finding((10.5, 11.5, 0.8))
+    settings = ServerSettings(state=tmp_path / "state", opened=clip)
+    with TestClient(
+        create_app(settings, Cascade(proposing((10, 12)), second)), base_url="http://127.0.0.1:8420"
+    ) as client:
+        (video,) = client.get("/v1/videos").json()
+        asked = client.post(f"/v1/videos/{video['id']}/ground", json={"queries": ["q"]})
+        (query,) = asked.json()["queries"]
+        assert (query["verified"]["verdict"], query["moments"][0]["start"]) == ("present", 10.5)
+        refused = client.post(f"/v1/videos/{video['id']}/caption", json={})
+        assert (refused.status_code, "does not do 'caption'" in refused.text) == (501, True)
 
 
 def test_a_benchmark_is_put_to_a_cascade(clip, server, capsys, tmp_path):

@@ -13,7 +13,7 @@ from ...errors import InputError, sentence
 from ...export import Answers
 from ...export.text import clock
 from .. import clipping, options, output
-from ..inputs import Inputs, check_clip, model_options, split_arguments
+from ..inputs import Inputs, check_clip, model_options, split_arguments, verifier
 from ..known import known, open_video
 from ..output import Format, Waiting
 from .export import read_answers
@@ -57,6 +57,8 @@ def clip(
     min_score: options.MinScore = 0.0,
     model: options.Model = None,
     model_option: options.ModelOption = None,
+    verify: options.Verify = None,
+    verify_option: options.VerifyOption = None,
     device: options.Device = "auto",
     frames: options.Frames = None,
     start: options.Start = None,
@@ -72,16 +74,18 @@ def clip(
     if saved is not None:
         if arguments:
             raise InputError("--from names the videos and sentences itself: leave VIDEO and QUERY out.")
-        if any(given is not None for given in (model, model_option or None, frames, start, end)):
+        given = (model, model_option or None, verify, verify_option or None, frames, start, end)
+        if any(one is not None for one in given):
             raise InputError(
-                "--from asks no model: leave --model, --model-option, --frames, --start and --end out."
+                "--from asks no model: leave --model, --verify, their options, --frames, --start and --end out."
             )
         items, asked, failed = list(read_answers(saved).answers), 0, 0
     elif not arguments:
         raise InputError("there is nothing to cut, expected VIDEO and QUERY, or --from ANSWER.json.")
     else:
         inputs = split_arguments(arguments, "query", many=True)
-        asking = _Asking(model, model_option, device, frames, start, end)
+        loaded = {**verifier(verify, verify_option), **model_options(model_option)}
+        asking = _Asking(model, loaded, device, frames, start, end)
         items = _ask(inputs, top_k, asking)
         asked = len(inputs.videos)
         failed = asked - len(items)
@@ -112,7 +116,7 @@ class _Asking:
     """How the model is asked."""
 
     model: str | None
-    model_option: list[str] | None
+    options: dict[str, Any]  # of ``load``
     device: str
     frames: int | None
     start: float | None
@@ -125,7 +129,7 @@ def _ask(inputs: Inputs, top_k: int, how: _Asking) -> list[Answers]:
 
     items = []
     with Waiting("looking", len(inputs.videos) if inputs.several else None) as waiting:
-        backend = load(how.model, device=how.device, **model_options(how.model_option))
+        backend = load(how.model, device=how.device, **how.options)
         for path in inputs.videos:
             try:
                 video = open_video(backend, path, start=how.start, end=how.end, num_frames=how.frames)

@@ -9,7 +9,7 @@ import typer
 
 from ...errors import InputError
 from .. import options
-from ..inputs import model_options
+from ..inputs import model_options, verifier
 
 if TYPE_CHECKING:
     from ...backends.base import Backend
@@ -25,6 +25,8 @@ def mcp(
     ] = None,
     model: options.Model = None,
     model_option: options.ModelOption = None,
+    verify: options.Verify = None,
+    verify_option: options.VerifyOption = None,
     device: options.Device = "auto",
 ) -> None:
     """Serve videos of folders or of a library to an assistant, by the Model Context Protocol over stdin and stdout."""
@@ -43,7 +45,7 @@ def mcp(
 
         # says so where it is none, before an assistant asks
         Manifest(library).close()
-    chosen = model_options(model_option)
+    chosen = {**verifier(verify, verify_option), **model_options(model_option)}
 
     def load() -> Backend:
         from ... import session

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import DependencyError, InputError
 from .. import options
+from ..inputs import verifier
 
 if TYPE_CHECKING:
     from ...backends.base import Backend
@@ -24,10 +25,13 @@ def serve(
         list[Path] | None,
         typer.Argument(metavar="[FOLDER]...", help="Folders whose videos may be opened from the page."),
     ] = None,
+    *,
     model: Annotated[
         str | None, typer.Option(help="Model folder or hub id (default: the model in the package).")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    verify: options.Verify = None,
+    verify_option: options.VerifyOption = None,
+    device: options.Device = "auto",
     host: Annotated[
         str, typer.Option(help=f"Interface; any but 127.0.0.1 needs a token in {TOKEN}.")
     ] = "127.0.0.1",
@@ -84,7 +88,7 @@ def serve(
         max_queue=queue,
     )
     cluster = options.cluster(ray, workers)
-    made = partial(_load, model, device)
+    made = partial(_load, model, device, verifier(verify, verify_option))
     if cluster is not None:
         from ..server import replicas
 
@@ -111,11 +115,11 @@ def serve(
     )
 
 
-def _load(model: str | None, device: str) -> Backend:
+def _load(model: str | None, device: str, second: dict[str, Any]) -> Backend:
     """The model; a replica loads it on its own machine."""
     from ...session import load
 
-    return load(model, device=device)
+    return load(model, device=device, **second)
 
 
 def _welcome(settings: ServerSettings) -> str:
