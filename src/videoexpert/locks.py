@@ -20,13 +20,13 @@ _TRIES = 5
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """The folder is this process's own while the block runs.
+def held(folder: Path, name: str = LOCK) -> Iterator[None]:
+    """The folder is this process's own while the block runs; with a ``name``, the part of it that the lock stands for.
 
     Raises InputError if a running process holds it, or one of another machine, whose state is unknown here.
     The lock of a process that ended without giving it back is taken over, with a ResumeWarning.
     """
-    lock = folder / LOCK
+    lock = folder / name
     _take(lock)
     try:
         yield

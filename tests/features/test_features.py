@@ -16,8 +16,9 @@ import torch
 
 from videoexpert.apps.cli import main
 from videoexpert.checkpoints import folder as checkpoint
-from videoexpert.errors import DataError, InputError
+from videoexpert.errors import DataError, InputError, ResumeWarning
 from videoexpert.features import encode as encoding
+from videoexpert.features import store as storing
 from videoexpert.features.encode import (
     Clip,
     Encoded,
@@ -38,6 +39,7 @@ from videoexpert.features.store import (
     content_hash,
     video_key,
 )
+from videoexpert.locks import LOCK, held
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.types import VisualTokens
 
@@ -267,9 +269,30 @@ def test_a_kill_leaves_a_sound_store_and_the_next_run_ends_with_the_same_bytes(
             "nothing was cut short"
         )
         assert list(FeatureStore.open(out, encoder.id)) == ["a", "b"]
-        summary = run(videos, encoder, out)
+        with pytest.warns(ResumeWarning, match="ended without giving it back"):
+            summary = run(videos, encoder, out)
         assert (summary.kept, summary.encoded, summary.failed) == (2, 3, {})
         assert contents(out) == expected
+
+
+def test_a_store_that_another_process_fills_is_refused_and_other_ranks_are_not(videos, encoder, tmp_path):
+    out = tmp_path / "s"
+    FeatureStore.create(out, encoder.id)
+    with held(out, f"{LOCK}-00000"):
+        with pytest.raises(InputError, match=rf"in use by process {os.getpid()} on this machine: wait"):
+            run(videos, encoder, out)
+        clips = encoding.clips_of(videos)
+        assert encoding.encode_to_store(clips, encoder, out, rank=1, world_size=2).encoded == 2
+    assert not list(out.glob(f"{LOCK}*"))
+
+
+def test_a_store_of_another_reader_of_videos_is_refused(videos, encoder, whole, monkeypatch):
+    monkeypatch.setattr(storing, "READER", storing.READER + 1)
+    said = f"reader is {storing.READER - 1}, not {storing.READER}"
+    with pytest.raises(InputError, match=said):
+        FeatureStore.open(whole, encoder.config)
+    with pytest.raises(InputError, match=said):
+        run(videos, encoder, whole)
 
 
 def test_a_finished_store_stays_as_it_is(videos, encoder, whole):

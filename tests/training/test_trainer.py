@@ -18,7 +18,8 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 
 from training_world import SIZES, make_recipe
 from videoexpert.checkpoints import folder as checkpoint
-from videoexpert.errors import CheckpointError, DependencyError, InputError
+from videoexpert.errors import CheckpointError, DependencyError, InputError, ResumeWarning
+from videoexpert.locks import held
 from videoexpert.recipes import save_recipe
 from videoexpert.training.run import make_schedule, make_trainer, open_model, set_seed, train
 from videoexpert.training.trainer import PARTS, checkpoint_steps, read_trained
@@ -156,6 +157,12 @@ def test_the_best_checkpoint_is_kept_and_becomes_the_model(whole):
     assert all(torch.equal(final[name], kept[name]) for name in kept)
 
 
+def test_a_run_in_which_another_process_trains_is_refused(whole, tmp_path, stores):
+    with held(tmp_path), pytest.raises(InputError, match=r"in use by process .* on this machine: wait"):
+        train(whole[0], tmp_path, stores=stores, log=lambda _: None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_killed_twice_it_ends_as_if_it_had_not_been(whole, tmp_path, stores):
     recipe, run = whole
     out, file = tmp_path / "killed", tmp_path / "recipe.yaml"
@@ -168,7 +175,8 @@ def test_killed_twice_it_ends_as_if_it_had_not_been(whole, tmp_path, stores):
         assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
         assert checkpoint_steps(out) == steps
     assert (out / ".part" / "checkpoint-4" / "model.safetensors").exists()  # it died in the middle of writing
-    train(recipe, out, stores=stores, log=lambda _: None)
+    with pytest.warns(ResumeWarning, match="ended without giving it back"):
+        train(recipe, out, stores=stores, log=lambda _: None)
     assert {p.relative_to(out) for p in out.rglob("*") if "runs" not in p.parts} == {
         p.relative_to(run) for p in run.rglob("*") if "runs" not in p.parts
     }

@@ -12,6 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ..annotations.videos import VideoFolder, is_video
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..errors import InputError, VideoError, sentence
+from ..locks import LOCK, held
 from ..model import VideoExpertModel
 from ..runtime import pick_device
 from ..types import Frames, VisualTokens
@@ -193,7 +195,8 @@ def encode_to_store(
 
     Started again after a kill it ends with the bytes of a run that nothing stopped. ``progress`` is called
     with the number of videos just processed. ``spread`` encodes the clips, in their order, in place of this process
-    (features/ray.py). Raises InputError for two clips of one key, or another encoder's store.
+    (features/ray.py). Raises InputError for two clips of one key, another encoder's store,
+    or one that another process of this rank is filling.
     """
     encoder = TokenEncoder.of(model)
     check_keys(clips)
@@ -212,7 +215,8 @@ def encode_to_store(
     done(len(there))
     # Whole passes in a shard: a run that resumes after one makes the same passes, and so the same last bits.
     each = videos_a_pass(encoder.config, batch_size)
-    with ShardWriter(store, rank, world_size, -(-shard_videos // each) * each) as writer:
+    lock = held(store.folder, f"{LOCK}-{rank:05d}") if pending else nullcontext()
+    with lock, ShardWriter(store, rank, world_size, -(-shard_videos // each) * each) as writer:
         if spread is not None:
             results = spread(pending)
         else:

@@ -27,11 +27,13 @@ from safetensors.torch import save_file
 from .. import files
 from ..config import VideoExpertConfig
 from ..errors import DataError, InputError
+from ..locks import LOCK
 from ..types import Hole, VisualTokens
 
 STORE = "store.json"
 MADE_BY = "made_by.json"  # the model folder as it was when the store was filled (unchanged.py)
 FORMAT = 1
+READER = 1  # raise it when the same file gives other frames: stores of another number are refused
 SHARD_VIDEOS = 64  # 35 MB at N + M = 356 tokens of 768; what a kill can cost, and no more
 HASH_BLOCK = 1 << 16
 
@@ -57,7 +59,7 @@ class MissingVideoError(DataError, KeyError):
 
 @dataclass(frozen=True)
 class EncoderId:
-    """What made the tokens, as plain JSON values by name: token fields, ``vision.*``, ``preprocessing.*``,
+    """What made the tokens, as plain JSON values by name: ``reader``, token fields, ``vision.*``, ``preprocessing.*``,
     and ``weights``, a digest. One made from a config alone knows no weights."""
 
     fields: Mapping[str, Any]
@@ -79,7 +81,7 @@ class EncoderId:
         kind = str(tower.get("model_type", "")).partition("_")[0]  # clip and clip_vision_model are one tower
         if "vision_config" in tower:
             tower = {**tower["vision_config"], "projection_dim": tower.get("projection_dim")}
-        fields = {name: getattr(config, name) for name in TOKEN_FIELDS}
+        fields = {"reader": READER, **{name: getattr(config, name) for name in TOKEN_FIELDS}}
         if kind:
             fields["vision.model_type"] = kind
         fields |= {f"vision.{name}": tower[name] for name in TOWER_FIELDS if tower.get(name) is not None}
@@ -369,7 +371,8 @@ def _spellings(key: str) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (STORE, MADE_BY) or bool(_FILE.fullmatch(name)) or files.is_unfinished(name)
+    known = name in (STORE, MADE_BY) or name.startswith(LOCK)
+    return known or bool(_FILE.fullmatch(name)) or files.is_unfinished(name)
 
 
 def _digest(value: Any) -> str:

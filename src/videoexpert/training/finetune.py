@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .. import assets, session
+from .. import assets, files, session
 from ..annotations.samples import Sample
 from ..annotations.schema import read_samples, write_samples
 from ..checkpoints import folder as checkpoint
@@ -60,19 +60,22 @@ def finetune(
     training, held = split(samples, seed)
     width = loaded.language.get_input_embeddings().weight.shape[1]
     recipe = make_recipe(start, out, len(training), held, width, seed, overrides)
-    begin(recipe, out)
-    clips = clips_of(videos, annotations, "jsonl")
-    summary = _encode(clips, TokenEncoder.of(loaded), out / DATA / "features", progress)
-    for reason in summary.failed.values():
-        log(f"left out: {reason}")
-    if not summary.encoded + summary.kept:
-        raise DataError(f"none of the {len(clips)} videos can be read; check --videos.")
-    _warn_of_unlike(loaded.familiarity, FeatureStore.open(out / DATA / "features"), log)
-    del loaded
-    write_samples(training, out / DATA / "train.jsonl")
-    if held:
-        write_samples(held, out / DATA / "valid.jsonl")
-    log(f"{len(training)} samples train; {len(held)} of other videos decide which checkpoint is kept")
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with held(out):
+        begin(recipe, out)
+        clips = clips_of(videos, annotations, "jsonl")
+        summary = _encode(clips, TokenEncoder.of(loaded), out / DATA / "features", progress)
+        for reason in summary.failed.values():
+            log(f"left out: {reason}")
+        if not summary.encoded + summary.kept:
+            raise DataError(f"none of the {len(clips)} videos can be read; check --videos.")
+        _warn_of_unlike(loaded.familiarity, FeatureStore.open(out / DATA / "features"), log)
+        del loaded
+        write_samples(training, out / DATA / "train.jsonl")
+        if held:
+            write_samples(held, out / DATA / "valid.jsonl")
+        log(f"{len(training)} samples train; {len(held)} of other videos decide which checkpoint is kept")
     return train(recipe, out, log=log)
 
 

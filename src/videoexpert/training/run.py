@@ -17,6 +17,7 @@ from ..checkpoints import folder as checkpoint
 from ..errors import InputError
 from ..features.lighthouse import open_features
 from ..language.prompter import Prompter
+from ..locks import LOCK, held
 from ..model import VideoExpertModel
 from ..recipes import RECIPE, Recipe, SourceRecipe, claim
 from ..vision.familiarity import Familiarity
@@ -67,12 +68,19 @@ def train(
     """Train (or resume) in ``out``; the finished model folder is ``out/model``.
 
     ``stores`` replace feature stores on disk. Raises InputError for an ``out`` that another recipe began,
+    or in which another process trains,
     DataError for data that cannot be trained on, CheckpointError for base models that cannot be loaded.
     """
-    if int(os.environ.get("RANK", "0")) == 0:
+    if int(os.environ.get("RANK", "0")) != 0:
+        return _train(recipe, out, stores, _silent)
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with held(out):
         begin(recipe, out)
-    else:
-        log = _silent
+        return _train(recipe, out, stores, log)
+
+
+def _train(recipe: Recipe, out: Path, stores: Stores | None, log: Callable[[str], None]) -> Path:
     if (out / MODEL).is_dir() and (out / LOG).exists():
         log(f"{out} is finished")
         return out / MODEL
@@ -124,7 +132,7 @@ def begin(recipe: Recipe, out: Path) -> None:
     """Take ``out`` for this recipe: clean up after a killed process, refuse another recipe's run."""
     out.mkdir(parents=True, exist_ok=True)
     clean(out)
-    if not (out / RECIPE).exists() and any(entry.name != DATA for entry in out.iterdir()):
+    if not (out / RECIPE).exists() and any(entry.name not in (DATA, LOCK) for entry in out.iterdir()):
         raise InputError(f"{out} holds other files, expected a new folder or a run to go on with.")
     claim(recipe, out)
 
