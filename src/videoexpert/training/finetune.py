@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .. import assets, files, session
+from .. import assets, files, locks, session
 from ..annotations.samples import Sample
 from ..annotations.schema import read_samples, write_samples
 from ..checkpoints import folder as checkpoint
@@ -62,7 +62,7 @@ def finetune(
     recipe = make_recipe(start, out, len(training), held, width, seed, overrides)
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    with held(out):
+    with locks.held(out):
         begin(recipe, out)
         clips = clips_of(videos, annotations, "jsonl")
         summary = _encode(clips, TokenEncoder.of(loaded), out / DATA / "features", progress)
