@@ -86,6 +86,7 @@ OPTIONAL = {
     "system_text": str,
     "vision_config": dict,
     "language_config": dict,
+    "taught_words": list,
 }
 
 
@@ -108,6 +109,8 @@ class VideoExpertConfig(PreTrainedConfig):
 
     # Length of the training videos in seconds, about; longer ones are looked at in windows of it. None: not known.
     trained_seconds: float | None = None
+    # Words that training showed beyond those that the tokenizer takes whole; language/words.py. None: no such.
+    taught_words: list[str] | None = None
 
     # Stage 1 and 2
     num_frames: int = 100  # N
@@ -176,7 +179,7 @@ class VideoExpertConfig(PreTrainedConfig):
                 raise InputError(f"config field {name} is {_short(getattr(self, name))}, expected some text.")
         for name, kind in OPTIONAL.items():
             if not isinstance(getattr(self, name), (kind, type(None))):
-                what = "text" if kind is str else "an object"
+                what = {str: "text", list: "a list", dict: "an object"}[kind]
                 raise InputError(
                     f"config field {name} is {_short(getattr(self, name))}, expected {what}, or null."
                 )

@@ -90,3 +90,14 @@ class Shown:
     def _repr_html_(self) -> str:
         """What Jupyter draws: bars on the video's time, thumbnails and a player where the file is at hand."""
         return _display().html(self)
+
+
+class Judged(Shown):
+    """What was found for a query. ``cannot_tell``: the video, or words of the query, are unlike all in training."""
+
+    familiar: bool
+    unknown_words: tuple[str, ...]
+
+    @property
+    def cannot_tell(self) -> bool:
+        return not self.familiar or bool(self.unknown_words)

@@ -17,7 +17,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from .display import Shown, rounded_repr
+from .display import Judged, Shown, rounded_repr
 
 if TYPE_CHECKING:
     import torch
@@ -38,12 +38,9 @@ Hole = tuple[float, float]
 class Stretch:
     """The part of a video that is looked at, on the players' clock, and the holes in it that show nothing.
 
-    start_s     where it begins (0 unless trimmed)
-    duration_s  its length, holes included
+    start_s     where it begins (0 unless trimmed); ``duration_s`` its length, holes included
     holes       ``(from, to)`` in seconds, ascending, apart, inside: sound before the first picture, a camera that
-                dropped out. Almost always empty.
-
-    What is *seen* is the rest, ``seen_s`` long. Frames are spread over that; ``at`` and ``seen_at`` convert.
+                dropped out. What is *seen* is the rest, ``seen_s`` long; ``at`` and ``seen_at`` convert.
     """
 
     start_s: float
@@ -211,8 +208,8 @@ class Told:
 class Verified:
     """What a second ``model`` said inside the windows that a first one proposed (backends/cascade.py).
 
-    verdict      "present", "absent", or "unknown" if it cannot be decided
-    probability  that the event is there, in [0, 1]: its highest presence in a window
+    verdict      "present", "absent", or "unknown" if it cannot be decided; ``probability`` in [0, 1] that the event
+                 is there: its highest presence in a window
     windows      the seconds that it was shown (``read`` of them), ascending and apart, of ``duration`` in all
     """
 
@@ -249,8 +246,7 @@ class MediaInfo:
 
     fps             pictures a second: what the header says where the pictures agree, else their average
     even            whether the pictures are evenly spaced; False: variable frame rate
-    duration_s      from the players' zero to the end of the last picture
-    width, height   upright, in square pixels
+    duration_s      from the players' zero to the end of the last picture; ``width``, ``height`` upright, square pixels
     audio_channels  of the best audio stream, 0 without one; ``audio_hz`` its samples a second
     timecode        of the first picture, as the file states it; None where it states none
     """
@@ -267,18 +263,18 @@ class MediaInfo:
 
 
 @dataclass(frozen=True, repr=False)
-class Moments(Shown, Sequence[Moment]):
+class Moments(Judged, Sequence[Moment]):
     """Ranked moments of one query, best first.
 
-    presence    calibrated probability that the event is in the video at all
-    absent      True when ``presence`` is below the model's threshold: the moments are then its best guesses only
+    presence    calibrated probability that the event is in the video at all; ``absent`` where it is below the model's
+                threshold: the moments are then its best guesses only
     curve       (N,) indicator probability of each frame, as a tuple of floats; for plots and highlights
     told        how the text was read, of a chat model
     curve_times (N,) seconds that the frames cover; empty if they are spread evenly over the clip
-    source      the video, where it is known; for showing the moments
-    familiar    False where the model was never shown videos like this one: it cannot tell whether the event is
-                there, and ``absent`` is never True
+    source      the video, where it is known
+    familiar    False where the model was never shown videos like this one: ``absent`` is never True then
     verified    what a second model decided, of a cascade
+    unknown_words  of the query, which the model was never shown: ``absent`` is never True then either
     """
 
     query: str
@@ -291,10 +287,11 @@ class Moments(Shown, Sequence[Moment]):
     source: Source | None = field(default=None, repr=False, compare=False)
     familiar: bool = True
     verified: Verified | None = None
+    unknown_words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.absent and not self.familiar:
-            raise ValueError("a model cannot tell that an event is absent from a video unlike all it saw")
+        if self.absent and self.cannot_tell:
+            raise ValueError("a model cannot tell that an event is absent if videos or words are new to it")
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing here
         return self.items[index]
@@ -304,10 +301,10 @@ class Moments(Shown, Sequence[Moment]):
 
 
 @dataclass(frozen=True, repr=False)
-class Highlights(Shown):
+class Highlights(Judged):
     """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments.
 
-    ``presence``, ``absent``, ``told``, ``source`` and ``familiar`` as in Moments.
+    ``presence``, ``absent``, ``told``, ``source``, ``familiar`` and ``unknown_words`` as in Moments.
     """
 
     query: str
@@ -320,6 +317,7 @@ class Highlights(Shown):
     told: Told | None = field(default=None, repr=False)
     source: Source | None = field(default=None, repr=False, compare=False)
     familiar: bool = True
+    unknown_words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.scores):
@@ -343,8 +341,8 @@ class Answer(Shown):
     """Answer text, the 0-based ``choice`` (None for open questions) and the moments that prove it.
 
     choices         the texts that were given to choose from, and ``choice_scores`` how likely each is
-    source          as in Moments
-    told            how the text of the moments was read, of a chat model
+    told            how the text of the moments was read, of a chat model; ``source`` as in Moments
+    unknown_words   of the question and its choices, that the model was never shown
     """
 
     question: str
@@ -355,16 +353,16 @@ class Answer(Shown):
     told: Told | None = field(default=None, repr=False)
     choices: tuple[str, ...] = ()
     source: Source | None = field(default=None, repr=False, compare=False)
+    unknown_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
 class Evidence:
     """How far the answer to a query moves when the video is taken away: a grey one as long is asked the same.
 
-    moment           the best moment with the video; None where the model names none
-    blank_moment     the best moment of the grey video: what the model would guess from the words alone
-    presence         calibrated probability that the event is there, with the video
-    blank_presence   and with the grey one
+    moment           the best moment with the video, ``blank_moment`` of the grey one: a guess from the words alone;
+                     None where the model names none
+    presence         calibrated probability that the event is there, ``blank_presence`` with the grey video
     overlap          IoU of the two moments, in [0, 1]; 1: the video changed nothing, 0 also where one is None
     shift_s          seconds by which start and end differ, the mean of both; None where a moment is None
     """

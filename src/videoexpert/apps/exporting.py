@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from ..annotations.videos import VIDEO_SUFFIXES
 from ..errors import InputError
 from ..export import Answers, AnswerSet, ExportFormat, Failed, choose_clock, export, find_format, format_of
+from ..export.text import not_understood
 from ..export.timecode import check_timecode, parse_rate
 from ..files import write_text
 from . import output
@@ -147,7 +148,8 @@ class Exporter:
                 if said is not None:
                     output.complain(f"Note: {said}")
             if format.marks and not item.marks():
-                output.complain(f"{item.video}: nothing was found; the {format.name} file holds no moment.")
+                why = not_understood(item.unknown_words) or "nothing was found"
+                output.complain(f"{item.video}: {why}; the {format.name} file holds no moment.")
         if self._log is not None:
             self._log.add(export(AnswerSet((item,), self.several), format.name))
         elif format.streams and self.target.out is None:

@@ -40,7 +40,8 @@ MOST_HITS = 100
 INSTRUCTIONS = (
     "Finds when things happen in videos. Times are seconds from the start of the video. Call list_videos for the "
     "paths that may be used. find_moments says 'absent' where an event is not in the video: its moments are then "
-    "guesses. Every answer has an answer_id, with which export writes it as subtitles, chapters or an edit list. "
+    "guesses, as they are where 'unknown_words' names words that the model was never shown. Every answer has an "
+    "answer_id, with which export writes it as subtitles, chapters or an edit list. "
     "search_library, where there is a library, finds moments across its videos."
 )
 
@@ -195,7 +196,7 @@ class Tools:
             raise InputError(f"top is {top}, expected 1 to {MOST_HITS}.")
         page = self.desk.library.search(query, top=top)
         return {
-            "query": page.query,
+            **page.head,
             "results": [
                 {
                     "video": self.desk.name_of(Path(hit.path)),

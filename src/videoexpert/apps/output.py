@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import ModelWarning, ResumeWarning, VideoWarning
 from ..escapes import printable
-from ..export.text import clock
+from ..export.text import clock, not_understood
 from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, Verified, worth_showing
 from .waiting import Speed as Speed  # noqa: PLC0414  # commands take it from here
 from .waiting import Waiting as Waiting  # noqa: PLC0414
@@ -114,9 +114,11 @@ def show_moments(
 GUESSES = "guesses: the model was never shown videos like this one"
 
 
-def ignorance(moments: Sequence[Moment], end: float) -> str:
-    """What is said of a query on a video unlike all that the model was trained on."""
+def ignorance(found: Moments | Highlights, moments: Sequence[Moment], end: float) -> str:
+    """What is said of a query on a video, or in words, unlike all that the model was trained on."""
     said = "the model cannot tell: it was never shown videos like this one"
+    if found.unknown_words:
+        said = not_understood(found.unknown_words) + ("" if found.familiar else ", nor videos like this one")
     if not moments:
         return said
     return f"{said}; its guess is {clock(moments[0].start, end)} to {clock(moments[0].end, end)}"
@@ -223,8 +225,8 @@ def _tell_left_out(count: int, shown: Listing) -> None:
 
 def _instead(found: Moments | Highlights, moments: Sequence[Moment], end: float) -> str:
     """What is said in place of moments; '' where they are shown."""
-    if not found.familiar:
-        return ignorance(moments, end)
+    if found.cannot_tell:
+        return ignorance(found, moments, end)
     if found.absent:
         return absence(found.presence, moments, end)
     return unread(found.told, moments)
@@ -258,6 +260,8 @@ def show_captions(captions: Sequence[Moment], end: float) -> None:
 def show_answer(answer: Answer, end: float) -> None:
     """The answer, how the choices compare, and the moments that prove it."""
     say(f'"{answer.question}"')
+    if answer.unknown_words:
+        say(f"   a guess: {not_understood(answer.unknown_words)}", ABSENT)
     if not answer.text:
         # moments of a question without an answer prove nothing
         said = unread(answer.told, answer.moments)

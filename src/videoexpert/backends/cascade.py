@@ -183,6 +183,7 @@ class CascadeVideo:
             best.told,
             proposed.curve_times,
             familiar=all(found.familiar for found in answers) if answers else proposed.familiar,
+            unknown_words=(answers[0] if answers else proposed).unknown_words,
             verified=Verified(
                 self.backend.verifier.name, verdict, best.presence, tuple(windows), self.duration
             ),
@@ -207,7 +208,7 @@ class CascadeVideo:
 def verdict_of(answers: Sequence[Moments]) -> str:
     """ "present" if a window shows the event, "absent" if none does, "unknown" if that cannot be decided."""
     told = readable(answers)
-    if any(not found.absent and found.familiar and len(found) for found in told):
+    if any(not found.absent and not found.cannot_tell and len(found) for found in told):
         return "present"
     return "absent" if len(told) == len(answers) and all(found.absent for found in told) else "unknown"
 

@@ -22,6 +22,7 @@ import torch
 from ..assets import SHIPPED_CLIP
 from ..errors import InputError, ModelWarning, UnsupportedError
 from ..grounding.decoding import highlights_of
+from ..language.words import Words
 from ..runtime import read_ahead
 from ..types import FAMILIAR, Answer, Highlights, Moment, Moments, Stretch
 from ..video.glance import glance
@@ -36,6 +37,7 @@ from .training_free.methods import METHODS, SMOOTH
 from .training_free.sentences import BACKGROUND, PHRASINGS, phrasings
 from .training_free.signal import Floats, moving_average
 from .training_free.tracks import Track, track
+from .worded import told_of
 
 SHIPPED = "shipped CLIP"
 RATE = 2.0  # frames a second
@@ -77,6 +79,7 @@ class Contrastive(TakesFit):
             raise InputError(f"batch_size is {batch_size}, expected at least 1.")
         self.tower, self.rate, self.method, self.batch_size = tower, rate, method, batch_size
         self.name = tower.name
+        self.words = Words(getattr(tower, "tokenizer", None))
 
     def describe(self) -> dict[str, Any]:
         """Tower, preprocessing, frames, prompts and algorithm: all that decides what is answered."""
@@ -128,7 +131,7 @@ class Contrastive(TakesFit):
     def directions(self, sentences: Sequence[str]) -> Floats:
         """(Q, C) mean over the phrasings of each sentence. Raises InputError for an empty one."""
         check_queries(sentences)
-        worded = [phrasings(sentence, self._lower) for sentence in sentences]
+        worded = [phrasings(self.words.spelled(sentence), self._lower) for sentence in sentences]
         rows = self.tower.encode_texts([text for texts in worded for text in texts])
         return np.asarray(rows.double().numpy().reshape(len(sentences), len(PHRASINGS), -1).mean(1))
 
@@ -205,7 +208,8 @@ class ContrastiveVideo:
         logits = torch.from_numpy(peaks * self.backend.tower.logit_scale)
         best = int(peaks.argmax())
         moments = self._moments(choices[best], curves[best], 3).items
-        return Answer(question, choices[best], best, moments, tuple(logits.softmax(-1).tolist()))
+        scores, unknown = tuple(logits.softmax(-1).tolist()), self.backend.words.unknown(*choices)
+        return Answer(question, choices[best], best, moments, scores, unknown_words=unknown)
 
     def curves(self, directions: Floats) -> Floats:
         """(Q, C) -> (Q, K) cosines with each kept frame, less the background's mean there."""
@@ -253,6 +257,7 @@ class ContrastiveVideo:
             curve_times=self.frames.curve_times,
             familiar=self.familiar,
         )
+        moments = told_of(moments, self.backend.words.unknown(query))
         return moments if self.backend.fit is None else self.backend.fit.moments(moments)
 
 

@@ -25,6 +25,7 @@ from ..grounding.calibration import Calibration
 from ..grounding.decoding import highlights_of
 from ..language import prompt
 from ..language.prompter import Prompter
+from ..language.words import Words
 from ..model import VideoExpertModel
 from ..types import FAMILIAR, Answer, Evidence, Frames, Highlights, Moment, Moments, Stretch, VisualTokens
 from ..video.decode import read_frames
@@ -39,6 +40,7 @@ from .fitted import Fit
 from .long import AUTO, LongVideo, Window, window_of
 from .sourced import sourced, with_source
 from .watch import Sighting, watch
+from .worded import Worded
 
 
 class Expert:
@@ -56,7 +58,8 @@ class Expert:
         self.config = model.config
         self.prompter = Prompter(self.config, tokenizer)
         self.engine = Engine(model, self.prompter.prefix_ids, self._stem(), digest=digest)
-        self.answers = self._answers()
+        self.words = Words(tokenizer, self.config.taught_words or ())
+        self.answers = Worded(self._answers(), self.words)
         self._familiarity: WeakKeyDictionary[Opened, float] = WeakKeyDictionary()
         self._grey: dict[int, VisualTokens] = {}  # tokens of a blank video, by its number of frames
         if not getattr(model.language, "is_quantized", False):

@@ -59,7 +59,7 @@ class Fit:
             found,
             items=tuple(map(self.moment, found.items)),
             presence=presence,
-            absent=gone and found.familiar,
+            absent=gone and not found.cannot_tell,
         )
 
     def describe(self) -> dict[str, Any]:

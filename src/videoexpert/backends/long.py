@@ -109,6 +109,7 @@ class LongVideo:
         axes = [CurveMerger(self.start, self.start + self.duration, step) for _ in queries]
         final: list[list[Moment]] = [[] for _ in queries]
         best, absent = [0.0] * len(queries), [True] * len(queries)
+        unknown = [self.expert.words.unknown(query) for query in queries]
         each = None if top_k is None else max(top_k, BEST)
         for number, window, found in self._in_windows(queries, each):
             span = (window.clip.start_s, window.clip.end_s)
@@ -126,8 +127,11 @@ class LongVideo:
                 gone and self.familiar,
                 axis.curve(),
                 familiar=self.familiar,
+                unknown_words=words,
             )
-            for query, items, presence, gone, axis in zip(queries, final, best, absent, axes, strict=True)
+            for query, items, presence, gone, axis, words in zip(
+                queries, final, best, absent, axes, unknown, strict=True
+            )
         ]
 
     def _in_windows(

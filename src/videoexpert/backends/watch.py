@@ -21,6 +21,7 @@ import torch
 from ..engine import Opened
 from ..engine.merge import Merger, Part
 from ..errors import InputError, ModelWarning
+from ..export.text import not_understood
 from ..runtime import read_ahead
 from ..types import Frames, Moment, Moments, worth_showing
 from ..video.feeds import Feed, check_feed, name_of
@@ -135,6 +136,9 @@ def watch(
     least = config.absent_below if above is None else above
     how = plan(window, overlap, config.trained_seconds, count, least, keep, top_k)
     check_feed(feed, network)
+    for query in asked:
+        if unknown := expert.words.unknown(query):
+            warnings.warn(f"{query!r}: {not_understood(unknown)}.", ModelWarning, stacklevel=3)
     stopped = threading.Event()
     pictures = live_pictures(
         feed,

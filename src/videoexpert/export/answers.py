@@ -88,17 +88,24 @@ class Answers:
         """The last second that was looked at."""
         return (self.start or 0.0) + self.duration
 
+    @property
+    def unknown_words(self) -> tuple[str, ...]:
+        """Those of all its questions, which the model was never shown."""
+        asked = () if isinstance(self.found, Captions) else self.found
+        parts = asked if isinstance(asked, tuple) else (asked,)
+        return tuple(dict.fromkeys(word for part in parts for word in part.unknown_words))
+
     def marks(self) -> tuple[Mark, ...]:
-        """What people are shown, by time: no guesses at what is absent, and no moments that are noise."""
+        """What people are shown, by time: no guesses at what is absent, or not understood, and no moments of noise."""
         found = self.found
         if isinstance(found, Captions):
             marks = _marks(found, "")
         elif isinstance(found, Highlights):
-            marks = _marks(_shown(found.moments, found.absent), found.query)
+            marks = _marks(_shown(found, found.moments), found.query)
         elif isinstance(found, Answer):
-            marks = _marks(worth_showing(found.moments), found.text or found.question)
+            marks = _marks(_shown(found, found.moments), found.text or found.question)
         else:
-            marks = [mark for m in found for mark in _marks(_shown(m, m.absent), m.query)]
+            marks = [mark for m in found for mark in _marks(_shown(m, m), m.query)]
         return tuple(sorted(marks, key=lambda mark: (mark.start, mark.end)))
 
 
@@ -134,8 +141,9 @@ def at_least(found: Found, score: float) -> Found:
     return tuple(replace(one, items=tuple(m for m in one if m.score >= score)) for one in found)
 
 
-def _shown(moments: Sequence[Moment], absent: bool) -> Sequence[Moment]:
-    return () if absent else worth_showing(moments)
+def _shown(found: Moments | Highlights | Answer, moments: Sequence[Moment]) -> Sequence[Moment]:
+    absent = not isinstance(found, Answer) and found.absent
+    return () if absent or found.unknown_words else worth_showing(moments)
 
 
 def _marks(moments: Sequence[Moment], title: str) -> list[Mark]:

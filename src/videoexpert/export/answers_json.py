@@ -71,6 +71,7 @@ def _query(found: Moments) -> dict[str, Any]:
         "query": found.query,
         "presence": round(found.presence, 4),
         "absent": found.absent,
+        **_unknown(found),
         "moments": _moments(found),
         **({} if found.verified is None else {"verified": _verified(found.verified)}),
         **_told(found.told),
@@ -93,6 +94,7 @@ def _highlights(found: Highlights) -> dict[str, Any]:
         "query": found.query,
         "presence": round(found.presence, 4),
         "absent": found.absent,
+        **_unknown(found),
         "clip": found.clip_s,
         "times": [round(t, 3) for t in found.times],
         "scores": [round(s, 4) for s in found.scores],
@@ -106,12 +108,18 @@ def _reply(found: Answer) -> dict[str, Any]:
     pairs = zip(found.choices, scores or [{}] * len(found.choices), strict=True)
     return {
         "question": found.question,
+        **_unknown(found),
         "answer": found.text,
         "choices": [{"text": text, **score} for text, score in pairs],
         "choice": found.choice,
         "moments": _moments(found.moments),
         **_told(found.told),
     }
+
+
+def _unknown(found: Moments | Highlights | Answer) -> dict[str, Any]:
+    """Words of the question that the model was never shown, where there are any."""
+    return {"unknown_words": list(found.unknown_words)} if found.unknown_words else {}
 
 
 def _told(told: Told | None) -> dict[str, Any]:
@@ -181,7 +189,7 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
     if "queries" in value:
         queries = [_object(query, where) for query in list_field(value, "queries", where)]
         known = value.get("familiar") is not False
-        found = tuple(replace(_read_query(query, where), familiar=known) for query in queries)
+        found = tuple(_read_query(query, where, known) for query in queries)
         told = [(q, m) for q, m in zip(queries, found, strict=True) if "evidence" in q]
         return found, tuple(_read_evidence(q["evidence"], m, where) for q, m in told)
     if "captions" in value:
@@ -189,7 +197,7 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
     if "question" in value:
         return _read_reply(value, where), ()
     if "times" in value:
-        query = _read_query(value, where)
+        query = _read_query(value, where, value.get("familiar") is not False)
         times, scores = (
             tuple(number(v, key, where) for v in list_field(value, key, where)) for key in ("times", "scores")
         )
@@ -198,7 +206,8 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
             return replace(
                 Highlights(query.query, times, scores, query.items, clip, query.presence, query.absent),
                 told=query.told,
-                familiar=value.get("familiar") is not False,
+                familiar=query.familiar,
+                unknown_words=query.unknown_words,
             ), ()
         except ValueError as error:
             raise DataError(f"{where}: {error}.") from error
@@ -208,17 +217,23 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
     )
 
 
-def _read_query(value: dict[str, Any], where: str) -> Moments:
-    moments = _read_moments(value, "moments", where)
+def _read_query(value: dict[str, Any], where: str, familiar: bool) -> Moments:
+    moments, unknown = _read_moments(value, "moments", where), _read_words(value, where)
     presence = number(value.get("presence"), "presence", where)
     return Moments(
         text_field(value, "query", where),
         tuple(moments),
         presence,
-        value.get("absent") is True,
+        value.get("absent") is True and familiar and not unknown,
         told=_read_told(value, where),
+        familiar=familiar,
         verified=_read_verified(value["verified"], where) if "verified" in value else None,
+        unknown_words=unknown,
     )
+
+
+def _read_words(value: dict[str, Any], where: str) -> tuple[str, ...]:
+    return tuple(map(str, list_field(value, "unknown_words", where))) if "unknown_words" in value else ()
 
 
 def _read_verified(value: Any, where: str) -> Verified:
@@ -251,6 +266,7 @@ def _read_reply(value: dict[str, Any], where: str) -> Answer:
         tuple(number(c["score"], "score", where) for c in choices if "score" in c),
         told=_read_told(value, where),
         choices=tuple(text_field(c, "text", where) for c in choices),
+        unknown_words=_read_words(value, where),
     )
 
 

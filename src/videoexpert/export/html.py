@@ -11,7 +11,7 @@ from html import escape
 from itertools import zip_longest
 
 from ..types import Answer, Captions, Highlights, Moment, Moments, Source, worth_showing
-from .text import clock, one_line
+from .text import clock, not_understood, one_line
 
 MOST_CARDS = 12
 WIDE, TALL = 1000, 60  # of the drawing, which stretches to the page's width
@@ -33,7 +33,7 @@ def cards_of(found: Found) -> tuple[Moment, ...]:
         moments = worth_showing(found.moments)
     else:
         ranked = found.moments if isinstance(found, Highlights) else found.items
-        moments = worth_showing(ranked)[: 1 if found.absent else None]
+        moments = worth_showing(ranked)[: 1 if found.absent or found.unknown_words else None]
     return tuple(moments[:MOST_CARDS])
 
 
@@ -74,8 +74,13 @@ def _head(found: Found, end: float) -> str:
         said = f"{len(found)} events" if len(found) != 1 else "one event"
         return f"<div><b>{said if found else 'no event'}</b></div>"
     if isinstance(found, Answer):
-        return f"<div><b>{_text(found.question)}</b></div><div>{_text(found.text) or 'no answer'}</div>"
+        guess = f" ({_text(not_understood(found.unknown_words))})" if found.unknown_words else ""
+        return (
+            f"<div><b>{_text(found.question)}</b></div><div>{_text(found.text) or 'no answer'}{guess}</div>"
+        )
     said = f"presence {found.presence:.2f}"
+    if found.unknown_words:
+        said = _text(not_understood(found.unknown_words))
     if found.absent:
         said = f"not in this video ({said})"
         best = cards_of(found)
@@ -91,7 +96,8 @@ def _drawing(found: Found, start: float, end: float) -> str:
         return min(max((seconds - start) / (end - start), 0.0), 1.0) * WIDE
 
     shapes = [f'<rect x="0" y="{TALL - 12}" width="{WIDE}" height="12" fill="{_TRACK}"/>']
-    absent = not isinstance(found, Captions | Answer) and found.absent
+    absent = not isinstance(found, Captions) and bool(found.unknown_words)
+    absent = absent or (not isinstance(found, Captions | Answer) and found.absent)
     for moment in cards_of(found):
         wide = max(x(moment.end) - x(moment.start), 2.0)
         colour = GREY if absent else BAR

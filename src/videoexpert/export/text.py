@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 LONG_S = 120.0  # videos from here on have their times written m:ss
 
@@ -28,6 +29,18 @@ def clock(value: float, end: float) -> str:
         return f"{value:.1f} s"
     seconds, tenth = divmod(round(value * 10), 10)
     return f"{whole_seconds(seconds)}.{tenth}"
+
+
+MOST_WORDS = 6  # that a sentence names
+
+
+def not_understood(words: Sequence[str]) -> str:
+    """What is said of a question with words that the model was never shown; '' where there are none."""
+    if not words:
+        return ""
+    named = [f'"{word if len(word) <= 30 else word[:29] + "…"}"' for word in words[:MOST_WORDS]]
+    more = f" and {len(words) - MOST_WORDS} more" if len(words) > MOST_WORDS else ""
+    return f"the model does not know the word{'s' if len(words) > 1 else ''} {', '.join(named)}{more}"
 
 
 def whole_seconds(value: int) -> str:

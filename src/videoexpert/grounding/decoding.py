@@ -209,6 +209,7 @@ def highlights_of(moments: Moments, clip: Stretch, clip_s: float) -> Highlights:
         moments.absent,
         told=moments.told,
         familiar=moments.familiar,
+        unknown_words=moments.unknown_words,
     )
 
 

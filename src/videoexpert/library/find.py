@@ -16,6 +16,7 @@ import numpy as np
 from ..backends.base import check_queries
 from ..backends.expert import Expert
 from ..errors import InputError, UnsupportedError
+from ..language.words import Words
 from ..windows import iou
 from .encoders import LibraryEncoder
 from .manifest import Manifest, Video
@@ -54,11 +55,21 @@ class Hit:
 
 @dataclass(frozen=True)
 class Page:
-    """Hits of a query, best first; ``cursor`` asks for the next page, None at the end."""
+    """Hits of a query, best first; ``cursor`` asks for the next page, None at the end.
+
+    ``unknown_words`` of the query, which the model that looks at frames was never shown.
+    """
 
     query: str
     hits: tuple[Hit, ...]
     cursor: str | None = None
+    unknown_words: tuple[str, ...] = ()
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """How its JSON begins: the query, and its unknown words where there are any."""
+        unknown = {"unknown_words": list(self.unknown_words)} if self.unknown_words else {}
+        return {"query": self.query, **unknown}
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,7 @@ class Library:
         self.folder, self.encoder, self.expert = Path(folder), encoder, expert
         self.manifest = Manifest(self.folder)
         self.number = self.manifest.encoder(encoder.fields)
+        self._words = Words(getattr(getattr(encoder, "tower", None), "tokenizer", None))
         self._snapshot: Snapshot | None = None
         self._change = -1
 
@@ -132,7 +144,8 @@ class Library:
             )
         snapshot = self.snapshot()
         hits = self._hits(snapshot, query, method, filter)
-        return _page(query, hits, top, cursor, [query, method, repr(filter), snapshot.name])
+        page = _page(query, hits, top, cursor, [query, method, repr(filter), snapshot.name])
+        return page if method == "text" else replace(page, unknown_words=self._words.unknown(query))
 
     def search_like(
         self, embedding: np.ndarray, *, top: int = 10, filter: Filter = Filter(), cursor: str | None = None

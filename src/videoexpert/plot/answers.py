@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..export import Answers
+from ..export.text import not_understood
 from ..look import BLUE, DIM, GREEN, GREY, INK, LABEL, drawable
 from ..types import Answer, Captions, Highlights, Moment, Moments
 from .panels import (
@@ -75,15 +76,15 @@ def plot_grounding(
         panels += [header(f"“{found.query}”"), *verdict(found, found.items, start + duration)]
         if found.curve:
             panels.append(indicator_curve(found, start, duration))
-        panels += found_lanes(found.items, start, duration, found.absent or not found.familiar)
+        panels += found_lanes(found.items, start, duration, found.absent or found.cannot_tell)
         if truth is not None and truth[number]:
             windows = [Moment(a, b) for a, b in truth[number]]
             panels += lanes(windows, start, duration, label="true", colour=GREEN)
         panels.append(gap())
     keys = _keys(
         calibrated,
-        found=any(m.items and not m.absent and m.familiar for m in moments),
-        guess=any(m.items and (m.absent or not m.familiar) for m in moments),
+        found=any(m.items and not (m.absent or m.cannot_tell) for m in moments),
+        guess=any(m.items and (m.absent or m.cannot_tell) for m in moments),
         curve=any(m.curve for m in moments),
         truth=truth is not None and any(truth),
     )
@@ -101,7 +102,7 @@ def plot_highlights(
     calibrated: bool | None = None,
 ) -> Path:
     """Film strip, the saliency of each clip as bars, and the best moments; otherwise as ``plot_grounding``."""
-    nothing = highlights.absent or not highlights.familiar
+    nothing = highlights.absent or highlights.cannot_tell
     panels: list[Panel] = [
         header(f"“{highlights.query}”"),
         *verdict(highlights, highlights.moments, start + duration),
@@ -160,8 +161,10 @@ def plot_answer(
     if answer.choices:
         panels += [_choices(answer), gap(GAP / 2)]
     panels.append(header(f"answer: {answer.text}" if answer.text else "the model gives no answer"))
+    if answer.unknown_words:
+        panels.append(header(f"a guess: {not_understood(answer.unknown_words)}", colour=DIM))
     moments = answer.moments if answer.text else ()
-    faint = not familiar or (bool(moments) and moments[0].score < FAINTEST)
+    faint = not familiar or bool(answer.unknown_words) or (bool(moments) and moments[0].score < FAINTEST)
     panels += [*(found_lanes(moments, start, duration, faint) or lanes([], start, duration)), gap()]
     keys = _keys(calibrated, found=bool(moments) and not faint, guess=bool(moments) and faint)
     badge = "" if familiar else UNFAMILIAR

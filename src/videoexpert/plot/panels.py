@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import files
-from ..export.text import LONG_S, clock
+from ..export.text import LONG_S, clock, not_understood
 from ..look import (
     BLUE,
     CREAM,
@@ -259,13 +259,13 @@ def indicator_curve(found: Moments, start: float, duration: float) -> Panel:
     """Indicator probability over time, the best moment shaded."""
     values = np.asarray(found.curve)
     times = np.asarray(found.curve_times or Stretch(start, duration).centres(len(values)))
-    colour = GREY if found.absent or not found.familiar else BLUE
+    colour = GREY if found.absent or found.cannot_tell else BLUE
 
     def draw(axes: Axes) -> None:
         axes.set_gid("timed")
         axes.fill_between(times, values, color=colour, alpha=0.18, linewidth=0)
         axes.plot(times, values, color=colour, linewidth=1.6)
-        if found.items and found.familiar and not found.absent:
+        if found.items and not found.cannot_tell and not found.absent:
             axes.axvspan(found.items[0].start, found.items[0].end, color=ORANGE, alpha=0.22, linewidth=0)
         _unit_scale(axes)
 
@@ -304,6 +304,8 @@ def verdict(found: Moments | Highlights, moments: Sequence[Moment], end: float) 
         if moments:
             said += f"; best guess {clock(moments[0].start, end)} to {clock(moments[0].end, end)}"
         return [header(said, colour=DIM)]
+    if found.unknown_words:
+        return [header(not_understood(found.unknown_words), colour=DIM)]
     if found.told is not None and not moments and found.familiar:
         return [header("the answer names no moment that could be read", colour=DIM)]
     return []

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..features.lighthouse import open_features
 from ..language.prompter import Prompter
 from ..locks import LOCK, held
+from ..language.words import Words
 from ..model import VideoExpertModel
 from ..recipes import RECIPE, Recipe, SourceRecipe, claim
 from ..vision.familiarity import Familiarity
@@ -221,6 +222,7 @@ def finish(trainer: VideoExpertTrainer, out: Path, log: Callable[[str], None] = 
     tensors = trainer.tensors(trainer.trained if adapter_only else None)
     if trainer.args.should_save:
         model.familiarity = _familiarity(trainer, log)
+        config.taught_words = _taught_words(trainer)
         checkpoint.save(model, trainer.tokenizer, out / MODEL, adapter_only=adapter_only, tensors=tensors)
         files.write_json(out / LOG, trainer.state.log_history)
     trainer.accelerator.wait_for_everyone()
@@ -244,6 +246,15 @@ def _familiarity(trainer: VideoExpertTrainer, log: Callable[[str], None]) -> Fam
         seed=batches.seed,
         log=log,
     )
+
+
+def _taught_words(trainer: VideoExpertTrainer) -> list[str] | None:
+    """Words that the model knows after this training though its tokenizer does not take them whole."""
+    batches, before = trainer.train_dataset, trainer.bare.config.taught_words or []
+    assert isinstance(batches, MicroBatches)
+    samples = (sample for source in batches.sources for sample in source.samples)
+    texts = (t for s in samples for t in (s.query, s.answer, *s.choices, *s.captions) if t)
+    return [*before, *Words(trainer.tokenizer, before).new(texts)] or None
 
 
 def described(source: TrainingSource) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from ...errors import InputError, sentence
 from ...export import Answers
-from ...export.text import clock
+from ...export.text import clock, not_understood
 from .. import clipping, options, output
 from ..inputs import Inputs, check_clip, model_options, split_arguments, verifier
 from ..known import known, open_video
@@ -155,7 +155,8 @@ def _absent(items: list[Answers], min_score: float) -> list[str]:
                 f"{item.video}: no moment scores {min_score:g}, the best one {best:.2f}; nothing was cut."
             )
         else:
-            lines.append(f"{item.video}: nothing was found; nothing was cut.")
+            why = not_understood(item.unknown_words) or "nothing was found"
+            lines.append(f"{item.video}: {why}; nothing was cut.")
     return lines
 
 

@@ -20,7 +20,7 @@ from .. import options
 from ..exporting import Exporter, Target, target
 from ..inputs import Inputs, as_seconds, check_picture
 from ..known import open_library
-from ..output import complain, print_json, say, table
+from ..output import ABSENT, complain, print_json, say, table
 from .library import Device, Folder, Model, Rate
 
 if TYPE_CHECKING:
@@ -124,13 +124,15 @@ def document(page: Page) -> dict[str, Any]:
         {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(hit).items()}
         for hit in page.hits
     ]
-    return {"query": page.query, "results": hits, "cursor": page.cursor}
+    return {**page.head, "results": hits, "cursor": page.cursor}
 
 
 def _show(page: Page, like: str) -> None:
-    from ...export.text import clock
+    from ...export.text import clock, not_understood
 
     say(f'"{page.query}"' if page.query else f"like {like}")
+    if page.unknown_words:
+        say(f"   {not_understood(page.unknown_words)}: what looks like it is a guess", ABSENT)
     if not page.hits:
         say("   nothing found")
         return

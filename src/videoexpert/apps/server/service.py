@@ -168,7 +168,7 @@ class Service:
                 results.append(
                     {"video": opened.to_json(), **told, "text": hit.text, "copies": len(hit.copies)}
                 )
-        return {"query": page.query, "results": results, "cursor": page.cursor}
+        return {**page.head, "results": results, "cursor": page.cursor}
 
     def export(self, video_id: str, document: dict[str, Any], name: str) -> tuple[str, str, str]:
         """A document as a file: its text, its name and its media type."""

@@ -31,6 +31,14 @@ function absent(query) {
   return h("p", { className: "absent" }, guess ? `${words} Its best guess would be ${clock(guess.start)} – ${clock(guess.end)}.` : words);
 }
 
+/** What is said of a question with words that the model was never shown; null where it knows them all. */
+function unknown(answer) {
+  const words = answer.unknown_words || [];
+  if (!words.length) return null;
+  const named = words.slice(0, 6).map((word) => `“${word}”`).join(", ") + (words.length > 6 ? ` and ${words.length - 6} more` : "");
+  return h("p", { className: "absent" }, `The model does not know the word${words.length > 1 ? "s" : ""} ${named}: what it finds is a guess.`);
+}
+
 /** Nodes and timeline lanes of an answer document. */
 export function render(task, document, video, least, actions) {
   if (task === "ground") return grounded(document, video, least, actions);
@@ -45,7 +53,7 @@ function grounded(document, video, least, actions) {
     const shown = claimed ? [] : query.moments.filter((moment) => moment.score >= least);
     lanes.push({ name: query.query, tone, curve: query.curve || null, moments: shown });
     nodes.push(h("section", { className: `tone-${tone}` }, h("h3", {}, query.query),
-      claimed ? absent(query) : list(video, query.moments, least, actions, query.query), evidence(query, actions)));
+      unknown(query), claimed ? absent(query) : list(video, query.moments, least, actions, query.query), evidence(query, actions)));
   });
   return { nodes, lanes };
 }
@@ -82,6 +90,7 @@ function scored(choice) {
 
 function asked(document, video, least, actions) {
   const nodes = [h("h3", { className: "tone-0" }, document.question), h("p", { className: "answer" }, document.answer || "The model has no answer.")];
+  if (document.unknown_words) nodes.push(unknown(document));
   document.choices.forEach((choice, i) => nodes.push(h("div", { className: i === document.choice ? "choice best" : "choice" },
     h("span", {}, choice.text), ...scored(choice))));
   if (document.moments.length) nodes.push(h("h3", { className: "tone-0" }, "Seen at"), list(video, document.moments, least, actions, "Where it is seen"));

@@ -1,0 +1,63 @@
+"""Words that a small tokenizer was never shown, and the texts of whom nothing is said."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from videoexpert.assets import SHIPPED_CLIP, SHIPPED_MODEL
+from videoexpert.language import words as module
+from videoexpert.language.words import Words
+from videoexpert.pretrained import tokenizer_of
+from videoexpert.synthetic.samples import samples_of
+from videoexpert.synthetic.world import LEVELS, sample_script
+from videoexpert.testing import tiny_tokenizer
+
+
+@pytest.fixture(scope="module", params=[SHIPPED_MODEL, SHIPPED_CLIP], ids=["model", "clip"])
+def words(request):
+    return Words(tokenizer_of(request.param))
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("ein Hund bellt", ("ein", "Hund", "bellt")),
+        ("un chien aboie, un chien court", ("un", "chien", "aboie", "court")),
+        ("🐶 🎉", ("🐶", "🎉")),
+        ("红色方块", ("红色方块",)),
+        ("the red ball moves left", ("ball",)),
+        ("the red square moves left.", ()),
+        ("The RED Square moves left!", ()),
+        ("“red” — square…", ()),
+        ("?!", ()),
+    ],
+)
+def test_by_hand(words, text, unknown):
+    assert words.unknown(text) == unknown
+
+
+def test_known_only_in_small_letters_is_read_so(words):
+    assert words.spelled("The RED square, Hund") == "the red square, Hund"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_sentence_of_its_own_world_is_flagged(words, level):
+    rng = random.Random(level)
+    for number in range(12):
+        for sample in samples_of(sample_script(rng, level, "v"), rng, held_out=number % 3 > 0):
+            assert words.unknown(sample.query or "", *sample.choices, *sample.captions) == ()
+
+
+def test_taught_words_are_known_and_new_ones_counted(words):
+    assert words.new(["The red Hund moves left", "a dog, the Red square"]) == ["Hund", "Red", "dog"]
+    taught = Words(words.tokenizer, ["Hund"])
+    assert taught.unknown("the Hund bellt") == ("bellt",)
+
+
+def test_nothing_is_said_of_letters_of_large_vocabularies_and_of_no_tokenizer(words, monkeypatch):
+    for other in (Words(tiny_tokenizer()), Words(None)):
+        assert (other.unknown("zzz Ü"), other.spelled("RED"), other.new(["zzz"])) == ((), "RED", [])
+    monkeypatch.setattr(module, "LARGE", 700)
+    assert Words(words.tokenizer).unknown("ein Hund bellt") == ()
