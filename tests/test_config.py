@@ -45,6 +45,8 @@ def test_words(name):
         {"loc_token_id": 1.0},
         {"vision_config": [1]},
         {"language_name": 3},
+        {"taught_words": "dog"},
+        {"taught_words": [3]},
         {"key_tokens": 4},
         {"nms_iou": math.nan},
     ],

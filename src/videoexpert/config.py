@@ -179,7 +179,7 @@ class VideoExpertConfig(PreTrainedConfig):
                 raise InputError(f"config field {name} is {_short(getattr(self, name))}, expected some text.")
         for name, kind in OPTIONAL.items():
             if not isinstance(getattr(self, name), (kind, type(None))):
-                what = {str: "text", list: "a list", dict: "an object"}[kind]
+                what = {str: "text", list: "a list of words", dict: "an object"}[kind]
                 raise InputError(
                     f"config field {name} is {_short(getattr(self, name))}, expected {what}, or null."
                 )
@@ -191,6 +191,10 @@ class VideoExpertConfig(PreTrainedConfig):
         if self.key_tokens > self.tokens_per_group:
             raise InputError(
                 f"key_tokens is {self.key_tokens}, expected 0 to tokens_per_group ({self.tokens_per_group})."
+            )
+        if not all(isinstance(word, str) for word in self.taught_words or ()):
+            raise InputError(
+                f"config field taught_words is {_short(self.taught_words)}, expected a list of words."
             )
         if self.trained_seconds is not None:
             _check_number("trained_seconds", self.trained_seconds, 1e-3, 1e9)

@@ -12,8 +12,10 @@ import videoexpert
 from training_world import write_records
 from videoexpert.annotations.samples import Sample
 from videoexpert.apps.cli import main
+from videoexpert.assets import SHIPPED_MODEL
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import DataError
+from videoexpert.language.words import Words
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.training.familiarity import LEAST, learn
 from videoexpert.training.finetune import finetune, make_recipe, split
@@ -144,3 +146,13 @@ def test_no_readable_video_is_said(start, tmp_path):
     with pytest.raises(DataError, match="none of the 1 videos can be read"):
         finetune(annotations, tmp_path / "videos", start, tmp_path / "run", log=said.append)
     assert "gone.mp4" in said[0]
+
+
+def test_words_of_the_clips_are_known_afterwards(clips, tmp_path):
+    folder, annotations = clips
+    options = ["training.steps=1", "training.save_every=1", "training.log_every=1"]
+    made = finetune(annotations, folder, None, tmp_path / "run", overrides=options, log=lambda _: None)
+    config, tokenizer = checkpoint.read_config(made), checkpoint.load(made)[1]
+    assert config.taught_words == ["bar", "falls"]
+    assert Words(tokenizer, config.taught_words).unknown("it falls on a bar of gold") == ("gold",)
+    assert checkpoint.load(SHIPPED_MODEL)[0].config.taught_words is None

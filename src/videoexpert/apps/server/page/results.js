@@ -32,7 +32,7 @@ function absent(query) {
 }
 
 /** What is said of a question with words that the model was never shown; null where it knows them all. */
-function unknown(answer) {
+export function unknown(answer) {
   const words = answer.unknown_words || [];
   if (!words.length) return null;
   const named = words.slice(0, 6).map((word) => `“${word}”`).join(", ") + (words.length > 6 ? ` and ${words.length - 6} more` : "");

@@ -2,6 +2,7 @@
 
 import { get, post, thumbnail, upload } from "./api.js";
 import { $, clock, h, icon, megabytes, notice, percent } from "./dom.js";
+import { unknown } from "./results.js";
 
 export class Start {
   // `ready` is the promise of what the server says of itself: a file may be chosen before it has answered.
@@ -116,6 +117,7 @@ export class Start {
       }, h("img", { src: thumbnail(hit.video.id, (hit.start + hit.end) / 2), alt: "", loading: "lazy" }),
       h("span", {}, h("span", { className: "time" }, `${clock(hit.start)} – ${clock(hit.end)}`),
         h("span", { className: "text" }, hit.video.name), h("span", { className: "score" }, `score ${percent(hit.score)}`)))));
+      if (found.unknown_words) items.unshift(h("li", {}, unknown(found)));
       $("library-results").replaceChildren(...(items.length ? items : [h("li", { className: "absent" }, "Nothing like this in the library.")]));
     } catch (error) {
       notice(error.message);
