@@ -72,6 +72,15 @@ def test_a_wrong_call_is_one_line_whatever_the_width(arguments, said, capsys, mo
     assert line.endswith("--help.")
 
 
+@pytest.mark.parametrize(("name", "hinted"), [("-dash.mp4", True), ("--dash.mkv", True), ("-1.5", False)])
+def test_a_name_with_a_dash_in_front_is_told_the_way_in(name, hinted, capsys):
+    assert cli.main(["ground", name, "q"]) == 2
+    said = capsys.readouterr().err
+    assert ("begins with a dash comes after --, or as ./-NAME" in said) is hinted
+    if hinted:
+        assert cli.main(["ground", "--", name, "q"]) != 2 or "No such option" not in capsys.readouterr().err
+
+
 def test_without_a_command_the_help_is_shown(capsys):
     assert cli.main([]) == 2
     told = capsys.readouterr()

@@ -129,3 +129,18 @@ def test_yaml_that_breaks_parsers():
 def test_digest(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert files.digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[1, 2, ]", "a comma before the closing ]: take it out"),
+        ('{"a": 1,\n}', "a comma before the closing }: take it out"),
+        ("[1, 2", "not valid JSON (Expecting"),
+        ("[1 2]", "not valid JSON (Expecting ',' delimiter"),
+    ],
+)
+def test_the_fault_of_a_text_is_named(text, said):
+    with pytest.raises(DataError) as caught:
+        files.parse_json(text, "it")
+    assert said in str(caught.value)

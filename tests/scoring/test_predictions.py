@@ -88,6 +88,8 @@ def test_log_rows_of_other_tasks_are_passed_over(tmp_path: Path) -> None:
     [
         ('{"id": 1,', "is not JSON"),
         ('{"id": 1}\n{"id": ', "line 2 is not JSON"),
+        ('[{"id": 1},\n ]', r"\(line \d: a comma before the closing \]: take it out\)"),
+        ('{"id": 1}\n{"id": 1, }', r"line 2 is not JSON \(a comma before the closing }: take it out\)"),
         ("[1, 2]", "row 1 is a int"),
         ("7", "holds a int"),
         ('[{"id": 1, "moments": [{"start": 1}]}]', "without start and end"),

@@ -5,6 +5,7 @@ What takes long to import is imported inside, where Ctrl-C is already heard.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -43,7 +44,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         with plain_warnings():
             result = build(arguments)(arguments, standalone_mode=False, prog_name="videoexpert")
     except wrong_call as error:
-        return _wrong_call(error)
+        return _wrong_call(error, arguments)
     except (typer.Abort, KeyboardInterrupt):
         return STOPPED
     except Exception as error:
@@ -61,7 +62,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     return int(result) if isinstance(result, int) else 0
 
 
-def _wrong_call(error: Any) -> int:
+def _wrong_call(error: Any, arguments: list[str]) -> int:
     """One sentence on stderr, or the help of a command that was called without anything."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
@@ -71,8 +72,21 @@ def _wrong_call(error: Any) -> int:
     help_of = f" See {context.command_path} --help." if context is not None else ""
     from .output import complain
 
-    complain(f"Error: {said}.{help_of}")
+    hint = (
+        " A name that begins with a dash comes after --, or as ./-NAME."
+        if _names_a_file(error, arguments)
+        else ""
+    )
+    complain(f"Error: {said}.{hint}{help_of}")
     return 2
+
+
+def _names_a_file(error: Any, arguments: list[str]) -> bool:
+    """Whether an unknown option stands for a file: ``-dash.mp4`` is read as -d, -a and so on."""
+    if type(error).__name__ != "NoSuchOption":
+        return False
+    dashed = (argument for argument in arguments if argument.startswith("-") and "=" not in argument)
+    return any(os.path.splitext(argument)[1].strip(".0123456789") for argument in dashed)
 
 
 def entry() -> int:

@@ -116,9 +116,10 @@ GUESSES = "guesses: the model was never shown videos like this one"
 
 def ignorance(found: Moments | Highlights, moments: Sequence[Moment], end: float) -> str:
     """What is said of a query on a video, or in words, unlike all that the model was trained on."""
-    said = "the model cannot tell: it was never shown videos like this one"
-    if found.unknown_words:
-        said = not_understood(found.unknown_words) + ("" if found.familiar else ", nor videos like this one")
+    said = not_understood(found.unknown_words)
+    if not found.familiar:
+        new = f"; {said}" if said else ""
+        said = f"the model cannot tell: it was never shown videos like this one{new}"
     if not moments:
         return said
     return f"{said}; its guess is {clock(moments[0].start, end)} to {clock(moments[0].end, end)}"

@@ -7,7 +7,17 @@ records.py  the files of a benchmark by name, rows of CSV, fields of records
 """
 
 from .logs import append_lines, whole_lines
-from .read import digest, json_lines, json_records, lines, load_json, parse_json, parse_yaml, read_text
+from .read import (
+    digest,
+    json_fault,
+    json_lines,
+    json_records,
+    lines,
+    load_json,
+    parse_json,
+    parse_yaml,
+    read_text,
+)
 from .records import (
     csv_rows,
     duration,
@@ -41,6 +51,7 @@ __all__ = [
     "id_field",
     "is_number",
     "is_unfinished",
+    "json_fault",
     "json_lines",
     "json_records",
     "lines",

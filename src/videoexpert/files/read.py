@@ -76,13 +76,26 @@ def _lines_of(text: str) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\r")
 
 
+def json_fault(error: json.JSONDecodeError) -> str:
+    """What is wrong with the text, in the words of the parser; a comma with nothing behind it is named as that."""
+    before, there = error.doc[: error.pos].rstrip(), error.doc[error.pos :].lstrip()[:1]
+    # newer parsers stop at the comma, older ones behind it
+    if there == ",":
+        before, there = before + ",", error.doc[error.pos :].lstrip()[1:].lstrip()[:1]
+    if before.endswith(",") and there in ("]", "}"):
+        return f"a comma before the closing {there}: take it out"
+    return error.msg
+
+
 def parse_json(text: str, where: str) -> Any:
     """Parsed JSON; NaN and Infinity are refused. Raises DataError that begins with ``where``."""
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if error.lineno > 1 else ""
-        raise DataError(f"{where}{line}: not valid JSON ({error.msg}, column {error.colno}).") from error
+        raise DataError(
+            f"{where}{line}: not valid JSON ({json_fault(error)}, column {error.colno})."
+        ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not valid JSON ({error}).") from error
 

@@ -83,7 +83,7 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         lines = text.split("\n")  # splitlines() also cuts at U+2028, which occurs inside sentences
         if len(lines) == 1 or not text.startswith("{"):
-            raise DataError(f"{path} is not JSON (line {error.lineno}: {error.msg}).") from None
+            raise DataError(f"{path} is not JSON (line {error.lineno}: {files.json_fault(error)}).") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not JSON that can be read ({error}).") from None
     return [_json_line(line, f"{path} line {number}") for number, line in enumerate(lines, 1) if line.strip()]
@@ -93,7 +93,7 @@ def _json_line(line: str, where: str) -> Any:
     try:
         return _without_loss(json.loads(line), line)
     except (ValueError, RecursionError) as error:
-        said = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        said = files.json_fault(error) if isinstance(error, json.JSONDecodeError) else str(error)
         raise DataError(f"{where} is not JSON ({said}); expected one object a line.") from None
 
 

@@ -299,7 +299,9 @@ def test_the_shipped_model_says_that_it_does_not_know_real_videos(call, shared, 
 def test_an_unfamiliar_video_in_a_table_and_a_picture(call, shared, tmp_path):
     video = shared / "videos" / "yoga.mp4"
     done = call("ground", video, "a person stretches", "--plot", tmp_path / "p.png")
-    assert "the model cannot tell: it was never shown videos like this one; its guess is" in done.out
+    said = "the model cannot tell: it was never shown videos like this one; "
+    assert f'{said}the model does not know the words "person", "stretches"; its guess is' in done.out
+    assert f"{said}its guess is" in call("ground", video, "the red square moves left").out
     assert "not in this video" not in done.out
     assert size_of(tmp_path / "p.png")[0] > 1000
     for verb in (("caption",), ("ask", "what is it?")):
