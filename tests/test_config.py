@@ -47,6 +47,7 @@ def test_words(name):
         {"language_name": 3},
         {"taught_words": "dog"},
         {"taught_words": [3]},
+        {"taught_words": 3},
         {"key_tokens": 4},
         {"nms_iou": math.nan},
     ],

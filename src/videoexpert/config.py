@@ -183,6 +183,10 @@ class VideoExpertConfig(PreTrainedConfig):
                 raise InputError(
                     f"config field {name} is {_short(getattr(self, name))}, expected {what}, or null."
                 )
+        if not all(isinstance(word, str) for word in self.taught_words or ()):
+            raise InputError(
+                f"config field taught_words is {_short(self.taught_words)}, expected a list of words."
+            )
 
     def _check_numbers(self) -> None:
         for name, (least, most) in (COUNTS | NUMBERS).items():
@@ -191,10 +195,6 @@ class VideoExpertConfig(PreTrainedConfig):
         if self.key_tokens > self.tokens_per_group:
             raise InputError(
                 f"key_tokens is {self.key_tokens}, expected 0 to tokens_per_group ({self.tokens_per_group})."
-            )
-        if not all(isinstance(word, str) for word in self.taught_words or ()):
-            raise InputError(
-                f"config field taught_words is {_short(self.taught_words)}, expected a list of words."
             )
         if self.trained_seconds is not None:
             _check_number("trained_seconds", self.trained_seconds, 1e-3, 1e9)
