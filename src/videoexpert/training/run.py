@@ -17,8 +17,8 @@ from ..checkpoints import folder as checkpoint
 from ..errors import InputError
 from ..features.lighthouse import open_features
 from ..language.prompter import Prompter
-from ..locks import LOCK, held
 from ..language.words import Words
+from ..locks import LOCK, held
 from ..model import VideoExpertModel
 from ..recipes import RECIPE, Recipe, SourceRecipe, claim
 from ..vision.familiarity import Familiarity
