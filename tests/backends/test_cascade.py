@@ -140,8 +140,10 @@ def test_equal_to_asking_the_second_model_over_the_same_windows(clip):
         alone = [second.open(clip, start=a, end=b).ground(query, 3) for a, b in moments.verified.windows]
         assert alone
         expected = sorted((m for one in alone for m in one), key=lambda m: (-m.score, m.start, m.end))[:3]
-        assert moments.items == tuple(expected)
-        assert moments.presence == max(one.presence for one in alone)
+        # windows of a pass share products, so last bits may differ
+        assert [(m.start, m.end) for m in moments] == [(m.start, m.end) for m in expected]
+        assert [m.score for m in moments] == pytest.approx([m.score for m in expected], abs=1e-5)
+        assert moments.presence == pytest.approx(max(one.presence for one in alone), abs=1e-5)
         assert moments.absent == all(one.absent for one in alone)
 
 
