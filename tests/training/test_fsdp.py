@@ -136,7 +136,7 @@ def test_at_times_only_one_process_has_something_for_the_head(recipe, stores):
     model, tokenizer = open_model(recipe)
     sources = open_sources(recipe.data, model, stores)
     batches = batches_of(recipe, sources, 6 * 2, Prompter(model.config, tokenizer))
-    has = [len(batches[i]["loc_positions"]) > 0 for i in range(len(batches))]
+    has = [len(batches[i]["sequence"].loc_positions) > 0 for i in range(len(batches))]
     assert any(first != second for first, second in zip(has[::2], has[1::2], strict=True))
 
 

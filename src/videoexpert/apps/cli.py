@@ -35,8 +35,8 @@ def _run(arguments: list[str], debug: bool) -> int:
     import typer
 
     from ..errors import VideoExpertError
-    from .output import complain, plain_warnings
     from .program import build
+    from .terminal import complain, plain_warnings
 
     # click's class of all wrong calls, found through typer: newer typer carries a click of its own
     wrong_call: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -70,7 +70,7 @@ def _wrong_call(error: Any, arguments: list[str]) -> int:
     said = " ".join(error.format_message().split()).rstrip(".")
     context = getattr(error, "ctx", None)
     help_of = f" See {context.command_path} --help." if context is not None else ""
-    from .output import complain
+    from .terminal import complain
 
     hint = (
         " A name that begins with a dash comes after --, or as ./-NAME."

@@ -23,7 +23,7 @@ PANELS = {
     "Many videos, other programs": {
         "index": "library", "search": "search", "library": "library", "serve": "serve", "mcp": "mcp",
     },
-    "Measure": {"score": "score", "eval": "score", "calibrate": "calibrate", "probe": "probe", "panels": "panels"},
+    "Measure": {"score": "score", "eval": "evaluate", "calibrate": "calibrate", "probe": "probe", "panels": "panels"},
     "Make models": {
         "synth": "data", "data": "data", "encode": "data",
         "train": "train", "finetune": "train", "convert": "train", "ablate": "ablate",

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from ...evaluation.systems import System
 
 
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("eval")(evaluate)
+
+
 class Baseline(str, Enum):
     """Guesses that need no model."""
 

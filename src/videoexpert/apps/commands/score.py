@@ -1,4 +1,4 @@
-"""Commands that measure: ``score`` and ``eval``."""
+"""``videoexpert score``: any system's predictions on a benchmark."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...annotations.readers import SCORED
-from .evaluate import evaluate
 
 if TYPE_CHECKING:
     from ...scoring.judge.scoring import Judge
 
 
 def register(app: typer.Typer) -> None:
-    """Add this group's verbs to the app."""
-    app.command("score")(score)
-    app.command("eval")(evaluate)
+    """Add the command to the app."""
+    app.command()(score)
 
 
 def score(
@@ -60,7 +58,7 @@ def score(
     from ...scoring.score import refuse_another_file
     from ...scoring.score import score as score_files
     from ...scoring.tables import FORMATS, render
-    from ..output import Waiting
+    from ..waiting import Waiting
 
     if format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
