@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from videoexpert.apps import output
+from videoexpert.apps import output, terminal
 from videoexpert.apps import waiting as progress
-from videoexpert.apps.output import Listing, Waiting
+from videoexpert.apps.output import Listing
+from videoexpert.apps.waiting import Waiting
 from videoexpert.errors import ModelWarning, VideoWarning
 from videoexpert.export import Answers
 from videoexpert.export.text import clock
@@ -134,14 +135,14 @@ def test_what_was_looked_at(capsys):
 
 def test_in_a_pipe_no_row_is_folded_and_on_a_terminal_words_stay_whole(capsys, monkeypatch):
     text = "antidisestablishmentarianism " * 8
-    output.table(("n", "what"), [("1", text)], left=(1,))
+    terminal.table(("n", "what"), [("1", text)], left=(1,))
     assert len(capsys.readouterr().out.splitlines()) == 2
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stdout", terminal)
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("NO_COLOR", "1")
-    output.table(("n", "what"), [("1", text)], left=(1,))
-    lines = terminal.getvalue().splitlines()
+    terminal.table(("n", "what"), [("1", text)], left=(1,))
+    lines = screen.getvalue().splitlines()
     assert len(lines) == 9
     assert max(map(len, lines)) <= 60
     assert {line.split()[-1] for line in lines[1:]} == {"antidisestablishmentarianism"}
@@ -154,7 +155,7 @@ def test_found_absent_and_wrong_look_different_on_a_terminal(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     output.show_grounding([Moments("a cat", (Moment(0, 1, 0.1),), 0.1, absent=True)], 10.0)
     output.show_grounding([Moments("a dog", (Moment(0, 1, 0.9),))], 10.0)
-    output.complain("Error: no.")
+    terminal.complain("Error: no.")
     absent, found = out.getvalue().splitlines()[1], out.getvalue().splitlines()[-1]
     assert absent.startswith("\x1b[33m")
     assert "\x1b" not in found
@@ -223,7 +224,7 @@ def test_off_a_terminal_a_line_now_and_then(monkeypatch, capsys):
 
 
 def test_of_many_warnings_a_few_are_told_and_the_rest_counted(capsys):
-    with output.plain_warnings(most=2):
+    with terminal.plain_warnings(most=2):
         for number in range(5):
             warnings.warn(f"video {number} is unlike any", ModelWarning, stacklevel=1)
         warnings.warn("'a.mp4' breaks off", VideoWarning, stacklevel=1)
@@ -236,18 +237,18 @@ def test_of_many_warnings_a_few_are_told_and_the_rest_counted(capsys):
 
 
 def test_damage_is_told_in_one_line(capsys):
-    with output.plain_warnings():
+    with terminal.plain_warnings():
         warnings.warn("'a.mp4' breaks off at 3 s", VideoWarning, stacklevel=1)
     assert capsys.readouterr().err == "Warning: 'a.mp4' breaks off at 3 s\n"
 
 
 def test_names_are_escaped_where_they_are_printed(capsys):
-    from videoexpert.apps import output
+    from videoexpert.apps import terminal
 
     name = "\x1b[31mred\x1b[0m caf\udce9.mp4"
-    output.say(name)
-    output.complain(name)
-    output.table(("file",), [(name,)])
+    terminal.say(name)
+    terminal.complain(name)
+    terminal.table(("file",), [(name,)])
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out + printed.err
     assert printed.out.splitlines()[0] == printed.err.strip() == r"\x1b[31mred\x1b[0m caf\udce9.mp4"
@@ -259,7 +260,7 @@ def written(encoding: str, document: object) -> bytes:
     buffer = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding, "strict"))
-        output.print_json(document)
+        terminal.print_json(document)
         sys.stdout.flush()
         return buffer.getvalue()
 

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from videoexpert.apps import startup
-from videoexpert.apps.output import say, table
 from videoexpert.apps.startup import lose_nothing
+from videoexpert.apps.terminal import say, table
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 

@@ -12,7 +12,7 @@ from chat_server import Server, completion
 from videoexpert import session, settings
 from videoexpert.annotations.readers import read
 from videoexpert.apps.cli import main
-from videoexpert.apps.output import FEW
+from videoexpert.apps.terminal import FEW
 from videoexpert.backends.fitted import FILE
 from videoexpert.errors import DataError
 from videoexpert.evaluation.calibrate import (

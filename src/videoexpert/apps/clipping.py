@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SHEET = "contact-sheet.jpg"
 PICTURES = 4  # of each moment on the sheet
 THUMBNAIL = 300  # pixels of the longer side
+NOTHING = 3  # the exit code where there is nothing to cut
 SHORTEST_S = 0.1  # a moment that is a point is shown for this long
 
 
@@ -52,10 +53,14 @@ def choose(items: Iterable[Answers], top_k: int, min_score: float, pad: float) -
         length = glance(item.video).duration_s
         for mark in marks:
             if id(mark) in kept:
-                start = max(0.0, min(mark.start - pad, length - SHORTEST_S))
-                end = min(length, max(mark.end + pad, start + SHORTEST_S))
-                found.append(Chosen(item.video, start, end, mark))
+                found.append(Chosen(item.video, *padded(mark.start, mark.end, pad, length), mark))
     return found
+
+
+def padded(start: float, end: float, pad: float, length: float) -> tuple[float, float]:
+    """``pad`` seconds more at both ends, within a video of ``length`` seconds; never shorter than SHORTEST_S."""
+    start = max(0.0, min(start - pad, length - SHORTEST_S))
+    return start, min(length, max(end + pad, start + SHORTEST_S))
 
 
 def cut_all(

@@ -14,7 +14,7 @@ from ..export import Answers, AnswerSet, ExportFormat, Failed, choose_clock, exp
 from ..export.text import not_understood
 from ..export.timecode import check_timecode, parse_rate
 from ..files import write_text
-from . import output
+from . import terminal
 from .inputs import Inputs
 from .lines_log import LinesLog
 from .options import TABLE
@@ -127,7 +127,7 @@ class Exporter:
         left = [video for video in inputs.videos if video not in done]
         if len(left) < len(inputs.videos):
             count = len(inputs.videos)
-            output.complain(
+            terminal.complain(
                 f"{count - len(left)} of {count} videos are answered in {self._log.path} already."
             )
         return left
@@ -146,10 +146,10 @@ class Exporter:
             if format.frames:
                 item, said = timed(item, self.target.rate, self.target.start_timecode)
                 if said is not None:
-                    output.complain(f"Note: {said}")
+                    terminal.complain(f"Note: {said}")
             if format.marks and not item.marks():
                 why = not_understood(item.unknown_words) or "nothing was found"
-                output.complain(f"{item.video}: {why}; the {format.name} file holds no moment.")
+                terminal.complain(f"{item.video}: {why}; the {format.name} file holds no moment.")
         if self._log is not None:
             self._log.add(export(AnswerSet((item,), self.several), format.name))
         elif format.streams and self.target.out is None:
@@ -163,7 +163,7 @@ class Exporter:
         """Prints or writes what is still open."""
         format = self.target.format
         if self._log is not None:
-            output.complain(f"written to {self._log.path}")
+            terminal.complain(f"written to {self._log.path}")
         if format is None or not self._items:
             return
         text = export(AnswerSet(tuple(self._items), self.several), format.name)
@@ -185,9 +185,9 @@ class Exporter:
 
     def _write(self, path: Path, text: str) -> None:
         write_text(path, text)
-        output.complain(f"written to {path}")
+        terminal.complain(f"written to {path}")
 
     def _print(self, text: str) -> None:
         suffix = self.target.format.suffix if self.target.format else ""
-        sys.stdout.write(output.json_for(sys.stdout, text) if suffix in _JSON else text)
+        sys.stdout.write(terminal.json_for(sys.stdout, text) if suffix in _JSON else text)
         sys.stdout.flush()

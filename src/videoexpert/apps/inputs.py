@@ -165,6 +165,12 @@ def check_clip(start: float | None, end: float | None) -> None:
         )
 
 
+def check_reel(option: str, file: Path) -> None:
+    """Raises InputError where a video to write has another ending than ``.mp4``."""
+    if file.suffix.lower() != ".mp4":
+        raise InputError(f"{option} is {str(file)!r}, expected a file name that ends in .mp4.")
+
+
 def check_picture(plot: Path | None) -> None:
     """Raises InputError unless a picture can be written there."""
     if plot is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,11 +66,8 @@ def knows(library: Path, file: Path) -> bool:
     """Whether a library holds this very file."""
     from ..library.manifest import Manifest
 
-    manifest = Manifest(library)
-    try:
+    with closing(Manifest(library)) as manifest:
         return manifest.knows(str(file))
-    finally:
-        manifest.close()
 
 
 __all__ = ["known", "knows", "open_library", "open_video"]

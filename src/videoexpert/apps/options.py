@@ -17,7 +17,7 @@ from ..export import FORMATS
 if TYPE_CHECKING:
     from ..cluster import Cluster
 from .inputs import as_seconds
-from .output import Format
+from .terminal import Format
 
 TABLE = "table"
 

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from ..export.text import clock, not_understood
 from ..types import Answer, Captions, Evidence, Highlights, Moment, Moments, Told, Verified, worth_showing
-from .terminal import ABSENT as ABSENT  # noqa: PLC0414  # commands take these, and the next, from here
-from .terminal import FEW as FEW  # noqa: PLC0414
-from .terminal import HEADING as HEADING  # noqa: PLC0414
-from .terminal import complain as complain  # noqa: PLC0414
-from .terminal import json_for as json_for  # noqa: PLC0414
-from .terminal import plain_warnings as plain_warnings  # noqa: PLC0414
-from .terminal import print_json as print_json  # noqa: PLC0414
-from .terminal import say as say  # noqa: PLC0414
-from .terminal import table as table  # noqa: PLC0414
-from .waiting import Speed as Speed  # noqa: PLC0414
-from .waiting import Waiting as Waiting  # noqa: PLC0414
-from .waiting import hours as hours  # noqa: PLC0414
+from .terminal import ABSENT, HEADING, say, table
 
 if TYPE_CHECKING:
     from ..export import Answers
 
 FAINTEST = 0.05  # a best moment below this score is no evidence
-
-
-class Format(str, Enum):
-    """How a report is printed."""
-
-    table = "table"
-    json = "json"
 
 
 # --- tables; ``end`` is the last second on the video's clock, which decides how times are written ---

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .output import complain
+from .terminal import complain
 
 STORE = "store"  # the store's name under --out
 

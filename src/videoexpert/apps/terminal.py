@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any, TextIO
 
 from ..errors import ModelWarning, ResumeWarning, VideoWarning
@@ -17,6 +18,13 @@ from ..escapes import printable
 FEW = 3  # warnings of a kind that are printed in work on many videos
 # how what is found, what is not there and what went wrong differ on a terminal
 HEADING, ABSENT, WRONG = "bold", "yellow", "bold red"
+
+
+class Format(str, Enum):
+    """How a report is printed."""
+
+    table = "table"
+    json = "json"
 
 
 def say(text: str = "", style: str = "") -> None:

@@ -76,9 +76,8 @@ class TemporalHead(nn.Module):
         for branch in (self.indicator_branch, self.boundary_branch):
             first, second, last = (branch[place] for place in (0, 2, 4))
             hidden = convolved(first, fused)
-            if (
-                apart
-            ):  # a convolution is linear: that of a sum is the sum of what frames give and what <LOC> gives
+            # a convolution is linear: that of a sum is the sum of what frames give and what <LOC> gives
+            if apart:
                 alone = rows is None or len(hidden) == 1
                 hidden = add_everywhere(hidden if alone else hidden[rows], first, locs)
             found.append(convolved(last, convolved(second, hidden.relu_()).relu_()))

@@ -22,9 +22,9 @@ class Words:
 
     def __init__(self, tokenizer: Any, taught: Iterable[str] = ()) -> None:
         self.tokenizer = tokenizer
-        vocabulary = {} if tokenizer is None else tokenizer.get_vocab()
-        few = 0 < len(vocabulary) < LARGE
-        self.limited = few and sum(map(bool, map(_WHOLE.fullmatch, vocabulary))) >= WORDS
+        # a large vocabulary takes a while to read, and says nothing
+        vocabulary = tokenizer.get_vocab() if tokenizer is not None and len(tokenizer) < LARGE else {}
+        self.limited = sum(map(bool, map(_WHOLE.fullmatch, vocabulary))) >= WORDS
         self._known = dict.fromkeys(taught, True)
 
     def unknown(self, *texts: str) -> tuple[str, ...]:

@@ -252,10 +252,11 @@ def _update(
     manifest.put_faults(missing, [path for path in paths if path not in missing])
     manifest.put_files(changed)
     roots = [real_path(folder) for folder in folders]
+    there = set(paths)
     gone = [
         path
         for path in known
-        if path not in set(paths) and any(path == root or path.startswith(root + os.sep) for root in roots)
+        if path not in there and any(path == root or path.startswith(root + os.sep) for root in roots)
     ]
     manifest.forget_files(gone)
     return len(gone)

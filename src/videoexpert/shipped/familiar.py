@@ -15,6 +15,7 @@ from ..vision.encoder import VisionEncoder
 from ..vision.familiarity import Familiarity
 from .rendered import RenderRecipe, build
 
+SIZE = 128  # pixels of a side, as `videoexpert synth` writes them
 SEED = 3  # with the recipe's seed: other videos than those that train and those that calibrate
 
 
@@ -25,12 +26,11 @@ def learn_world(
     folder: Path,
     *,
     seed: int = 1,
-    size: int = 128,
     videos: int = VIDEOS,
     log: Callable[[str], None] = print,
 ) -> Familiarity | None:
     """Render ``videos`` of all levels through the tower (kept in ``folder``), and as many others beside them."""
-    recipe = RenderRecipe(count=videos, levels=tuple(LEVELS), seed=1000 * seed + SEED, size=size)
+    recipe = RenderRecipe(count=videos, levels=tuple(LEVELS), seed=1000 * seed + SEED, size=SIZE)
     source = build(tower, config, recipe, folder, log=log)
     tokens = [source[index][1] for index in range(len(source))]
     return learn(vision, config, tokens, reference=REFERENCE, seed=seed, log=log)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..language.words import Words
 from ..locks import LOCK, held
 from ..model import VideoExpertModel
 from ..recipes import RECIPE, Recipe, SourceRecipe, claim
+from ..runtime import rank_of_process
 from ..vision.familiarity import Familiarity
 from . import familiarity
 from .mixture import (
@@ -72,7 +72,7 @@ def train(
     or in which another process trains,
     DataError for data that cannot be trained on, CheckpointError for base models that cannot be loaded.
     """
-    if int(os.environ.get("RANK", "0")) != 0:
+    if rank_of_process()[0] != 0:
         return _train(recipe, out, stores, _silent)
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def make_trainer(
     recipe: Recipe, out: Path, *, stores: Stores | None = None, log: Callable[[str], None] = print
 ) -> VideoExpertTrainer:
     """All that a run needs, before its first step; raises as ``train`` does."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = rank_of_process()[1]
     set_seed(recipe.seed)  # the new parts start the same in every process and every run
     model, tokenizer = open_model(recipe)
     names = set_trained(model, recipe.model.train)

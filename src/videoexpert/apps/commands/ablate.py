@@ -37,7 +37,7 @@ def ablate(
     from ...ablation.report import write_report
     from ...ablation.run import ablate as run
     from ...recipes import load_recipe
-    from ..output import complain
+    from ..terminal import complain
 
     bench = open_bench(load_recipe(recipe, overrides or []), out, log=complain)
     summary = write_report(run(table, bench, seeds, out, log=complain), out)

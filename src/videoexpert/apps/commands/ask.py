@@ -14,7 +14,7 @@ from ...errors import InputError, UnsupportedError, WriteError, sentence
 from ...export import Answers, Failed
 from ...export.answers import at_least
 from ...types import Captions
-from .. import options, output
+from .. import options, output, terminal
 from ..exporting import Exporter, Target, target
 from ..inputs import (
     Inputs,
@@ -27,8 +27,9 @@ from ..inputs import (
     verifier,
 )
 from ..known import known, open_video
-from ..output import Listing, Waiting
+from ..output import Listing
 from ..startup import lighten
+from ..waiting import Waiting
 
 if TYPE_CHECKING:
     from ...backends.base import Backend, OpenVideo
@@ -182,11 +183,11 @@ def _run(request: Request, question: Question) -> None:
                 failed += 1
                 with waiting.paused():
                     exporter.add(Failed(path, sentence(error)))
-                    output.complain(f"Error: {_naming(path, sentence(error))}")
+                    terminal.complain(f"Error: {_naming(path, sentence(error))}")
             waiting.advance()
     exporter.close()
     if failed:
-        output.complain(f"{failed} of {len(videos)} videos failed.")
+        terminal.complain(f"{failed} of {len(videos)} videos failed.")
         raise typer.Exit(1)
 
 
@@ -241,7 +242,7 @@ def _draw(item: Answers, picture: Path) -> None:
     from ...plot import plot_answers
 
     plot_answers(item, picture)
-    output.complain(f"picture saved as {picture}")
+    terminal.complain(f"picture saved as {picture}")
 
 
 def register(app: typer.Typer) -> None:

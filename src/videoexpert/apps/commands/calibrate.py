@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import options, output
+from .. import options, terminal
 from ..inputs import model_options
-from ..output import Format, Waiting
+from ..terminal import Format
+from ..waiting import Waiting
 
 
 def calibrate(
@@ -40,7 +41,7 @@ def calibrate(
     extra = model_options(model_option)
     name = chosen(model)
     backend = load_unfitted(name, device=device, **extra)
-    with Waiting("asking", counted=True) as waiting, output.plain_warnings(output.FEW):
+    with Waiting("asking", counted=True) as waiting, terminal.plain_warnings(terminal.FEW):
         found = run(
             backend,
             annotations,
@@ -54,7 +55,7 @@ def calibrate(
     place = keep(found.fit, found.identity, backend.name, name)
     document = {"model": backend.name, "file": str(place), **found.fit.describe(), "fitted_on": found.report}
     if format is Format.json:
-        output.print_json(document)
+        terminal.print_json(document)
     else:
         _show(document)
     for video, sentence in found.failed.items():
@@ -65,7 +66,7 @@ def calibrate(
 
 def _show(document: dict[str, Any]) -> None:
     told = document["fitted_on"]
-    output.say(f"{document['model']}: {told['queries']} labelled queries on {told['videos']} videos")
+    terminal.say(f"{document['model']}: {told['queries']} labelled queries on {told['videos']} videos")
     numbers = {
         "moment right": (told["right"], told["moments"] - told["right"], told["score_ece"]),
         "event there": (told["present_queries"], told["absent_queries"], told["presence_ece"]),
@@ -74,10 +75,12 @@ def _show(document: dict[str, Any]) -> None:
         (name, str(yes), str(no), f"{error['before']:.1f}", f"{error['after']:.1f}")
         for name, (yes, no, error) in numbers.items()
     ]
-    output.table(("", "yes", "no", "error before", "after"), rows, left=(0,))
-    output.say("error: expected calibration error in percent; after: fitted on the other half of the videos")
-    output.say(f"present told from absent: AUC {told['presence_auc']:.1f}")
-    output.say(f"written to {document['file']}")
+    terminal.table(("", "yes", "no", "error before", "after"), rows, left=(0,))
+    terminal.say(
+        "error: expected calibration error in percent; after: fitted on the other half of the videos"
+    )
+    terminal.say(f"present told from absent: AUC {told['presence_auc']:.1f}")
+    terminal.say(f"written to {document['file']}")
 
 
 def register(app: typer.Typer) -> None:

@@ -12,16 +12,16 @@ import typer
 from ...errors import InputError, sentence
 from ...export import Answers
 from ...export.text import clock, not_understood
-from .. import clipping, options, output
-from ..inputs import Inputs, check_clip, model_options, split_arguments, verifier
+from .. import clipping, options, terminal
+from ..inputs import Inputs, check_clip, check_reel, model_options, split_arguments, verifier
 from ..known import known, open_video
-from ..output import Format, Waiting
+from ..terminal import Format
+from ..waiting import Waiting
 from .export import read_answers
 
 if TYPE_CHECKING:
     from ...video.clip import WrittenClip
 
-NOTHING = 3  # the exit code where there is nothing to cut
 FAR_S = 1.0  # a clip that begins this much early gets a word about --exact
 
 
@@ -92,13 +92,13 @@ def clip(
     chosen = clipping.choose(items, top_k, min_score, pad)
     if not chosen:
         if format is Format.json:
-            output.print_json({"clips": [], "sheet": None, "reel": None})
+            terminal.print_json({"clips": [], "sheet": None, "reel": None})
         for line in _absent(items, min_score):
-            output.complain(line)
-        raise typer.Exit(1 if failed else NOTHING)
+            terminal.complain(line)
+        raise typer.Exit(1 if failed else clipping.NOTHING)
     _cut(chosen, out, exact, reel, format)
     if failed:
-        output.complain(f"{failed} of {asked} videos failed.")
+        terminal.complain(f"{failed} of {asked} videos failed.")
         raise typer.Exit(1)
 
 
@@ -107,8 +107,8 @@ def _check(out: Path, reel: Path | None, pad: float) -> None:
         raise InputError(f"--pad is {pad} s, expected 0 or more seconds.")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out is {str(out)!r}, which is a file, expected a folder for the clips.")
-    if reel is not None and reel.suffix.lower() != ".mp4":
-        raise InputError(f"--reel is {str(reel)!r}, expected a file name that ends in .mp4.")
+    if reel is not None:
+        check_reel("--reel", reel)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _ask(inputs: Inputs, top_k: int, how: _Asking) -> list[Answers]:
                 if not inputs.several:
                     raise
                 with waiting.paused():
-                    output.complain(f"Error: {path!r}: {sentence(error)}")
+                    terminal.complain(f"Error: {path!r}: {sentence(error)}")
             waiting.advance()
     return items
 
@@ -167,7 +167,7 @@ def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | Non
         def done(made: WrittenClip, one: clipping.Chosen) -> None:
             if said:
                 with waiting.paused():
-                    output.say(f"{made.path}   {_said(made, one)}")
+                    terminal.say(f"{made.path}   {_said(made, one)}")
             waiting.advance()
 
         clips = clipping.cut_all(chosen, out, exact, done)
@@ -178,14 +178,14 @@ def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | Non
 
             encode_spans([Span(one.video, one.start, one.end) for one in chosen], reel)
     if not said:
-        output.print_json(_document(clips, chosen, sheet, reel))
+        terminal.print_json(_document(clips, chosen, sheet, reel))
     else:
-        output.say(f"{sheet}   contact sheet")
+        terminal.say(f"{sheet}   contact sheet")
     if any(one.start - made.start_s >= FAR_S for made, one in zip(clips, chosen, strict=True)):
-        output.complain("A copied clip begins at a key frame; --exact begins where it was asked to.")
+        terminal.complain("A copied clip begins at a key frame; --exact begins where it was asked to.")
     if reel is not None and said:
         length = sum(one.end - one.start for one in chosen)
-        output.say(f"{reel}   {len(chosen)} moments, {clock(length, length)}")
+        terminal.say(f"{reel}   {len(chosen)} moments, {clock(length, length)}")
 
 
 def _document(

@@ -12,7 +12,8 @@ import typer
 
 from ...annotations.readers import BENCHMARKS
 from .. import options, peers
-from ..output import Format, Waiting, complain, hours, print_json, say, table
+from ..terminal import Format, complain, print_json, say, table
+from ..waiting import Waiting, hours
 
 if TYPE_CHECKING:
     from ...features.encode import Summary

@@ -14,7 +14,8 @@ import typer
 from ...annotations.readers import ANSWERED
 from .. import options
 from ..inputs import model_options, verifier
-from ..output import FEW, Waiting, plain_warnings
+from ..terminal import FEW, plain_warnings
+from ..waiting import Waiting
 
 if TYPE_CHECKING:
     from ...evaluation.systems import System

@@ -10,7 +10,7 @@ import typer
 from ... import files
 from ...errors import DataError, InputError, VideoExpertError
 from ...export import AnswerSet, answers_json
-from .. import options, output
+from .. import options, terminal
 from ..exporting import Exporter, target
 from ..inputs import Inputs
 
@@ -24,7 +24,7 @@ def peft(
     model: Annotated[str, typer.Argument(help="Model folder, or a hub id.")],
     out: Annotated[Path, typer.Argument(help="New LoRA folder.")],
     expert: Annotated[str, typer.Option(help="spatial or temporal.")] = "spatial",
-    format: options.Printed = output.Format.table,
+    format: options.Printed = terminal.Format.table,
 ) -> None:
     """Write one expert as a plain LoRA folder that PEFT loads onto the base language model."""
     from ...checkpoints.folder import load
@@ -32,12 +32,12 @@ def peft(
 
     found, _ = load(model)
     export_peft(found, out, expert)
-    if format is output.Format.json:
-        output.print_json({"expert": expert, "out": str(out)})
+    if format is terminal.Format.json:
+        terminal.print_json({"expert": expert, "out": str(out)})
     else:
-        output.say(f"{expert} expert written to {out}")
+        terminal.say(f"{expert} expert written to {out}")
     if found.config.train_vocabulary == "all":
-        output.complain("Note: this model's trained vocabulary matrices are not part of a LoRA folder.")
+        terminal.complain("Note: this model's trained vocabulary matrices are not part of a LoRA folder.")
 
 
 @group.command()
@@ -64,10 +64,10 @@ def answer(
             if not found.several:
                 raise
             failed += 1
-            output.complain(f"Error: {error}")
+            terminal.complain(f"Error: {error}")
     exporter.close()
     if failed:
-        output.complain(f"{failed} of {len(found.items)} videos failed.")
+        terminal.complain(f"{failed} of {len(found.items)} videos failed.")
         raise typer.Exit(1)
 
 

@@ -10,9 +10,11 @@ import typer
 
 from ...errors import InputError
 from .. import options
-from ..clipping import SHORTEST_S
+from ..clipping import NOTHING, padded
+from ..inputs import check_reel
 from ..known import open_library
-from ..output import Format, Speed, Waiting, complain, plain_warnings, print_json, say
+from ..terminal import Format, complain, plain_warnings, print_json, say
+from ..waiting import Speed, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,8 +29,8 @@ Model = Annotated[
     typer.Option(help="Model folder, hub id or contrastive:NAME (default: the model in the package)."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-NOTHING = 3  # the exit code where there is nothing to cut
 NAMES = 5  # files that are named of those left out for one reason
+Method = Annotated[str, typer.Option(help="recall, rerank, text or hybrid.")]
 Rate = Annotated[float, typer.Option(help="Pictures a second that are kept for search.")]
 
 
@@ -217,8 +219,7 @@ def moments_of(hits: Iterable[Hit], pad: float) -> tuple[list[Span], list[str]]:
             gone.append(hit.path)
             continue
         length = glance(there[0]).duration_s
-        start = max(0.0, min(hit.start - pad, length - SHORTEST_S))
-        spans.append(Span(there[0], start, min(length, max(hit.end + pad, start + SHORTEST_S))))
+        spans.append(Span(there[0], *padded(hit.start, hit.end, pad, length)))
     return spans, gone
 
 
@@ -249,7 +250,7 @@ def reel(
     device: Device = "auto",
     rate: Rate = 1.0,
     top: Annotated[int, typer.Option(min=1, max=100, help="Most moments.")] = 5,
-    method: Annotated[str, typer.Option(help="recall, rerank, text or hybrid.")] = "hybrid",
+    method: Method = "hybrid",
     pad: Annotated[
         float, typer.Option(parser=options.seconds, metavar="TIME", help="To add before and after.")
     ] = 0.0,
@@ -259,8 +260,7 @@ def reel(
     from ...session import load
     from ...video.encode import encode_spans
 
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"--out is {str(out)!r}, expected a file name that ends in .mp4.")
+    check_reel("--out", out)
     found = open_library(library, load(model, device=device), rate)
     hits = found.search(query, top=top, method=method).hits
     spans, gone = moments_of(hits, pad)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import options, output
-from ..output import Format
+from .. import options, terminal
+from ..terminal import Format
 
 group = typer.Typer(
     name="models",
@@ -31,18 +31,20 @@ def models(
 
     rows = listing()
     if format is Format.json:
-        output.print_json({"default": settings.default_model() or settings.SHIPPED, "models": rows})
+        terminal.print_json({"default": settings.default_model() or settings.SHIPPED, "models": rows})
         return
     kinds = dict.fromkeys((row["kind"], ", ".join(row["can"])) for row in rows)
     for kind, can in kinds:
-        output.say(f"{kind}: {can}")
+        terminal.say(f"{kind}: {can}")
         for row in (row for row in rows if (row["kind"], ", ".join(row["can"])) == (kind, can)):
             mark = "*" if row["default"] else " "
             cached = "in the cache" if row["cached"] else ""
-            output.say(f" {mark} {row['name']:<42} {_size(row['size_gb']):>8}  {cached}".rstrip())
-            output.say(f"      {row['licence']}; needs {row['needs']}")
+            terminal.say(f" {mark} {row['name']:<42} {_size(row['size_gb']):>8}  {cached}".rstrip())
+            terminal.say(f"      {row['licence']}; needs {row['needs']}")
     default = settings.default_model() or settings.SHIPPED
-    output.say(f"default: {default}; any folder or hub id of these kinds loads, and http://HOST:PORT/v1#NAME")
+    terminal.say(
+        f"default: {default}; any folder or hub id of these kinds loads, and http://HOST:PORT/v1#NAME"
+    )
 
 
 @group.command()
@@ -61,12 +63,12 @@ def use(
     check_name(name)
     file = settings.use_model(name)
     if format is Format.json:
-        output.print_json({"default": name, "file": str(file)})
+        terminal.print_json({"default": name, "file": str(file)})
     else:
-        output.say(f"default model: {name} (written to {file})")
+        terminal.say(f"default model: {name} (written to {file})")
     variable = os.environ.get(settings.MODEL_VARIABLE, "").strip()
     if variable and variable != name:
-        output.complain(f"{settings.MODEL_VARIABLE} is set to {variable} and comes first.")
+        terminal.complain(f"{settings.MODEL_VARIABLE} is set to {variable} and comes first.")
 
 
 def listing() -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from ... import files
 from ...annotations.readers import DRAWN
 from ...errors import InputError, VideoExpertError
 from .. import options
-from ..output import FEW, Format, Waiting, complain, plain_warnings, print_json, say
+from ..terminal import FEW, Format, complain, plain_warnings, print_json, say
+from ..waiting import Waiting
 
 if TYPE_CHECKING:
     from ...evaluation.panels import PanelVideo, SystemFiles

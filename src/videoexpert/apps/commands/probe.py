@@ -124,7 +124,8 @@ def _answer(
     """Prediction files by condition, videos that failed, and the model."""
     from ...evaluation.bias.probe import answer
     from ...session import load
-    from ..output import FEW, Waiting, plain_warnings
+    from ..terminal import FEW, plain_warnings
+    from ..waiting import Waiting
 
     backend = load(model, device=device, **chosen)
     with Waiting(f"answering {benchmark}", counted=True) as waiting, plain_warnings(FEW):

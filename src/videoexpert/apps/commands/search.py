@@ -20,8 +20,8 @@ from .. import options
 from ..exporting import Exporter, Target, target
 from ..inputs import Inputs, as_seconds, check_picture
 from ..known import open_library
-from ..output import ABSENT, complain, print_json, say, table
-from .library import Device, Folder, Model, Rate
+from ..terminal import ABSENT, complain, print_json, say, table
+from .library import Device, Folder, Method, Model, Rate
 
 if TYPE_CHECKING:
     from ...library.find import Filter, Library, Page
@@ -37,7 +37,7 @@ def search(
     device: Device = "auto",
     rate: Rate = 1.0,
     top: Annotated[int, typer.Option(min=1, max=1000, help="Most moments a query.")] = 10,
-    method: Annotated[str, typer.Option(help="recall, rerank, text or hybrid.")] = "hybrid",
+    method: Method = "hybrid",
     within: Annotated[
         str | None, typer.Option("--in", metavar="GLOB", help="Only videos whose path matches.")
     ] = None,

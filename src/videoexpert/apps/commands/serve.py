@@ -69,8 +69,8 @@ def serve(
             f"serving needs the package {error.name!r}; run pip install 'videoexpert[serve]'."
         ) from error
     from ...assets import SHIPPED_VIDEO
-    from ..output import complain
     from ..server.settings import ServerSettings
+    from ..terminal import complain
 
     opened = SHIPPED_VIDEO if open_video == Path("demo") else open_video
     if opened is not None and not opened.is_file():

@@ -15,9 +15,10 @@ from ...errors import DataError, InputError
 from ...export import Answers
 from ...export.answers_json import document
 from ...export.text import clock
-from .. import options, output
+from .. import options, output, terminal
 from ..inputs import check_clip, check_picture
-from ..output import Format, Waiting
+from ..terminal import Format
+from ..waiting import Waiting
 
 
 def demo(
@@ -51,12 +52,12 @@ def demo(
     if format is Format.json:
         answers = Answers(video.path, video.duration, expert.name, tuple(found), calibrated=expert.calibrated)
         took = {name: round(seconds, 3) for name, seconds in stages}
-        output.print_json({**document(answers), "picture": str(plot), "seconds": took})
+        terminal.print_json({**document(answers), "picture": str(plot), "seconds": took})
         return
-    output.say(f"{assets.SHIPPED_VIDEO}: {clock(video.duration, video.duration)}")
+    terminal.say(f"{assets.SHIPPED_VIDEO}: {clock(video.duration, video.duration)}")
     output.show_grounding(found, video.duration, shown=output.Listing(hints=False))
-    output.table(("stage", "time"), [(name, f"{took:.2f} s") for name, took in stages], left=(0,))
-    output.say(f"picture saved as {plot}")
+    terminal.table(("stage", "time"), [(name, f"{took:.2f} s") for name, took in stages], left=(0,))
+    terminal.say(f"picture saved as {plot}")
 
 
 @contextmanager
@@ -99,15 +100,15 @@ def doctor(
             report |= video_report(video, report["model"], frames, start, end, waiting.reach)
             problem = report["problems"]
     if format is Format.json:
-        output.print_json(report)
+        terminal.print_json(report)
     else:
         if video is not None:
             _show_video(report)
-            output.say()
+            terminal.say()
         for name in ("versions", "devices", "codecs", "extras", "model"):
-            output.say(name, output.HEADING)
+            terminal.say(name, terminal.HEADING)
             rows = [(key, _plain(value)) for key, value in report[name].items()]
-            output.table(("", ""), rows, left=(0, 1))
+            terminal.table(("", ""), rows, left=(0, 1))
     if problem:
         raise typer.Exit(1)
 
@@ -119,7 +120,7 @@ def _plain(value: Any) -> str:
 
 
 def _show_video(report: dict[str, Any]) -> None:
-    output.say(report["video"], output.HEADING)
+    terminal.say(report["video"], terminal.HEADING)
     turned = f", turned {report['rotation']} degrees" if report["rotation"] else ""
     steady = "variable" if report["variable_frame_rate"] else "constant"
     rows = [
@@ -139,7 +140,7 @@ def _show_video(report: dict[str, Any]) -> None:
     ]
     if not report["problems"]:
         rows.append(("times", "sound"))
-    output.table(("", ""), rows, left=(0, 1))
+    terminal.table(("", ""), rows, left=(0, 1))
 
 
 def _looked(report: dict[str, Any]) -> str:
@@ -162,13 +163,13 @@ def docs(
     from ..pages import pages, read_page
 
     if page is not None:
-        output.say(read_page(page).rstrip())
+        terminal.say(read_page(page).rstrip())
     elif format is Format.json:
-        output.print_json(
+        terminal.print_json(
             [{"page": name, "title": title, "path": str(path)} for name, title, path in pages()]
         )
     else:
-        output.table(("page", "about"), [(name, title) for name, title, _ in pages()], left=(0, 1))
+        terminal.table(("page", "about"), [(name, title) for name, title, _ in pages()], left=(0, 1))
 
 
 def register(app: typer.Typer) -> None:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import options, output
-from ..output import Format, Waiting
+from .. import options, terminal
+from ..terminal import Format
+from ..waiting import Waiting
 
 MISSING = "missing"  # begins the lines of a dry run that say what is not here
 
@@ -56,19 +57,19 @@ def train(
     if found.kind == "shipped":
         from ...shipped.pipeline import train_shipped
 
-        folder = train_shipped(found, out, log=output.complain)
+        folder = train_shipped(found, out, log=terminal.complain)
     else:
         from ...training.run import train as run
 
-        folder = run(found, out, log=output.complain)
+        folder = run(found, out, log=terminal.complain)
     _tell(folder, format)
 
 
 def _tell(folder: Path, format: Format) -> None:
     if format is Format.json:
-        output.print_json({"model": str(folder)})
+        terminal.print_json({"model": str(folder)})
     else:
-        output.say(f"model in {folder}")
+        terminal.say(f"model in {folder}")
 
 
 def _look(recipe: Any, format: Format) -> None:
@@ -76,10 +77,10 @@ def _look(recipe: Any, format: Format) -> None:
     lines = _described(recipe)
     missing = [line.removeprefix(MISSING).strip() for line in lines if line.startswith(MISSING)]
     if format is Format.json:
-        output.print_json({"recipe": recipe.model_dump(mode="json"), "lines": lines, "missing": missing})
+        terminal.print_json({"recipe": recipe.model_dump(mode="json"), "lines": lines, "missing": missing})
     else:
         for line in lines:
-            output.say(line)
+            terminal.say(line)
     if missing:
         raise typer.Exit(1)
 
@@ -129,7 +130,7 @@ def finetune(
             out,
             overrides=overrides or [],
             seed=seed,
-            log=output.complain,
+            log=terminal.complain,
             progress=progress,
         )
     _tell(folder, format)

@@ -12,10 +12,10 @@ import typer
 from ...errors import InputError, UnsupportedError
 from ...export.text import clock
 from ...files.logs import append_lines
-from .. import options, output
+from .. import options, terminal
 from ..inputs import as_window, model_options
-from ..output import Waiting
 from ..startup import lighten
+from ..waiting import Waiting
 
 if TYPE_CHECKING:
     from ...backends.watch import Sighting
@@ -118,10 +118,10 @@ def _tell(sighting: Sighting, format: str, out: Path | None) -> None:
     }
     line = json.dumps(row, ensure_ascii=False)
     if format == JSONL:
-        print(output.json_for(sys.stdout, line), flush=True)
+        print(terminal.json_for(sys.stdout, line), flush=True)
     else:
         times = " to ".join(clock(edge, sighting.seen_until) for edge in (moment.start, moment.end))
-        output.say(f'{times}  {moment.score:.2f}  "{sighting.query}"')
+        terminal.say(f'{times}  {moment.score:.2f}  "{sighting.query}"')
         sys.stdout.flush()
     if out is not None:
         append_lines(out, line + "\n")
