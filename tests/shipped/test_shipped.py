@@ -19,6 +19,7 @@ from videoexpert.assets import SHIPPED_CLIP, SHIPPED_MODEL
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import InputError, TrainingError
 from videoexpert.language.prompter import Prompter
+from videoexpert.locks import LOCK, held
 from videoexpert.model import VideoExpertModel
 from videoexpert.recipes import ShippedRecipe, TextRecipe, TowerRecipe, load_recipe
 from videoexpert.shipped.base import (
@@ -192,12 +193,17 @@ def test_a_finished_run_resumes_to_the_same_weights(trained):
 
     first = load_file(trained / "model" / "model.safetensors")
     (trained / "experts.pt").unlink()  # as if killed in the last stage
-    train_shipped(toy_recipe(), trained, log=lambda _: None)
+    locked: list[bool] = []
+    train_shipped(toy_recipe(), trained, log=lambda _: locked.append((trained / LOCK).exists()))
+    assert locked
+    assert all(locked)
+    assert not (trained / LOCK).exists()
+    with held(trained), pytest.raises(InputError, match="in use by process"):
+        train_shipped(toy_recipe(), trained, log=lambda _: None)
     again = load_file(trained / "model" / "model.safetensors")
     assert all(torch.equal(first[k], again[k]) for k in first)
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_the_two_minute_variant_learns(tmp_path):
     """recipes/shipped_quick.yaml as it stands: in every stage each part of the loss falls."""

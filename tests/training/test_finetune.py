@@ -14,8 +14,9 @@ from videoexpert.annotations.samples import Sample
 from videoexpert.apps.cli import main
 from videoexpert.assets import SHIPPED_MODEL
 from videoexpert.checkpoints import folder as checkpoint
-from videoexpert.errors import DataError
+from videoexpert.errors import DataError, InputError
 from videoexpert.language.words import Words
+from videoexpert.locks import LOCK, held
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
 from videoexpert.training.familiarity import LEAST, learn
 from videoexpert.training.finetune import finetune, make_recipe, split
@@ -81,6 +82,22 @@ def test_one_command_from_clips_to_a_model(clips, start, tmp_path, capsys):
     assert changed > 0
     assert main(command) == 0  # a second call finds it done
     assert "finished" in capsys.readouterr().err
+
+
+def test_one_lock_from_the_first_video_to_the_model(clips, start, tmp_path):
+    folder, annotations = clips
+    locks: list[int] = []
+
+    def look(*_: object) -> None:
+        locks.append((tmp_path / "run" / LOCK).stat().st_ino)
+        with pytest.raises(InputError, match="in use by process"), held(tmp_path / "run"):
+            pass
+
+    options = ["training.steps=2", "training.save_every=1", "training.log_every=1"]
+    finetune(annotations, folder, start, tmp_path / "run", overrides=options, log=look, progress=look)
+    assert len(locks) > 5  # videos, samples, parameters, steps, the model
+    assert len(set(locks)) == 1
+    assert not (tmp_path / "run" / LOCK).exists()
 
 
 def test_the_new_model_knows_its_clips_and_all_that_the_first_one_knew(tmp_path):

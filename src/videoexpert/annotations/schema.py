@@ -1,6 +1,6 @@
 """Our JSON lines schema for own data: one record a line, documented in docs/own-data.md.
 
-``read_samples`` validates a whole file and reports every fault with its line; ``write_samples`` is its
+``read_samples`` validates a whole file and reports its faults, each with its line; ``write_samples`` is its
 inverse: own.jsonl -> samples -> own.jsonl is identical.
 
 The checks are ours, and not pydantic's: a union of four forms answers one misspelt key with ten errors, each of
@@ -39,29 +39,28 @@ PLACEHOLDER = re.compile(r"<[a-z]\d+>")
 def read_samples(path: Path) -> list[Sample]:
     """All samples of a file, in order. Without ``id`` a record is named by its line number.
 
-    Raises DataError that lists every fault of the file, each with its line.
+    Raises DataError that names the faults of the file, each with its line; of very many the first ones.
     """
-    faults: list[str] = []
+    faults = files.Faults()
     records: list[tuple[str, dict[str, Any]]] = []
     ids: dict[str, int] = {}
     for number, line in lines(path):
         try:
             record = parse_json(line, f"line {number}")
         except DataError as error:
-            faults.append(str(error))
+            faults.add([str(error)])
             continue
         found = record_faults(record)
-        faults += [f"line {number}: {fault}" for fault in found]
+        faults.add(f"line {number}: {fault}" for fault in found)
         if found:
             continue
         id = record.get("id", str(number))
         if id in ids:
-            faults.append(f"line {number}: id {id!r} is also that of line {ids[id]}, expected unique ids")
+            faults.add([f"line {number}: id {id!r} is also that of line {ids[id]}, expected unique ids"])
         ids[id] = number
         records.append((id, record))
     if faults:
-        word = "fault" if len(faults) == 1 else "faults"
-        raise DataError(f"{path} has {len(faults)} {word} (docs/own-data.md):\n  " + "\n  ".join(faults))
+        raise DataError(f"{path} has {faults.counted} (docs/own-data.md):{faults.listed}")
     return [to_sample(record, id) for id, record in records]
 
 

@@ -62,23 +62,22 @@ def read_subtitles(path: Path, format: str) -> Dataset:
     A file in a subfolder belongs to the video of its path. Raises DataError that lists every fault of every file.
     """
     found = _files(path, format)
-    report, samples, faults = CleaningReport(), [], []
+    report, samples, faults = CleaningReport(), [], files.Faults()
     unique = UniqueIds(report)
     for file in found:
         video = _video(file, path, format)
         try:
             content = files.read_text(file)
         except DataError as error:
-            faults.append(str(error))
+            faults.add([str(error)])
             continue
         cues, wrong = parse_cues(content, format, report, video)
-        faults += [f"{file}, {fault}" for fault in wrong]
+        faults.add(f"{file}, {fault}" for fault in wrong)
         sample = _sample(video, cues, report, unique)
         if sample is not None:
             samples.append(sample)
     if faults:
-        count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
-        raise DataError(f"{path} has {count}:\n  " + "\n  ".join(faults))
+        raise DataError(f"{path} has {faults.counted}:{faults.listed}")
     return Dataset(format, tuple(samples), report, files=tuple(found))
 
 

@@ -3,9 +3,11 @@
 write.py    a file or folder under its name only once it is complete and on the disk
 read.py     text, JSON, JSON lines, YAML; digests; limits on size
 logs.py     files that grow by whole lines
+faults.py   all faults of a file in one message, the first in words
 records.py  the files of a benchmark by name, rows of CSV, fields of records
 """
 
+from .faults import Faults
 from .logs import append_lines, whole_lines
 from .read import (
     digest,
@@ -43,6 +45,7 @@ from .write import (
 )
 
 __all__ = [
+    "Faults",
     "append_lines",
     "csv_rows",
     "digest",

@@ -68,8 +68,9 @@ def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) 
     except ValidationError as error:
         found += [_sentence(entry) for entry in error.errors()]
     if found:
-        word = "fault" if len(found) == 1 else "faults"
-        raise DataError(f"{name} has {len(found)} {word} (docs/training.md):\n  " + "\n  ".join(found))
+        faults = files.Faults()
+        faults.add(found)
+        raise DataError(f"{name} has {faults.counted} (docs/training.md):{faults.listed}")
     return recipe
 
 

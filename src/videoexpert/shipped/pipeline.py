@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import CLIPModel, LlamaConfig
 
-from .. import pretrained
+from .. import files, locks, pretrained
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..grounding.calibration import fit
@@ -43,9 +43,16 @@ READ_BY = ("R1@0.5", "R1@0.7", "mIoU")  # whose sum decides how moments are read
 def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
     """Run (or resume) every stage in ``out``; the finished model folder is ``out/model``, its CLIP ``out/clip``.
 
-    Raises InputError for an ``out`` that another recipe began.
+    Raises InputError for an ``out`` that another recipe began, or in which another process trains.
     """
-    claim(recipe, out)
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with locks.held(out):
+        claim(recipe, out)
+        return _train(recipe, out, log)
+
+
+def _train(recipe: ShippedRecipe, out: Path, log: Log) -> Path:
     tokenizer = world_tokenizer(out / "tokenizer")
     tower = out / "tower" / "vision"
     if not tower.exists():

@@ -24,7 +24,7 @@ from ..recipes import Recipe, from_mapping
 from ..runtime import pick_device
 from ..types import FAMILIAR
 from ..vision.familiarity import Familiarity
-from .run import DATA, begin, train
+from .run import DATA, begin, train_held
 
 HELD_SHARE = 0.1  # of the videos; they decide which checkpoint is kept
 MIN_HELD = 3  # fewer videos than this say nothing: all of them train
@@ -76,7 +76,7 @@ def finetune(
         if held:
             write_samples(held, out / DATA / "valid.jsonl")
         log(f"{len(training)} samples train; {len(held)} of other videos decide which checkpoint is kept")
-    return train(recipe, out, log=log)
+        return train_held(recipe, out, log=log)
 
 
 def _encode(

@@ -73,15 +73,18 @@ def train(
     DataError for data that cannot be trained on, CheckpointError for base models that cannot be loaded.
     """
     if rank_of_process()[0] != 0:
-        return _train(recipe, out, stores, _silent)
+        return train_held(recipe, out, stores, _silent)
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with held(out):
         begin(recipe, out)
-        return _train(recipe, out, stores, log)
+        return train_held(recipe, out, stores, log)
 
 
-def _train(recipe: Recipe, out: Path, stores: Stores | None, log: Callable[[str], None]) -> Path:
+def train_held(
+    recipe: Recipe, out: Path, stores: Stores | None = None, log: Callable[[str], None] = print
+) -> Path:
+    """As ``train``, in an ``out`` that the caller has begun and holds the lock of."""
     if (out / MODEL).is_dir() and (out / LOG).exists():
         log(f"{out} is finished")
         return out / MODEL
@@ -288,4 +291,5 @@ __all__ = [
     "open_model",
     "open_sources",
     "train",
+    "train_held",
 ]

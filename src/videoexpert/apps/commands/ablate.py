@@ -36,11 +36,17 @@ def ablate(
     from ...ablation.benches import open_bench
     from ...ablation.report import write_report
     from ...ablation.run import ablate as run
+    from ...files import writing
+    from ...locks import held
     from ...recipes import load_recipe
     from ..terminal import complain
 
-    bench = open_bench(load_recipe(recipe, overrides or []), out, log=complain)
-    summary = write_report(run(table, bench, seeds, out, log=complain), out)
+    found = load_recipe(recipe, overrides or [])
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with held(out):
+        bench = open_bench(found, out, log=complain)
+        summary = write_report(run(table, bench, seeds, out, log=complain), out)
     print(json.dumps(summary, indent=1) if format == "json" else (out / f"{table}.md").read_text().rstrip())
     drawn = ".md, .json and .png" if (out / f"{table}.png").exists() else ".md and .json"
     complain(f"written to {out / table}{drawn}")
