@@ -1,7 +1,7 @@
 """Known holes in the pinned packages: ``python reports/audit.py`` exits with 1 and names them, if there are any.
 
-pip-audit asks its database where it is installed and a network is there. Otherwise the pins are matched against
-``advisories.json``, the advisories of the PyPA advisory database (CC BY 4.0) on these packages, as they were on the
+pip-audit asks its database where it is installed and a network is there. Pins on which it has no answer (no network, a
+package index that knows no holes) are matched against ``advisories.json``, the advisories of the PyPA advisory database (CC BY 4.0) on these packages, as they were on the
 file's date: a hole that became known later is not in it, and the output says so.
 """
 
@@ -27,7 +27,12 @@ TIMEOUT_S = 300
 def pins(file: Path) -> dict[str, str]:
     """Version by package name, in the spelling of the database."""
     found = re.findall(r"^([\w.-]+)==([^\s;#]+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+    return {spelled(name): version for name, version in found}
+
+
+def spelled(name: str) -> str:
+    """A package's name as the database spells it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def matches(pinned: Mapping[str, str], snapshot: Mapping[str, Any]) -> list[str]:
@@ -54,22 +59,25 @@ def _remedy(row: Mapping[str, Any], version: Version) -> str:
     return f"fixed in {fixed[0]}" if fixed else "no version is fixed"
 
 
-def ask_pip_audit(file: Path) -> list[str] | None:
-    """The holes that pip-audit knows; None where it is not installed or got no answer."""
+def ask_pip_audit(file: Path) -> dict[str, list[str]]:
+    """The holes of each package that pip-audit could audit: none of those that it skips; {} where it gives no answer."""
     program = shutil.which("pip-audit")
     if program is None:
-        return None
+        return {}
     command = [program, "--requirement", str(file), "--no-deps", "--disable-pip", "--format", "json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         packages = json.loads(done.stdout)["dependencies"]
     except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
-        return None
-    return [
-        f"{package['name']} {package['version']}: {hole['id']}; fixed in {', '.join(hole['fix_versions']) or 'nothing'}"
+        return {}
+    return {
+        spelled(package["name"]): [
+            f"{package['name']} {package['version']}: {hole['id']}; fixed in {', '.join(hole['fix_versions']) or 'nothing'}"
+            for hole in package.get("vulns", [])
+        ]
         for package in packages
-        for hole in package.get("vulns", [])
-    ]
+        if "skip_reason" not in package
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,18 +89,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--offline", action="store_true", help="match the bundled advisories only")
     args = parser.parse_args(arguments)
     pinned = pins(args.pins)
-    found = None if args.offline else ask_pip_audit(args.pins)
-    source = "pip-audit"
-    if found is None:
+    audited = {} if args.offline else ask_pip_audit(args.pins)
+    rest = {name: version for name, version in pinned.items() if name not in audited}
+    found, sources = [line for lines in audited.values() for line in lines], []
+    if audited:
+        sources.append(f"pip-audit on {len(audited)}")
+    if rest:
         snapshot = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
-        found = matches(pinned, snapshot)
-        source = f"{len(snapshot['advisories'])} bundled advisories of {snapshot['date']}, none later"
-        unknown = sorted(set(pinned) - set(snapshot["packages"]))
+        found += matches(rest, snapshot)
+        on = f"on {len(rest)} " if audited else ""
+        sources.append(
+            f"{on}{len(snapshot['advisories'])} bundled advisories of {snapshot['date']}, none later"
+        )
+        unknown = sorted(set(rest) - set(snapshot["packages"]))
         if unknown:
-            source += f"; {len(unknown)} packages are not covered: {', '.join(unknown)}"
+            sources.append(f"{len(unknown)} packages are not covered: {', '.join(unknown)}")
     for line in found:
         print(line)
-    print(f"{len(pinned)} pinned packages, {len(found)} known holes ({source})")
+    print(f"{len(pinned)} pinned packages, {len(found)} known holes ({'; '.join(sources)})")
     return 1 if found else 0
 
 

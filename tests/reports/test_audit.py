@@ -46,12 +46,31 @@ def pip_audit(folder: Path, body: str) -> str:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a script of Unix")
-def test_pip_audit_is_asked_first(tmp_path, monkeypatch, capsys):
-    hole = {"name": "a", "version": "1", "vulns": [{"id": "X-2", "fix_versions": ["2"]}]}
-    answer = json.dumps({"dependencies": [hole, {"name": "b", "skip_reason": "unknown"}]})
+def test_pip_audit_is_asked_first_and_what_it_skips_is_matched_here(tmp_path, monkeypatch, capsys):
+    hole = {"name": "A", "version": "1", "vulns": [{"id": "X-2", "fix_versions": ["2"]}]}
+    skipped = {"name": "pyyaml", "skip_reason": "Dependency not found on PyPI and could not be audited"}
+    answer = json.dumps({"dependencies": [hole, skipped]})
     monkeypatch.setenv("PATH", pip_audit(tmp_path, f"print({answer!r}); raise SystemExit(1)"))
-    assert audit.main([]) == 1
-    assert "a 1: X-2; fixed in 2" in capsys.readouterr().out
+    pins = tmp_path / "pins.txt"
+    pins.write_text("a==1\nPyYAML==5.3\n")
+    assert audit.main(["--pins", str(pins)]) == 1
+    said = capsys.readouterr().out
+    assert "A 1: X-2; fixed in 2" in said
+    assert "pyyaml 5.3: " in said
+    assert "pip-audit on 1; on 1 " in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script of Unix")
+def test_an_index_that_knows_no_holes_is_no_answer(tmp_path, monkeypatch, capsys):
+    """pip-audit skips every package there, and says that it found nothing."""
+    answer = json.dumps({"dependencies": [{"name": "pyyaml", "skip_reason": "not found on PyPI"}]})
+    monkeypatch.setenv("PATH", pip_audit(tmp_path, f"print({answer!r})"))
+    pins = tmp_path / "pins.txt"
+    pins.write_text("PyYAML==5.3\n")
+    assert audit.main(["--pins", str(pins)]) == 1
+    said = capsys.readouterr().out
+    assert "pip-audit" not in said
+    assert "bundled advisories" in said
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a script of Unix")
