@@ -1,8 +1,9 @@
 """Known holes in the pinned packages: ``python reports/audit.py`` exits with 1 and names them, if there are any.
 
 pip-audit asks its database where it is installed and a network is there. Pins on which it has no answer (no network, a
-package index that knows no holes) are matched against ``advisories.json``, the advisories of the PyPA advisory database (CC BY 4.0) on these packages, as they were on the
-file's date: a hole that became known later is not in it, and the output says so.
+package index that knows no holes) are matched against ``advisories.json``, the advisories of the PyPA advisory database
+(CC BY 4.0) on these packages, as they were on the file's date: a hole that became known later is not in it, and the
+output says so.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _remedy(row: Mapping[str, Any], version: Version) -> str:
 
 
 def ask_pip_audit(file: Path) -> dict[str, list[str]]:
-    """The holes of each package that pip-audit could audit: none of those that it skips; {} where it gives no answer."""
+    """The holes of each package that pip-audit could audit, not of those that it skips; {} where it gives no answer."""
     program = shutil.which("pip-audit")
     if program is None:
         return {}
@@ -72,7 +73,8 @@ def ask_pip_audit(file: Path) -> dict[str, list[str]]:
         return {}
     return {
         spelled(package["name"]): [
-            f"{package['name']} {package['version']}: {hole['id']}; fixed in {', '.join(hole['fix_versions']) or 'nothing'}"
+            f"{package['name']} {package['version']}: {hole['id']}; "
+            f"fixed in {', '.join(hole['fix_versions']) or 'nothing'}"
             for hole in package.get("vulns", [])
         ]
         for package in packages
