@@ -61,7 +61,8 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """The table, as name -> value."""
     import torch
 
-    from videoexpert.features.encode import clips_of, default_workers
+    from videoexpert.features.clips import clips_of
+    from videoexpert.features.encode import default_workers
     from videoexpert.features.store import FeatureStore
 
     encoder, name = encoder_of(args.model, args.device)

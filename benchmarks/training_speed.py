@@ -102,7 +102,8 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, Any]:
 
 def write_world(scratch: Path, videos: int) -> None:
     """Videos with annotations, and the feature store of the shipped encoder."""
-    from videoexpert.features.encode import clips_of, encode_to_store, load_encoder
+    from videoexpert.features.clips import clips_of
+    from videoexpert.features.encode import encode_to_store, load_encoder
     from videoexpert.synthetic.write import WorldRecipe, write_world
 
     write_world(WorldRecipe(videos=videos, seed=11, test_share=0.0), scratch / "world")

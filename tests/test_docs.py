@@ -49,7 +49,8 @@ def expert():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, expert) -> Path:
     """What the pages speak of: videos of some length, a feature store, a library."""
-    from videoexpert.features.encode import Clip, encode_to_store
+    from videoexpert.features.clips import Clip
+    from videoexpert.features.encode import encode_to_store
     from videoexpert.library.build import index
     from videoexpert.library.encoders import encoder_of
 

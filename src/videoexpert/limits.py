@@ -63,6 +63,9 @@ class Limits:
     video_windows: int = 10_000
     """Windows into which one video is cut."""
 
+    remote_bytes: int = 64 * 2**30
+    """Bytes of one video that is fetched from an object store."""
+
     def check(self, name: str, value: float, what: str, error: type[VideoExpertError] = InputError) -> None:
         """Raises ``error`` where ``value`` is above the limit ``name``; ``what`` begins the sentence."""
         most = getattr(self, name)

@@ -17,7 +17,7 @@ from videoexpert.annotations.videos import VideoFolder, is_video
 from videoexpert.apps.cli import main
 from videoexpert.apps.inputs import split_arguments
 from videoexpert.errors import DataError, InputError, VideoError
-from videoexpert.features.encode import clips_of
+from videoexpert.features.clips import clips_of
 from videoexpert.video.decode import read_frames
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

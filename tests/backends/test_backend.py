@@ -16,7 +16,8 @@ from videoexpert.backends.stored import StoredExpert
 from videoexpert.backends.text_times import TextTimesExpert
 from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import DataError, InputError, UnsupportedError
-from videoexpert.features.encode import clips_of, encode_to_store
+from videoexpert.features.clips import clips_of
+from videoexpert.features.encode import encode_to_store
 from videoexpert.features.store import FeatureStore
 from videoexpert.session import Expert, load
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video

@@ -19,12 +19,11 @@ from videoexpert.checkpoints import folder as checkpoint
 from videoexpert.errors import DataError, InputError, ResumeWarning
 from videoexpert.features import encode as encoding
 from videoexpert.features import store as storing
+from videoexpert.features.clips import Clip, clips_of
 from videoexpert.features.encode import (
-    Clip,
     Encoded,
     FailedClip,
     TokenEncoder,
-    clips_of,
     encode_to_store,
     encode_videos,
     weights_digest,
@@ -200,7 +199,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from videoexpert.features import encode, store as features
+from videoexpert.features import clips, encode, store as features
 from videoexpert.testing import tiny_model
 
 def kill(): os.kill(os.getpid(), signal.SIGKILL)
@@ -234,7 +233,7 @@ for point in (in_the_shard, before_the_index, in_the_index):
     if child == 0:
         torch.set_num_threads(threads)
         point()
-        encode.encode_to_store(encode.clips_of(videos), tiny_model(), out / point.__name__,
+        encode.encode_to_store(clips.clips_of(videos), tiny_model(), out / point.__name__,
                                batch_size=12, workers=2, shard_videos=2)
         os._exit(0)
     print(point.__name__, os.WTERMSIG(os.waitpid(child, 0)[1]))
@@ -281,7 +280,7 @@ def test_a_store_that_another_process_fills_is_refused_and_other_ranks_are_not(v
     with held(out, f"{LOCK}-00000"):
         with pytest.raises(InputError, match=rf"in use by process {os.getpid()} on this machine: wait"):
             run(videos, encoder, out)
-        clips = encoding.clips_of(videos)
+        clips = clips_of(videos)
         assert encoding.encode_to_store(clips, encoder, out, rank=1, world_size=2).encoded == 2
     assert not list(out.glob(f"{LOCK}*"))
 

@@ -66,6 +66,7 @@ def test_filters(library, videos):
         "red.mp4",
     ]
     os.utime(videos / "red.mp4", (1000, 1000))
+    index([videos], library.folder, Colours())
     assert names(library.search("blue", method="recall", filter=Filter(before=2000))) == ["red.mp4"]
     assert "red.mp4" not in names(library.search("blue", method="recall", filter=Filter(after=2000)))
 

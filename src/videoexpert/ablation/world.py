@@ -21,7 +21,8 @@ from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
 from ..evaluation.runner import evaluate
 from ..evaluation.systems import BackendSystem
-from ..features.encode import TokenEncoder, clips_of, encode_to_store
+from ..features.clips import clips_of
+from ..features.encode import TokenEncoder, encode_to_store
 from ..features.store import FeatureStore
 from ..language.prompter import Prompter
 from ..language.time_text import add_time_tokens

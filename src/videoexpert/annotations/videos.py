@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path, PurePath, PureWindowsPath
 
 from ..errors import DataError, VideoError
+from ..files import remote
 
 # What is found beside videos. A list of video extensions alone would not do, because it always misses some.
 _TEXT = "txt md json jsonl csv tsv yaml yml vtt srt ass log py sh html xml ini doc docx pdf rtf xls xlsx"
@@ -48,18 +50,28 @@ def is_video(file: Path) -> bool:
 
     By its extension; with one that is not known, by how it begins. Nothing hidden (``.DS_Store``, ``._clip.mp4``).
     """
-    suffix = file.suffix.lower()
-    if file.name.startswith(".") or suffix in OTHER or not file.is_file():
+    return file.is_file() and _is_video(file.name, lambda count: _head(file, count))
+
+
+def is_stored_video(file: remote.Entry) -> bool:
+    """The same rule for a file in an object store."""
+    return _is_video(file.address.rpartition("/")[2], lambda count: remote.head(file, count))
+
+
+def _is_video(name: str, head: Callable[[int], bytes]) -> bool:
+    """``head`` gives so many of the first bytes, where the name does not say it."""
+    suffix = PurePath(name).suffix.lower()
+    if name.startswith(".") or suffix in OTHER:
         return False
     if suffix in _SOURCE_TOO:
-        return not _is_text(_head(file))
-    return suffix in VIDEO_SUFFIXES or _begins_as_video(_head(file))
+        return not _is_text(head(_SAMPLED))
+    return suffix in VIDEO_SUFFIXES or _begins_as_video(head(_SAMPLED))
 
 
-def _head(file: Path) -> bytes:
+def _head(file: Path, count: int) -> bytes:
     try:
         with file.open("rb") as stream:
-            return stream.read(_SAMPLED)
+            return stream.read(count)
     except OSError:
         return b""
 

@@ -26,7 +26,7 @@ class Peer:
     model: str | None
     vision: str | None
 
-    def check(self, videos: Path | None, out: Path) -> None:
+    def check(self, videos: str | None, out: Path) -> None:
         """Raises InputError for options that contradict each other."""
         if self.layout is None:
             for name, value in (

@@ -7,7 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..checkpoints import folder as checkpoint
-from ..features.encode import Clip, TokenEncoder
+from ..features.clips import Clip
+from ..features.encode import TokenEncoder
 from ..vision.familiarity import Familiarity
 
 

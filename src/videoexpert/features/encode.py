@@ -19,11 +19,10 @@ from typing import Any
 
 import torch
 
-from ..annotations.readers import read
-from ..annotations.videos import VideoFolder, is_video
 from ..checkpoints import folder as checkpoint
 from ..config import VideoExpertConfig
-from ..errors import InputError, VideoError, sentence
+from ..errors import InputError, sentence
+from ..files import remote
 from ..locks import LOCK, held
 from ..model import VideoExpertModel
 from ..runtime import pick_device
@@ -31,6 +30,7 @@ from ..types import Frames, VisualTokens
 from ..video.decode import read_frames
 from ..vision.encoder import VisionEncoder
 from ..vision.tokens import visual_tokens
+from .clips import Clip, check_keys
 from .store import (
     SHARD_VIDEOS,
     TOKEN_FIELDS,
@@ -39,25 +39,10 @@ from .store import (
     ShardWriter,
     content_hash,
     half,
-    video_key,
 )
 
 BATCH = 64  # frames in one pass of the encoder
 AHEAD = 2  # decoded videos that wait, for each thread: bounds the memory
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A video to encode, or its part from ``start_s`` to ``end_s``, and the key under which it is found.
-
-    ``refused`` gives the reason if there is no file to read.
-    """
-
-    key: str
-    path: Path
-    start_s: float | None = None
-    end_s: float | None = None
-    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,14 +108,15 @@ class TokenEncoder:
 
     def read(self, clip: Clip) -> Frames:
         """N frames, resized. Raises VideoError, or InputError for a part outside the video."""
-        return read_frames(
-            clip.path,
-            self.config.num_frames,
-            start_s=clip.start_s,
-            end_s=clip.end_s,
-            resize=self.vision.preprocessor.resize,
-            sampling="centre" if self.config.frame_times == "centre" else "linspace",
-        )
+        with remote.local(clip.path) as file:
+            return read_frames(
+                file,
+                self.config.num_frames,
+                start_s=clip.start_s,
+                end_s=clip.end_s,
+                resize=self.vision.preprocessor.resize,
+                sampling="centre" if self.config.frame_times == "centre" else "linspace",
+            )
 
     def encode(self, videos: Sequence[Frames], batch_size: int = BATCH) -> list[VisualTokens]:
         """What ``VideoExpertModel.encode_video`` gives of each video, in half precision."""
@@ -255,58 +241,6 @@ def load_encoder(
         folder = checkpoint.shipped() if model is None else model
         encoder = TokenEncoder.of(checkpoint.load(folder, device=pick_device(device))[0])
     return encoder.with_fields(**fields) if fields else encoder
-
-
-def clips_of(
-    videos: str | os.PathLike[str],
-    annotations: str | os.PathLike[str] | None = None,
-    benchmark: str | None = None,
-    split: str | None = None,
-) -> list[Clip]:
-    """What to encode: a video, all videos under a folder, or those in it that annotations speak of.
-
-    Keys are the annotations' ids (without the ending where they name the file), with the part for samples
-    about a part; without annotations, file stems. A video that is missing stands in the list, to fail when
-    it is read. Raises InputError for annotations without their benchmark, DataError for unreadable ones,
-    VideoError for a folder without videos.
-    """
-    root = Path(videos)
-    if (annotations is None) != (benchmark is None):
-        raise InputError("annotations and their benchmark belong together, got only one of them.")
-    if split is not None and annotations is None:
-        raise InputError(f"the split is {split!r} but there are no annotations, expected both.")
-    if annotations is None or benchmark is None:
-        files = [root]
-        if root.is_dir():
-            files = [f for f in sorted(root.rglob("*")) if is_video(f)]
-        if not files:
-            raise VideoError(f"the folder {str(root)!r} holds no video, expected some: check the path.")
-        return [Clip(file.stem, file) for file in files]
-    folder = VideoFolder(root)
-    clips: dict[str, Clip] = {}
-    for sample in read(benchmark, annotations, split=split):
-        name, refused = sample.video, ""
-        try:
-            file = folder.require(sample.video)
-            name = name.removesuffix(file.suffix)
-        except VideoError as error:
-            file, refused = root, str(error)
-        key = video_key(name, sample.clip)
-        start_s, end_s = sample.clip or (None, None)
-        clips.setdefault(key, Clip(key, file, start_s, end_s, refused))
-    return list(clips.values())
-
-
-def check_keys(clips: Iterable[Clip]) -> None:
-    """Raises InputError where two clips have one key: a store could keep only one of them."""
-    seen: dict[str, Clip] = {}
-    for clip in clips:
-        other = seen.setdefault(clip.key, clip)
-        if other is not clip:
-            raise InputError(
-                f"{str(other.path)!r} and {str(clip.path)!r} are both named {clip.key!r}; rename one, or "
-                "encode them into two folders."
-            )
 
 
 def weights_digest(vision: VisionEncoder) -> str:

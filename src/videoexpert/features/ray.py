@@ -7,7 +7,8 @@ from functools import partial
 
 from ..cluster import Cluster, Lost, spread
 from ..errors import DataError, VideoError
-from .encode import Clip, Encoded, FailedClip, TokenEncoder, encode_videos, videos_a_pass
+from .clips import Clip
+from .encode import Encoded, FailedClip, TokenEncoder, encode_videos, videos_a_pass
 from .store import EncoderId
 
 Pass = tuple[int, Sequence[Clip]]  # number and clips of one pass of the encoder

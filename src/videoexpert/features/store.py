@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from .. import files
 from ..config import VideoExpertConfig
 from ..errors import DataError, InputError
+from ..files import remote
 from ..locks import LOCK
 from ..types import Hole, VisualTokens
 
@@ -334,17 +335,16 @@ def video_key(video: str, clip: tuple[float, float] | None = None) -> str:
 def content_hash(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's size and of its first, middle and last 64 KiB; of a smaller file, all its bytes.
 
-    Reads the same little of any file; a change elsewhere that keeps the size is not seen. Raises OSError.
+    Reads the same little of any file, at an address (files/remote.py) too; a change elsewhere that keeps the size is
+    not seen. Raises OSError.
     """
-    size = os.path.getsize(path)
+    size, read = remote.size_and_reader(path)
     found = hashlib.sha256(f"{size}:".encode())
-    with open(path, "rb") as file:
-        if size <= 3 * HASH_BLOCK:
-            found.update(file.read())
-        else:
-            for place in (0, (size - HASH_BLOCK) // 2, size - HASH_BLOCK):
-                file.seek(place)
-                found.update(file.read(HASH_BLOCK))
+    if size <= 3 * HASH_BLOCK:
+        found.update(read(0, size))
+    else:
+        for place in (0, (size - HASH_BLOCK) // 2, size - HASH_BLOCK):
+            found.update(read(place, place + HASH_BLOCK))
     return found.hexdigest()
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from .encode import Clip, _changed, default_workers
+from .clips import Clip
+from .encode import _changed, default_workers
 from .store import MADE_BY, FeatureStore
 
 

@@ -14,11 +14,14 @@ from typing import Any
 from ..cluster import Cluster, Lost, spread
 from ..errors import DataError, VideoError, VideoExpertError, WriteError
 from ..features.store import content_hash
+from ..files.remote import local
 from . import transcripts
 from .captions import Told
+from .cues import CAPTION, Text, Transcript
 from .encoders import LibraryEncoder
-from .manifest import File, Manifest, Text, real_path
-from .scan import scan
+from .hearing import Said, hear, listen
+from .manifest import File, Manifest
+from .scan import Found, scan, under
 from .shards import Shard, shard_path, write_shard
 
 
@@ -75,8 +78,8 @@ def _index(
     number = manifest.encoder(tools.encoder.fields, add=True)
     there = scan(folders)
     paths, faults = there.videos, there.faults
-    removed = _update(manifest, paths, faults, folders)
-    _mend_transcripts(manifest, paths)
+    removed = _update(manifest, there, folders)
+    listen(manifest, there, folders)
     known = manifest.files()
     contents = sorted({known[path].content for path in paths if path in known})
     where: dict[str, list[str]] = {}
@@ -86,7 +89,7 @@ def _index(
     ready = {content for content, owner in manifest.ready() if owner == number}
     left = deque(content for content in contents if content not in ready)
     total, encoded, seconds = len(left), 0, 0.0
-    jobs = _claimed(manifest, number, left, where, retry)
+    jobs = _claimed(manifest, number, left, where, there.transcripts, retry)
     if spread_over is None:
         ended = _here(manifest, jobs, tools)
     else:
@@ -112,23 +115,24 @@ class Tools:
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed video: the files that hold it, and where its shard goes."""
+    """One claimed video: the files that hold it, the transcripts beside them, and where its shard goes."""
 
     content: str
     encoder: int
     paths: tuple[str, ...]
+    transcripts: tuple[Transcript, ...]
     target: Path
 
 
 @dataclass(frozen=True)
 class Made:
-    """What the manifest records of a video whose shard is written; ``faults``: transcripts that cannot be read."""
+    """What the manifest records of a video whose shard is written, and what is said in it."""
 
     duration: float
     frames: int
     bytes: int
     texts: tuple[Text, ...]
-    faults: tuple[tuple[str, str], ...] = ()
+    said: Said
 
 
 def encode(job: Job, tools: Tools) -> Made:
@@ -136,26 +140,29 @@ def encode(job: Job, tools: Tools) -> Made:
 
     A transcript that cannot be read costs its own words and no more.
     """
-    path = Path(job.paths[0])
-    shard = tools.encoder.encode(path)
-    texts, faults = [], []
-    for file in (file for copy in job.paths for file in transcripts.beside(Path(copy))):
-        try:
-            texts += [Text(job.content, "transcript", *cue) for cue in transcripts.read(file)]
-        except DataError as error:
-            faults.append((str(file), str(error)))
-    if tools.captions is not None:
-        texts += [Text(job.content, "caption", *cue) for cue in tools.captions(path, shard)]
+    with local(job.paths[0]) as path:
+        shard = tools.encoder.encode(path)
+        said = hear(job.content, job.transcripts)
+        texts = list(said.texts)
+        if tools.captions is not None:
+            texts += [Text(job.content, CAPTION, *cue) for cue in tools.captions(path, shard)]
     size = write_shard(job.target, shard)
-    return Made(shard.duration, len(shard.embeddings), size, tuple(texts), tuple(faults))
+    return Made(shard.duration, len(shard.embeddings), size, tuple(texts), said)
 
 
 def _claimed(
-    manifest: Manifest, number: int, left: deque[str], where: dict[str, list[str]], retry: bool
+    manifest: Manifest,
+    number: int,
+    left: deque[str],
+    where: dict[str, list[str]],
+    heard: dict[str, list[Transcript]],
+    retry: bool,
 ) -> Iterator[Job]:
     """Videos that no other process has taken, each taken when it is requested."""
     while (content := manifest.claim(number, left, retry=retry)) is not None:
-        yield Job(content, number, tuple(where[content]), shard_path(manifest.folder, content, number))
+        paths = tuple(where[content])
+        said = tuple(file for path in paths for file in heard.get(path, ()))
+        yield Job(content, number, paths, said, shard_path(manifest.folder, content, number))
 
 
 def _here(manifest: Manifest, jobs: Iterator[Job], tools: Tools) -> Iterator[Made | None]:
@@ -215,48 +222,33 @@ def _worker(make: Callable[[], Tools], fields: dict[str, Any]) -> Callable[[Job]
 
 
 def _finish(manifest: Manifest, job: Job, made: Made) -> None:
-    manifest.put_faults(dict(made.faults), [])
-    manifest.finish(job.encoder, job.content, made.duration, made.frames, made.bytes, made.texts)
+    manifest.put_faults(made.said.faults, [file.path for file in made.said.read])
+    manifest.finish(
+        job.encoder, job.content, made.duration, made.frames, made.bytes, made.texts, made.said.read
+    )
 
 
-def _mend_transcripts(manifest: Manifest, paths: Sequence[str]) -> None:
-    """Read transcripts again that could not be read; those that are gone are no fault any more."""
-    for file, videos in transcripts.of_videos(manifest.faults(), paths).items():
-        known = manifest.files()
-        try:
-            cues = transcripts.read(Path(file)) if os.path.isfile(file) else []
-        except DataError as error:
-            manifest.put_faults({file: str(error)}, [])
-            continue
-        contents = sorted({known[path].content for path in videos if path in known})
-        manifest.add_texts([Text(content, "transcript", *cue) for content in contents for cue in cues])
-        manifest.put_faults({}, [file])
-
-
-def _update(
-    manifest: Manifest,
-    paths: Sequence[str],
-    faults: dict[str, str],
-    folders: Sequence[str | os.PathLike[str]],
-) -> int:
+def _update(manifest: Manifest, there: Found, folders: Sequence[str | os.PathLike[str]]) -> int:
     """Paths and contents as they are now. Returns how many paths no longer exist."""
-    known, changed, missing = manifest.files(), [], dict(faults)
-    for path in paths:
+    known, changed, missing = manifest.files(), [], dict(there.faults)
+    for path in there.videos:
         try:
-            stat = os.stat(path)
+            size, mtime_ns = there.stamps.get(path) or _stamp(path)
             old = known.get(path)
-            if old is None or (old.size, old.mtime_ns) != (stat.st_size, stat.st_mtime_ns):
-                changed.append(File(path, content_hash(path), stat.st_size, stat.st_mtime_ns))
+            if old is None or (old.size, old.mtime_ns) != (size, mtime_ns):
+                changed.append(File(path, content_hash(path), size, mtime_ns))
         except OSError as error:
-            missing[path] = f"the file cannot be read ({error.strerror})."
-    manifest.put_faults(missing, [path for path in paths if path not in missing])
+            missing[path] = f"the file cannot be read ({error.strerror})." if error.strerror else str(error)
+    below, found = under(folders), set(there.videos)
+    manifest.put_faults(missing, [path for path in (*found, *filter(below, manifest.faults()))])
     manifest.put_files(changed)
-    roots = [real_path(folder) for folder in folders]
-    there = set(paths)
-    gone = [
-        path
-        for path in known
-        if path not in there and any(path == root or path.startswith(root + os.sep) for root in roots)
-    ]
+    # what could not be listed may still be there
+    lost = under(there.faults)
+    gone = [path for path in known if path not in found and below(path) and not lost(path)]
     manifest.forget_files(gone)
     return len(gone)
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns

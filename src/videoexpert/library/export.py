@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,26 +19,50 @@ from typing import Any
 import numpy as np
 
 from .. import files
+from ..errors import InputError
+from ..files import remote
 from .manifest import Manifest
 from .shards import read_embeddings, shard_path
+
+LIST = "library.json"
 
 
 def export(folder: Path, out: str | os.PathLike[str]) -> dict[str, int]:
     """Write the files above into the folder ``out``, whole or not at all; returns how many videos, rows and texts.
 
-    Raises DataError for a damaged shard, WriteError.
+    ``out`` may be an address (files/remote.py), where ``library.json`` comes last: without it an export is not whole.
+    Raises InputError where something else is there, DataError for a damaged shard, WriteError.
     """
-    with closing(Manifest(folder)) as manifest, files.whole_folder(out) as target:
-        encoders = manifest.encoders()
-        told: dict[str, dict[str, Any]] = {}
-        rows = 0
-        for number in encoders:
-            rows += _embeddings(manifest, number, target, told)
-        texts = list(manifest.texts(told))
-        (target / "library.json").write_text(json.dumps({"encoders": encoders}, indent=1) + "\n", "utf-8")
-        _lines(target / "videos.jsonl", list(told.values()))
-        _lines(target / "texts.jsonl", [vars(text) for text in texts])
-        return {"videos": len(told), "rows": rows, "texts": len(texts)}
+    with closing(Manifest(folder)) as manifest:
+        if not remote.is_address(out):
+            if os.path.exists(out) and not (Path(out) / LIST).is_file():
+                raise _taken(out)
+            with files.whole_folder(out) as target:
+                return _fill(manifest, target)
+        address = str(out)
+        if not remote.is_free(address, LIST):
+            raise _taken(address)
+        with tempfile.TemporaryDirectory(prefix="videoexpert-") as scratch:
+            counts = _fill(manifest, Path(scratch))
+            remote.upload(Path(scratch), address, LIST)
+        return counts
+
+
+def _taken(out: str | os.PathLike[str]) -> InputError:
+    return InputError(f"{os.fspath(out)!r} is there and holds no export; choose another place.")
+
+
+def _fill(manifest: Manifest, target: Path) -> dict[str, int]:
+    encoders = manifest.encoders()
+    told: dict[str, dict[str, Any]] = {}
+    rows = 0
+    for number in encoders:
+        rows += _embeddings(manifest, number, target, told)
+    texts = list(manifest.texts(told))
+    (target / LIST).write_text(json.dumps({"encoders": encoders}, indent=1) + "\n", "utf-8")
+    _lines(target / "videos.jsonl", list(told.values()))
+    _lines(target / "texts.jsonl", [vars(text) for text in texts])
+    return {"videos": len(told), "rows": rows, "texts": len(texts)}
 
 
 def _embeddings(manifest: Manifest, number: int, target: Path, told: dict[str, dict[str, Any]]) -> int:

@@ -75,7 +75,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which videos are searched: a glob on the path, duration and time of change (seconds since 1970)."""
+    """Which videos are searched: a glob on the path, duration and time of change when indexed (seconds since 1970)."""
 
     within: str | None = None
     min_duration: float = 0.0
@@ -90,8 +90,7 @@ class Filter:
             return False
         if self.after is None and self.before is None:
             return True
-        times = [os.path.getmtime(path) for path in video.paths if os.path.exists(path)]
-        return any((self.after or 0) <= t < (self.before or float("inf")) for t in times)
+        return any((self.after or 0) <= t / 1e9 < (self.before or float("inf")) for t in video.changed)
 
 
 class Library:
@@ -207,10 +206,9 @@ class Library:
 
     def _text(self, snapshot: Snapshot, query: str, filter: Filter) -> list[Hit]:
         found = []
-        for text, weight in self.manifest.search_texts(query):
+        for text, score in self.manifest.search_texts(query):
             video = snapshot.videos.get(text.content)
             if video is not None and filter.takes(video):
-                score = weight / (1 + weight) if weight > 0 else 0.0
                 found.append(
                     Hit(
                         video.paths[0],

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sqlite3
 import threading
 import time
-import unicodedata
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,15 +20,16 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import DataError, WriteError
+from ..files import remote
 from ..runtime import process_name, process_runs
+from . import cues
+from .cues import Text, Transcript
 
 DATABASE = "library.sqlite"
-VERSION = 1
+VERSION = 2
 READY, FAILED, WORKING = "ready", "failed", "working"
 # how long a video stays claimed by a process of another machine that says nothing more
 LEASE_S = 900.0
-# a word in more than this share of the texts separates none of them
-COMMON = 0.5
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS encoders (id INTEGER PRIMARY KEY, fields TEXT NOT NULL UNIQUE);
@@ -41,12 +40,7 @@ CREATE TABLE IF NOT EXISTS videos (
     content TEXT NOT NULL, encoder INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT, duration REAL, frames INTEGER,
     bytes INTEGER, owner TEXT, since REAL NOT NULL, PRIMARY KEY (content, encoder));
 CREATE TABLE IF NOT EXISTS faults (path TEXT PRIMARY KEY, reason TEXT NOT NULL);
-CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5 (
-    words, content UNINDEXED, kind UNINDEXED, start UNINDEXED, end UNINDEXED,
-    tokenize = 'unicode61 remove_diacritics 2');
-CREATE VIRTUAL TABLE IF NOT EXISTS terms USING fts5vocab (texts, 'row');
 """
-ADD_TEXT = "INSERT INTO texts (words, content, kind, start, end) VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True)
@@ -61,24 +55,17 @@ class File:
 
 @dataclass(frozen=True)
 class Video:
-    """An indexed video; ``paths`` are the files that hold it, ``duration`` seconds, ``frames`` embedded ones."""
+    """An indexed video; ``paths`` are the files that hold it, ``changed`` when (nanoseconds since 1970).
+
+    ``duration`` seconds, ``frames`` embedded ones.
+    """
 
     content: str
     paths: tuple[str, ...]
+    changed: tuple[int, ...]
     duration: float
     frames: int
     bytes: int
-
-
-@dataclass(frozen=True)
-class Text:
-    """Words spoken, or written as caption, from ``start`` to ``end`` (seconds); ``kind``: "transcript" or "caption"."""
-
-    content: str
-    kind: str
-    start: float
-    end: float
-    words: str
 
 
 class Manifest:
@@ -105,6 +92,11 @@ class Manifest:
         if self.writable:
             with self._change() as db:
                 db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
+        elif cues.is_old(self._db):
+            raise DataError(
+                f"{str(folder)!r} was made by an older videoexpert; open it once where it can be written, with "
+                "`videoexpert library info`."
+            )
         (found,) = self._rows("SELECT value FROM meta WHERE key = 'version'")[0]
         if int(found) > VERSION:
             raise DataError(
@@ -118,7 +110,9 @@ class Manifest:
         db = sqlite3.connect(self.file, timeout=60, check_same_thread=False, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(SCHEMA)
+            if cues.is_old(db):
+                _move(db)
+            db.executescript(SCHEMA + cues.SCHEMA)
         except sqlite3.OperationalError:
             db.close()
             if create:
@@ -263,21 +257,32 @@ class Manifest:
             left.extendleft(reversed(others))
 
     def finish(
-        self, encoder: int, content: str, duration: float, frames: int, size: int, texts: Iterable[Text] = ()
+        self,
+        encoder: int,
+        content: str,
+        duration: float,
+        frames: int,
+        size: int,
+        texts: Iterable[Text] = (),
+        read: Iterable[Transcript] = (),
     ) -> None:
-        """A video whose shard is on disk: its row and its words appear together."""
+        """A video whose shard is on disk: its row and its words appear together; ``read`` are their files."""
         with self._change() as db:
             db.execute(
                 "INSERT OR REPLACE INTO videos VALUES (?, ?, ?, NULL, ?, ?, ?, NULL, ?)",
                 (content, encoder, READY, duration, frames, size, time.time()),
             )
-            db.execute("DELETE FROM texts WHERE content = ?", (content,))
-            db.executemany(ADD_TEXT, [(t.words, content, t.kind, t.start, t.end) for t in texts])
+            cues.replace(db, content, texts, read)
 
-    def add_texts(self, texts: Iterable[Text]) -> None:
-        """Words of indexed videos that could not be read before."""
+    def renew_transcripts(self, content: str, texts: Iterable[Text], read: Iterable[Transcript]) -> None:
+        """What is said in an indexed video, anew; its captions stay."""
         with self._change() as db:
-            db.executemany(ADD_TEXT, [(t.words, t.content, t.kind, t.start, t.end) for t in texts])
+            cues.replace(db, content, texts, read, captions=False)
+
+    def transcripts(self) -> dict[str, list[Transcript]]:
+        """Content -> the files that its words were read from."""
+        with self._lock:
+            return cues.known_transcripts(self._db)
 
     def fail(self, encoder: int, content: str, reason: str) -> None:
         """A video that could not be indexed, with the sentence why."""
@@ -304,14 +309,15 @@ class Manifest:
     def videos(self, encoder: int) -> dict[str, Video]:
         """Content -> video, of those that are indexed and that some path holds, in the order of their content."""
         rows = self._rows(
-            "SELECT content, path, duration, frames, bytes FROM videos JOIN files USING (content) "
+            "SELECT content, path, mtime_ns, duration, frames, videos.bytes FROM videos JOIN files USING (content) "
             "WHERE encoder = ? AND state = ? ORDER BY content, path",
             (encoder, READY),
         )
         found: dict[str, Video] = {}
-        for content, path, duration, frames, size in rows:
-            earlier = found[content].paths if content in found else ()
-            found[content] = Video(content, (*earlier, path), duration, frames, size)
+        for content, path, mtime_ns, duration, frames, size in rows:
+            earlier = found.get(content)
+            paths, changed = (earlier.paths, earlier.changed) if earlier else ((), ())
+            found[content] = Video(content, (*paths, path), (*changed, mtime_ns), duration, frames, size)
         return found
 
     def ready(self) -> list[tuple[str, int]]:
@@ -324,41 +330,35 @@ class Manifest:
             db.execute("DELETE FROM videos WHERE content = ? AND encoder = ?", (content, encoder))
             left = db.execute("SELECT 1 FROM videos WHERE content = ?", (content,)).fetchone()
             if left is None:
-                db.execute("DELETE FROM texts WHERE content = ?", (content,))
+                cues.replace(db, content, (), ())
 
     def search_texts(self, query: str, most: int = 200) -> list[tuple[Text, float]]:
-        """Words like the query's with their BM25 weight, best first; any of its words may match.
-
-        A word that most texts have ("the") says nothing and is left out, unless all are such.
-        """
-        words = re.findall(r"\w+", query)
-        (texts,) = self._rows("SELECT coalesce(max(rowid), 0) FROM texts")[0]
-        telling = [word for word in words if self._texts_with(word) <= COMMON * texts] or words
-        if not telling:
-            return []
-        asked = " OR ".join(f'"{word}"' for word in telling)
-        rows = self._rows(
-            "SELECT content, kind, start, end, words, bm25(texts) FROM texts WHERE texts MATCH ? "
-            "ORDER BY bm25(texts), content, start LIMIT ?",
-            (asked, most),
-        )
-        return [(Text(c, k, float(s), float(e), w), -float(weight)) for c, k, s, e, w, weight in rows]
+        """Words like the query's with their score in (0, 1], best first; any of its words may match."""
+        with self._lock:
+            return cues.search(self._db, query, most)
 
     def texts(self, contents: Collection[str]) -> Iterator[Text]:
         """All words of these videos, by video and time."""
-        rows = self._rows("SELECT content, kind, start, end, words FROM texts ORDER BY content, start, words")
-        return (Text(c, k, float(s), float(e), w) for c, k, s, e, w in rows if c in contents)
-
-    def _texts_with(self, word: str) -> int:
-        plain = unicodedata.normalize("NFD", word.lower())
-        term = "".join(c for c in plain if not unicodedata.combining(c))
-        found = self._rows("SELECT doc FROM terms WHERE term = ?", (term,))
-        return int(found[0][0]) if found else 0
+        rows = self._rows("SELECT content, kind, start, end, words FROM cues ORDER BY content, start, words")
+        return (Text(*row) for row in rows if row[0] in contents)
 
     def check(self) -> str | None:
         """What SQLite finds wrong with the file; None where it is sound."""
         (found,) = self._rows("PRAGMA integrity_check")[0]
         return None if found == "ok" else str(found)
+
+
+def _move(db: sqlite3.Connection) -> None:
+    """A library of version 1 to this one: all of it, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if cues.is_old(db):  # nobody else was faster
+            cues.move(db)
+            db.execute("UPDATE meta SET value = ? WHERE key = 'version'", (str(VERSION),))
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
 
 
 def _holds(owner: str | None, since: float) -> bool:
@@ -368,5 +368,5 @@ def _holds(owner: str | None, since: float) -> bool:
 
 
 def real_path(path: str | os.PathLike[str]) -> str:
-    """The path that a library knows a file by: absolute, links followed."""
-    return os.path.realpath(path)
+    """The path that a library knows a file by: absolute, links followed; of an address, its one spelling."""
+    return remote.real_address(str(path)) if remote.is_address(path) else os.path.realpath(path)

@@ -7,16 +7,31 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .. import files
-from ..errors import DataError, DependencyError
+from ..errors import DataError, DependencyError, VideoError
+from ..files import remote
+from .cues import Transcript
 
 # name.mp4 goes with name.srt, name.en.srt, name.mp4.srt
 SUFFIXES = (".srt", ".vtt", ".json")
 
 
-def beside(video: Path) -> list[Path]:
-    """Transcript files of a video, in the order of their names; a language code may precede the ending."""
-    files_of_name = sorted(video.parent.glob(f"{_escaped(video.stem)}.*"))
-    return [file for file in files_of_name if belongs(file, video) and file.is_file()]
+def beside(video: str) -> list[Transcript]:
+    """Transcript files of a video (path or address), by name; a language code may precede the ending."""
+    if remote.is_address(video):
+        found = [Transcript(one.address, one.size, one.changed) for one in remote.beside(video)]
+    else:
+        folder, stem = os.path.dirname(video), Path(video).stem
+        found = [
+            Transcript(os.path.join(folder, file.name), *_stamp(file))
+            for file in Path(folder).glob(f"{_escaped(stem)}.*")
+            if file.is_file()
+        ]
+    return sorted((t for t in found if belongs(Path(t.path), Path(video))), key=lambda t: t.path)
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def belongs(file: Path, video: Path) -> bool:
@@ -42,11 +57,19 @@ def of_videos(files_: Iterable[str], videos: Iterable[str]) -> dict[str, list[st
     return found
 
 
-def read(file: Path) -> list[tuple[float, float, str]]:
-    """(start, end, words) of each cue, seconds, empty ones left out.
+def read(transcript: str) -> list[tuple[float, float, str]]:
+    """(start, end, words) of each cue of a file (path or address), seconds, empty ones left out.
 
     A JSON file that is not a transcript gives none. Raises DataError for a transcript that cannot be read.
     """
+    try:
+        with remote.local(transcript) as file:
+            return _read(file)
+    except VideoError as error:  # an address that cannot be fetched
+        raise DataError(str(error)) from error
+
+
+def _read(file: Path) -> list[tuple[float, float, str]]:
     if file.suffix.lower() == ".json":
         return _read_whisper(file)
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .. import files
 from ..errors import VideoError
 from ..export.text import clock
+from ..files.remote import local
 from ..look import DIM, DPI, GREY, INK, LABEL, RULE, SMALL, TITLE, WIDTH, drawable, fit_fonts
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def _pictures(hits: Sequence[Hit]) -> list[np.ndarray | None]:
         places = [place for place, hit in enumerate(hits) if hit.path == path]
         middles = [(hits[place].start + hits[place].end) / 2 for place in places]
         try:
-            shown = thumbnails(path, [(t, t) for t in middles], resize=shrink(round(CELL * DPI)))
+            with local(path) as file:
+                shown = thumbnails(file, [(t, t) for t in middles], resize=shrink(round(CELL * DPI)))
         except VideoError:
             continue
         found.update(zip(places, (pictures[0] for pictures in shown), strict=True))

@@ -18,7 +18,8 @@ from ..annotations.samples import Sample
 from ..annotations.schema import read_samples, write_samples
 from ..checkpoints import folder as checkpoint
 from ..errors import DataError
-from ..features.encode import Summary, TokenEncoder, clips_of, encode_to_store
+from ..features.clips import clips_of
+from ..features.encode import Summary, TokenEncoder, encode_to_store
 from ..features.store import FeatureStore
 from ..recipes import Recipe, from_mapping
 from ..runtime import pick_device

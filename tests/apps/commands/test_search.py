@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from contextlib import ExitStack
 
 import pytest
 
@@ -127,9 +128,10 @@ def test_a_reel_of_the_best_moments(call, library, tmp_path):
 def test_what_a_reel_cannot_show_is_told():
     there = Hit(str(SHIPPED_VIDEO), 0.5, 1.0, 0.9, 20.0, "a")
     moved = Hit("gone.mp4", 2, 2, 0.8, 20.0, "b", (str(SHIPPED_VIDEO),))
-    spans, gone = moments_of([there, moved, Hit("gone.mp4", 0, 1, 0.7, 20.0, "c")], pad=1.0)
+    with ExitStack() as fetched:
+        cuts, gone = moments_of([there, moved, Hit("gone.mp4", 0, 1, 0.7, 20.0, "c")], 1.0, fetched)
     assert gone == ["gone.mp4"]
-    assert [(span.video, span.start_s, span.end_s) for span in spans] == [
+    assert [(span.video, span.start_s, span.end_s) for _, span in cuts] == [
         (str(SHIPPED_VIDEO), 0.0, 2.0),
         (str(SHIPPED_VIDEO), 1.0, 3.0),
     ]

@@ -118,7 +118,9 @@ def synth(
 
 def encode(
     *,
-    videos: Annotated[Path | None, typer.Option(help="A video, or a folder with videos.")] = None,
+    videos: Annotated[
+        str | None, typer.Option(help="A video, or a folder with videos, or an address (s3://...) of one.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Feature store: a new folder, or one to continue.")],
     annotations: Annotated[
         Path | None, typer.Option(help="Only the videos, or parts of them, that this file speaks of.")
@@ -202,7 +204,7 @@ def encode(
 
 
 def _encode(
-    videos: Path,
+    videos: str,
     out: Path,
     annotated: tuple[Path | None, str | None, str | None],
     encoder_of: tuple[str | None, str | None, str | None],
@@ -217,7 +219,8 @@ def _encode(
     from ...assets import SHIPPED_MODEL
     from ...errors import InputError
     from ...features import unchanged
-    from ...features.encode import Summary, clips_of, encode_to_store, load_encoder
+    from ...features.clips import clips_of
+    from ...features.encode import Summary, encode_to_store, load_encoder
     from ...features.ray import encode_on
     from ...runtime import rank_of_process
 

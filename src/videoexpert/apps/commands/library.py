@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import InputError
 from .. import options
 from ..clipping import NOTHING, padded
 from ..inputs import check_reel
@@ -36,7 +36,8 @@ Rate = Annotated[float, typer.Option(help="Pictures a second that are kept for s
 
 def index(
     folders: Annotated[
-        list[str], typer.Argument(metavar="FOLDER...", help="Folders of videos, or single files.")
+        list[str],
+        typer.Argument(metavar="FOLDER...", help="Folders of videos, single files, or addresses (s3://...)."),
     ],
     library: Annotated[Path, typer.Option(help="Folder of the library; made where there is none.")],
     model: Model = None,
@@ -207,36 +208,48 @@ def duplicates(
         say("\n   ".join(group))
 
 
-def moments_of(hits: Iterable[Hit], pad: float) -> tuple[list[Span], list[str]]:
-    """What to cut of each hit, ``pad`` seconds wider as far as its video goes; and files that are gone."""
+def moments_of(
+    hits: Iterable[Hit], pad: float, fetched: ExitStack
+) -> tuple[list[tuple[str, Span]], list[str]]:
+    """Each hit's video and what to cut of it, ``pad`` seconds wider as far as it goes; and files that are gone.
+
+    Videos in an object store stay ``fetched`` until that ends.
+    """
+    from ...files.remote import is_address, local
     from ...video.encode import Span
     from ...video.glance import glance
 
-    spans, gone = [], []
+    cuts: list[tuple[str, Span]] = []
+    gone: list[str] = []
+    files: dict[str, str] = {}
     for hit in hits:
-        there = [path for path in (hit.path, *hit.copies) if Path(path).is_file()]
+        there = [path for path in (hit.path, *hit.copies) if is_address(path) or Path(path).is_file()]
         if not there:
             gone.append(hit.path)
             continue
-        length = glance(there[0]).duration_s
-        spans.append(Span(there[0], *padded(hit.start, hit.end, pad, length)))
-    return spans, gone
+        video = there[0]
+        if video not in files:
+            files[video] = str(fetched.enter_context(local(video)))
+        span = padded(hit.start, hit.end, pad, glance(files[video]).duration_s)
+        cuts.append((video, Span(files[video], *span)))
+    return cuts, gone
 
 
 @care.command()
 def export(
     library: Folder,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new folder, or one to replace.")],
+    out: Annotated[
+        str,
+        typer.Option(metavar="FOLDER", help="A new folder or address (s3://...), or an export to replace."),
+    ],
     format: options.Printed = Format.table,
 ) -> None:
     """Write a library as plain files: JSON lines of its videos and words, numpy arrays of its embeddings."""
     from ...library.export import export as run
 
-    if out.exists() and not (out / "library.json").is_file():
-        raise InputError(f"--out is {str(out)!r}, which is there and holds no export; choose another folder.")
     counts = run(library, out)
     if format is Format.json:
-        print_json({"out": str(out), **counts})
+        print_json({"out": out, **counts})
     else:
         say(f"{out}: {counts['videos']} videos, {counts['rows']} embeddings, {counts['texts']} texts")
 
@@ -263,19 +276,20 @@ def reel(
     check_reel("--out", out)
     found = open_library(library, load(model, device=device), rate)
     hits = found.search(query, top=top, method=method).hits
-    spans, gone = moments_of(hits, pad)
-    for path in gone:
-        complain(f"Error: {path}: the file is gone; index its folder again.")
-    if not spans:
-        complain("nothing was found; nothing was cut.")
-        raise typer.Exit(NOTHING)
-    with Waiting("cutting"):
-        encode_spans(spans, out)
+    with ExitStack() as fetched:
+        cuts, gone = moments_of(hits, pad, fetched)
+        for path in gone:
+            complain(f"Error: {path}: the file is gone; index its folder again.")
+        if not cuts:
+            complain("nothing was found; nothing was cut.")
+            raise typer.Exit(NOTHING)
+        with Waiting("cutting"):
+            encode_spans([span for _, span in cuts], out)
     if format is Format.json:
-        cut = [{"video": span.video, "start": span.start_s, "end": span.end_s} for span in spans]
-        print_json({"out": str(out), "moments": cut})
+        told = [{"video": video, "start": span.start_s, "end": span.end_s} for video, span in cuts]
+        print_json({"out": str(out), "moments": told})
     else:
-        say(f"{out}: {len(spans)} moments, {sum(span.end_s - span.start_s for span in spans):.1f} s")
+        say(f"{out}: {len(cuts)} moments, {sum(span.end_s - span.start_s for _, span in cuts):.1f} s")
     if gone:
         raise typer.Exit(1)
 
