@@ -46,6 +46,23 @@ def test_text_and_hybrid(library):
         library.search("blue", method="rerank")
 
 
+def test_words_score_by_their_share(videos, tmp_path):
+    """A lone hit is a whole one; rare words count more than frequent ones; whatever BM25 says of a small library."""
+    for name, words in (("red", "red door"), ("mixed", "green door"), ("sub/blue", "a bell")):
+        (videos / f"{name}.srt").write_text(f"1\n00:00:01,000 --> 00:00:02,500\n{words}\n")
+    (videos / "red.en.srt").write_text("1\n00:00:04,000 --> 00:00:05,000\nsilence\n")
+    index([videos], tmp_path / "lib", Colours())
+    library = Library(tmp_path / "lib", Colours())
+    (lone,) = library.search("bell", method="text").hits
+    assert lone.score == pytest.approx(1.0)
+    # of four texts one has the bell, ln(1 + 3.5 / 1.5) = 1.204, and two have a door, ln(1 + 2.5 / 2.5) = 0.693
+    hits = library.search("door bell", method="text").hits
+    assert [round(hit.score, 3) for hit in hits] == [0.635, 0.365, 0.365]
+    assert hits[0].text == "a bell"
+    assert {hit.text for hit in hits[1:]} == {"red door", "green door"}
+    assert library.search("nothing", method="text").hits == ()
+
+
 def test_a_library_that_grows_is_searched_as_it_is(library, videos, tmp_path):
     before = library.search("green", method="recall")
     write(videos / "lawn.mp4", ["green", "green"], part_s=1.0)

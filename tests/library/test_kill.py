@@ -103,7 +103,7 @@ def rows(library: Path) -> list[tuple[object, ...]]:
     videos = manifest._rows(
         "SELECT content, encoder, state, reason, duration, frames, bytes, owner FROM videos"
     )
-    texts = manifest._rows("SELECT words, content, kind, start, end FROM texts")
+    texts = manifest._rows("SELECT words, content, kind, start, end FROM cues")
     manifest.close()
     return sorted(map(repr, videos)) + sorted(map(repr, texts))
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from library.conftest import Colours
+from videoexpert.errors import DataError
 from videoexpert.library.build import index
 from videoexpert.library.manifest import Manifest
 from videoexpert.library.scan import scan
+from videoexpert.library.shards import Shard
 
 
 @pytest.fixture
@@ -127,3 +132,85 @@ def test_a_broken_transcript_that_is_taken_away_is_no_fault(videos, tmp_path):
     assert len(index([videos], tmp_path / "lib", Colours()).failed) == 1
     words.unlink()
     assert index([videos], tmp_path / "lib", Colours()).failed == {}
+
+
+def cue(words: str) -> str:
+    return f"1\n00:00:01,000 --> 00:00:02,500\n{words}\n"
+
+
+def heard(library: Path, *words: str) -> list[str]:
+    manifest = Manifest(library)
+    return [word for word in words if manifest.search_texts(word)]
+
+
+def test_transcripts_that_change_are_read_again_and_nothing_is_encoded(videos, tmp_path):
+    library, encoder = tmp_path / "lib", Colours()
+    (videos / "sub" / "copy.mp4").write_bytes((videos / "red.mp4").read_bytes())
+    (videos / "sub" / "copy.srt").write_text(cue("a loud bell"))
+
+    def told(path: Path, shard: Shard) -> list[tuple[float, float, str]]:
+        return [(0.0, 1.0, f"captioned {path.stem}")]
+
+    index([videos], library, encoder, captions=told)
+    for change, words in (
+        (lambda: (videos / "red.srt").write_text(cue("the red door")), ["door", "bell"]),
+        (lambda: (videos / "red.srt").write_text(cue("the red gate")), ["gate", "bell"]),
+        (
+            lambda: (videos / "red.en.vtt").write_text("WEBVTT\n\n00:00.500 --> 00:01.500\na hill\n"),
+            ["gate", "hill", "bell"],
+        ),
+        ((videos / "red.srt").unlink, ["hill", "bell"]),
+        (lambda: (videos / "red.en.vtt").write_bytes(b"\xff\xfe\xff"), ["bell"]),
+        ((videos / "sub" / "copy.srt").unlink, []),
+    ):
+        change()
+        # the copy's folder is not looked at, and its words stay
+        done = index(
+            [videos / "red.mp4"] if (videos / "sub" / "copy.srt").exists() else [videos], library, encoder
+        )
+        assert done.encoded == 0
+        assert set(heard(library, "door", "gate", "hill", "bell")) == set(words)
+        assert heard(library, "captioned") == ["captioned"]
+    assert list(done.failed) == [str(videos / "red.en.vtt")]
+    assert len(encoder.encoded) == 3
+
+
+def test_a_library_of_version_1_is_read_on(videos, tmp_path):
+    """Its words lay in the index itself."""
+    library = tmp_path / "lib"
+    (videos / "red.srt").write_text(cue("the red door"))
+    index([videos], library, Colours())
+    with closing(sqlite3.connect(library / "library.sqlite")) as db:
+        rows = db.execute("SELECT words, content, kind, start, end FROM cues").fetchall()
+        db.executescript("DROP TABLE terms; DROP TABLE texts; DROP TABLE cues; DROP TABLE transcripts;")
+        db.execute(
+            "CREATE VIRTUAL TABLE texts USING fts5 (words, content UNINDEXED, kind UNINDEXED, start UNINDEXED, "
+            "end UNINDEXED, tokenize = 'unicode61 remove_diacritics 2')"
+        )
+        db.execute("CREATE VIRTUAL TABLE terms USING fts5vocab (texts, 'row')")
+        db.executemany("INSERT INTO texts (words, content, kind, start, end) VALUES (?, ?, ?, ?, ?)", rows)
+        db.execute("UPDATE meta SET value = '1'")
+        db.commit()
+    with mock.patch("os.access", return_value=False), pytest.raises(DataError, match="older videoexpert"):
+        Manifest(library)
+    assert heard(library, "door", "gate") == ["door"]
+    assert index([videos], library, Colours()).encoded == 0
+    assert [text.words for text in Manifest(library).texts({rows[0][1]})] == ["the red door"]
+
+
+def test_a_folder_that_can_be_read_again_is_no_fault(videos, tmp_path, monkeypatch):
+    """And what lay in it is not lost meanwhile."""
+    library, listing = tmp_path / "lib", os.scandir
+    index([videos], library, Colours())
+
+    def refuse(folder: str):
+        if str(folder).endswith("sub"):
+            raise PermissionError(13, "Permission denied")
+        return listing(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        done = index([videos], library, Colours())
+    assert (list(done.failed), done.removed) == ([str(videos / "sub")], 0)
+    done = index([videos], library, Colours())
+    assert (done.failed, done.removed, done.encoded) == ({}, 0, 0)
