@@ -6,7 +6,8 @@ videos    Synthetic videos of the shipped model's level, as files, indexed with 
           the model was trained on; many of them are true of several videos, so a "true video" is any of those. Searches
           of the library of the first tenth alternate with those of all, so that both meet the same load.
 vectors   A million random unit vectors of 512 halves: exact search, in a process of its own for its memory.
-graph     usearch against the exact search, on random vectors and on vectors that come in runs, as frames do.
+graph     A million of 128, as the shipped model has: the graph of library/graph.py against the exact search, on random
+          vectors and on vectors that come in runs, as frames do. A graph in the kept folder is not built again.
 """
 
 from __future__ import annotations
@@ -28,11 +29,6 @@ import numpy as np
 LEVEL, SEED = 4, 2027
 ROWS, WIDTH, GRAPH_ROWS, GRAPH_WIDTH = 1_000_000, 512, 1_000_000, 128
 COLD = 60  # queries that find no video in the expert's memory
-EDGES, BUILDING, BLOCK = (
-    16,
-    64,
-    1 << 16,
-)  # of usearch's graph: edges, candidates while it grows, rows added at once
 
 
 def main() -> int:
@@ -58,7 +54,8 @@ def main() -> int:
                 "videos": lambda: measure_videos(folder, args.videos, args.queries, report.get("videos", {})),
                 "vectors": lambda: measure_vectors(folder / "rows.f16", args.rows),
                 "graph": lambda: {
-                    kind: measure_graph(folder, kind, args.graph_rows) for kind in ("runs", "random")
+                    kind: measure_graph(folder, kind, args.graph_rows, report.get("graph", {}).get(kind, {}))
+                    for kind in ("random", "runs")
                 },
             }[part]()
             print(json.dumps({part: report[part]}, indent=1), flush=True)
@@ -138,17 +135,18 @@ def index_all(files: list[Path], library: Path, encoder: Any, caption: Callable[
     from videoexpert.library import care
     from videoexpert.library.build import index
 
-    spent = [0.0]
+    spent, worked = [0.0], [0.0]
 
     def timed(*arguments: Any) -> Any:
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         found = caption(*arguments)
         spent[0] += time.perf_counter() - began
+        worked[0] += time.process_time() - busy
         return found
 
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     done = index([str(file) for file in files], library, encoder, captions=timed)
-    took = time.perf_counter() - began - spent[0]
+    took, cpu = time.perf_counter() - began - spent[0], time.process_time() - busy - worked[0]
     report = care.info(library)
     on_disk = sum(file.stat().st_size for file in library.rglob("*") if file.is_file())
     if not done.encoded:
@@ -158,7 +156,10 @@ def index_all(files: list[Path], library: Path, encoder: Any, caption: Callable[
         "hours of video": round(report.hours, 2),
         "videos a second": round(done.encoded / took, 1),
         "times real time": round(done.seconds / took),
+        "processor seconds a video": round(cpu / done.encoded, 4),
+        "times real time, a core's work": round(done.seconds / cpu),
         "seconds a caption pass": round(spent[0] / done.encoded, 3),
+        "processor seconds a caption pass": round(worked[0] / done.encoded, 4),
         "bytes a video, shard": round(report.bytes / report.videos),
         "bytes a video, everything": round(on_disk / report.videos),
         "failed": len(done.failed),
@@ -294,39 +295,40 @@ def write_rows(file: Path, rows: int, width: int, kind: str) -> None:
             out.write(block.astype(np.float16).tobytes())
 
 
-def measure_graph(folder: Path, kind: str, rows: int) -> dict[str, Any]:
+def measure_graph(folder: Path, kind: str, rows: int, before: dict[str, Any]) -> dict[str, Any]:
     """Recall of the 100 best against the exact search, and time, for several breadths of the search."""
-    from usearch.index import Index
-
+    from videoexpert.library import graph as graphs
     from videoexpert.library.vectors import largest, open_rows, products
 
-    file = folder / f"{kind}.f16"
-    write_rows(file, rows, GRAPH_WIDTH, kind)
+    place, file, listed = folder / kind, folder / f"{kind}.f16", [(kind, rows)]
+    place.mkdir(exist_ok=True)
+    if not file.exists():
+        write_rows(file, rows, GRAPH_WIDTH, kind)
     matrix = open_rows(file, GRAPH_WIDTH)
-    began, worked = time.perf_counter(), time.process_time()
-    graph = Index(ndim=GRAPH_WIDTH, metric="ip", dtype="bf16", connectivity=EDGES, expansion_add=BUILDING)
-    for first in range(0, rows, BLOCK):
-        block = np.asarray(matrix[first : first + BLOCK])
-        graph.add(np.arange(first, first + len(block), dtype=np.uint64), block)
-    graph.save(str(folder / f"{kind}.graph"))
-    built, cpu = time.perf_counter() - began, time.process_time() - worked
-    graph.reset()
-    graph.view(str(folder / f"{kind}.graph"))
-    rng = np.random.default_rng(2)
-    queries = matrix[rng.integers(0, rows, 50)].astype(np.float32)
-    queries += rng.standard_normal(queries.shape, dtype=np.float32) * 0.5 / GRAPH_WIDTH**0.5
+    queries = asked(matrix)
+    built = {name: value for name, value in before.items() if "to build" in name}
+    if not list(place.glob("*.usearch")):
+        began, worked = time.perf_counter(), time.process_time()
+        graphs.build_graph(place, 1, listed, matrix, queries[:8])
+        built = {
+            "seconds to build": round(time.perf_counter() - began),
+            "CPU seconds to build": round(time.process_time() - worked),
+        }
+    index = graphs._restored(graphs._latest(place, 1, listed), view=True)
     exact_times, truth = timed(lambda q: largest(products(matrix, q), 100), queries)
     report: dict[str, Any] = {
         "rows": rows,
         "width": GRAPH_WIDTH,
-        "seconds to build": round(built),
-        "CPU seconds to build": round(cpu),
-        "bytes a row": round((folder / f"{kind}.graph").stat().st_size / rows),
+        "edges": graphs.EDGES,
+        "breadth of building": graphs.BUILDING,
+        **built,
+        "bytes a row": round(next(place.glob("*.usearch")).stat().st_size / rows),
         "exact p50_ms": percentile(exact_times, 50),
     }
-    for breadth in (512, 2048, 4096, 8192):
-        graph.expansion_search = breadth
-        times, found = timed(lambda q, b=breadth: best_of(graph, matrix, q, b), queries)
+    for breadth in (*graphs.BREADTHS, 2 * graphs.BREADTHS[-1]):
+        index.expansion_search = breadth
+        graph = graphs.Graph(index, rows, breadth, 0.0)
+        times, found = timed(lambda q, g=graph: best_of(g, matrix, q), queries)
         shared = [len(set(a.tolist()) & set(b.tolist())) / 100 for a, b in zip(found, truth, strict=True)]
         report[f"breadth {breadth}"] = {
             "recall@100": round(float(np.mean(shared)), 4),
@@ -335,9 +337,18 @@ def measure_graph(folder: Path, kind: str, rows: int) -> dict[str, Any]:
     return report
 
 
-def best_of(graph: Any, rows: np.ndarray, query: np.ndarray, breadth: int) -> np.ndarray:
-    """The 100 rows of the largest exact products (bf16 ranks them roughly) among ``breadth`` that the graph names."""
-    found = np.asarray(graph.search(query, breadth).keys, dtype=np.int64)
+def asked(matrix: np.ndarray) -> np.ndarray:
+    """(100, C) unit rows: half near rows of the matrix, half in directions of their own."""
+    rng = np.random.default_rng(2)
+    near = matrix[rng.integers(0, len(matrix), 50)].astype(np.float32)
+    near += rng.standard_normal(near.shape, dtype=np.float32) * 0.5 / GRAPH_WIDTH**0.5
+    found = np.concatenate([near, rng.standard_normal(near.shape, dtype=np.float32)])
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def best_of(graph: Any, rows: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """The 100 rows of the largest exact products among those that the graph names."""
+    found = graph.nearest(query)
     return found[np.argsort(-(rows[found].astype(np.float32) @ query), kind="stable")[:100]]
 
 

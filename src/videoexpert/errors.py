@@ -79,5 +79,9 @@ class ResumeWarning(UserWarning):
     """What to know about a run that resumes where another one stopped."""
 
 
+class LibraryWarning(UserWarning):
+    """A library is searched more slowly than it could be."""
+
+
 class ModelWarning(UserWarning):
     """What a model says beside its answer: that it does not know such videos, or read only part of a sentence."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any, TextIO
 
-from ..errors import ModelWarning, ResumeWarning, VideoWarning
+from ..errors import LibraryWarning, ModelWarning, ResumeWarning, VideoWarning
 from ..escapes import printable
 
 FEW = 3  # warnings of a kind that are printed in work on many videos
@@ -82,11 +82,11 @@ def complain(text: str) -> None:
 
 @contextmanager
 def plain_warnings(most: int | None = None) -> Iterator[None]:
-    """Warnings about videos and models take one line on stderr; other libraries' warnings are left as they are.
+    """Our warnings take one line on stderr; those of other packages are left as they are.
 
     ``most``: so many of each kind are printed, and the others counted at the end; None: all are.
     """
-    ours = (VideoWarning, ModelWarning, ResumeWarning)
+    ours = (VideoWarning, ModelWarning, LibraryWarning, ResumeWarning)
     told: Counter[type[Warning]] = Counter()
 
     with warnings.catch_warnings():

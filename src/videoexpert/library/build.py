@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..cluster import Cluster, Lost, spread
 from ..errors import DataError, VideoError, VideoExpertError, WriteError
 from ..features.store import content_hash
@@ -19,10 +21,12 @@ from . import transcripts
 from .captions import Told
 from .cues import CAPTION, Text, Transcript
 from .encoders import LibraryEncoder
+from .graph import SENTENCES
 from .hearing import Said, hear, listen
 from .manifest import File, Manifest
 from .scan import Found, scan, under
 from .shards import Shard, shard_path, write_shard
+from .snapshot import renew_graph
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,26 @@ def index(
     spread_over = None if cluster is None or make is None else (cluster, make)
     with closing(Manifest(Path(library), create=True)) as manifest:
         return _index(manifest, folders, Tools(encoder, captions), retry, spread_over, progress)
+
+
+def build_graph(
+    library: str | os.PathLike[str],
+    encoder: LibraryEncoder,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any] | None:
+    """Build the graph of a library that is too large for exact search, or let it grow (library/graph.py).
+
+    Returns ``rows``, ``breadth`` and ``recall`` of what was built; None where nothing was due. Raises DependencyError
+    without usearch, WriteError.
+    """
+    with closing(Manifest(Path(library))) as manifest:
+        number = manifest.encoder(encoder.fields)
+        videos = manifest.videos(number)
+
+    def probes() -> np.ndarray:
+        return encoder.encode_texts(SENTENCES).numpy()
+
+    return renew_graph(Path(library), number, videos, encoder.width, probes, progress)
 
 
 def _index(

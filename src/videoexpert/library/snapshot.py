@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import files
-from ..errors import WriteError
+from ..errors import InputError, LibraryWarning, WriteError
+from ..locks import held
+from .graph import Graph, build_graph, is_due, least_rows, open_graph
 from .manifest import Video
 from .shards import read_embeddings, shard_path
 from .vectors import append_rows, largest, open_rows, products
@@ -34,16 +38,51 @@ class Frames:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """``rows`` (n, C) half, ``times`` (n,) seconds; ``spans`` says which rows are a video's, by content."""
+    """``rows`` (n, C) half, ``times`` (n,) seconds; ``spans`` says which rows are a video's, by content.
+
+    ``graph`` names rows to look at where there are too many to look at all.
+    """
 
     name: str
     videos: dict[str, Video]
     rows: np.ndarray
     times: np.ndarray
     spans: dict[str, tuple[int, int]]
+    graph: Graph | None = None
 
     def best_videos(self, row: np.ndarray, most: int, takes: Callable[[str], bool]) -> list[Frames]:
         """Frames of the ``most`` videos with the best frames for a (C,) embedding, of those that a filter takes."""
+        if self.graph is not None:
+            found = self._by_graph(self.graph, row, most, takes)
+            # a filter that takes few, or videos of many frames that are alike: all are looked at
+            if len(found) == most:
+                return found
+        return self._exact(row, most, takes)
+
+    def _by_graph(
+        self, graph: Graph, row: np.ndarray, most: int, takes: Callable[[str], bool]
+    ) -> list[Frames]:
+        """The same among the rows that the graph names and those that came after it."""
+        near, later = graph.nearest(row), self.rows[graph.count :]
+        scores = np.concatenate([products(self.rows[near], row), products(later, row)])
+        runs = np.searchsorted(
+            self._starts, np.concatenate([near, np.arange(graph.count, len(self.rows))]), "right"
+        )
+        found: list[Frames] = []
+        seen: set[int] = set()
+        for place in largest(scores, len(scores)):
+            content = self._content_of.get(int(runs[place]) - 1)
+            if content is None or runs[place] in seen:
+                continue
+            seen.add(runs[place])
+            if takes(content):
+                low, high = self.spans[content]
+                found.append(Frames(content, self.times[low:high], products(self.rows[low:high], row)))
+                if len(found) == most:
+                    break
+        return found
+
+    def _exact(self, row: np.ndarray, most: int, takes: Callable[[str], bool]) -> list[Frames]:
         scores = products(self.rows, row)
         best = np.maximum.reduceat(scores, self._starts) if len(self._starts) else np.empty(0, np.float32)
         best = best[self._alive]
@@ -97,13 +136,18 @@ class Snapshot:
         """Which of those runs each video is, in the order of ``spans``."""
         return np.searchsorted(self._starts, [low for low, _ in self.spans.values()])
 
+    @cached_property
+    def _content_of(self) -> dict[int, str]:
+        """The video of each run that is one."""
+        return dict(zip(self._alive.tolist(), self._order, strict=True))
+
 
 def open_snapshot(folder: Path, encoder: int, videos: dict[str, Video], width: int) -> Snapshot:
     """The matrix of exactly these videos; written where it is not there yet.
 
     Rows of an older snapshot are taken over, so that a new video costs its own rows and a copy of the file.
-    Where it cannot be written (a full disk, no permission) the rows are read into memory. Raises DataError for a
-    damaged shard.
+    Where it cannot be written (a full disk, no permission) the rows are read into memory. Warns with a LibraryWarning
+    of a large library without a graph. Raises DataError for a damaged shard.
     """
     name = f"{encoder}-{hashlib.sha256(''.join(videos).encode()).hexdigest()[:16]}"
     place = folder / FOLDER
@@ -118,9 +162,48 @@ def open_snapshot(folder: Path, encoder: int, videos: dict[str, Video], width: i
         if content in videos and count:
             spans[content] = (row, row + count)
         row += count
-    return Snapshot(
-        name, videos, open_rows(place / f"{name}.f16", width), np.fromfile(place / f"{name}.times"), spans
-    )
+    graph = open_graph(place, encoder, listed) if row >= least_rows() else None
+    if graph is None and row >= least_rows():
+        warnings.warn(
+            f"the library has {row:,} pictures and no graph, so a search reads them all; run `videoexpert index` again "
+            "to build one (it needs pip install 'videoexpert[graph]').",
+            LibraryWarning,
+            stacklevel=2,
+        )
+    rows, times = open_rows(place / f"{name}.f16", width), np.fromfile(place / f"{name}.times")
+    return Snapshot(name, videos, rows, times, spans, graph)
+
+
+def renew_graph(
+    folder: Path,
+    encoder: int,
+    videos: dict[str, Video],
+    width: int,
+    probes: Callable[[], np.ndarray],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any] | None:
+    """Build or grow the graph of a library that is so large that it should have one; what it has, None if not due.
+
+    ``probes`` gives rows that its recall is measured on. One process builds at a time; another does not wait for it.
+    Raises DependencyError without usearch, WriteError.
+    """
+    if sum(video.frames for video in videos.values()) < least_rows():
+        return None
+    place = folder / FOLDER
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LibraryWarning)
+        snapshot = open_snapshot(folder, encoder, videos, width)
+    note = place / f"{snapshot.name}.json"
+    if not note.is_file():
+        return None
+    listed = [(content, count) for content, count in json.loads(note.read_text(encoding="utf-8"))]
+    if not is_due(place, encoder, listed):
+        return None
+    try:
+        with held(place, f".{encoder}-graph-lock"):
+            return build_graph(place, encoder, listed, snapshot.rows, probes(), progress)
+    except InputError:  # somebody else builds it
+        return None
 
 
 def _in_memory(folder: Path, name: str, encoder: int, videos: dict[str, Video], width: int) -> Snapshot:
@@ -155,13 +238,16 @@ def _write(folder: Path, place: Path, name: str, encoder: int, videos: dict[str,
     files.write_json(place / f"{name}.json", [*listed, *((c, len(rows)) for c, (rows, _) in shards.items())])
     for stale in place.glob(f"{encoder}-*"):
         # a reader that maps it keeps it until it closes
-        if not stale.name.startswith(name) and not files.is_unfinished(stale.name):
+        if not stale.name.startswith((name, f"{encoder}-graph-")) and not files.is_unfinished(stale.name):
             stale.unlink(missing_ok=True)
 
 
 def _latest(place: Path, encoder: int, videos: dict[str, Video]) -> tuple[Path | None, list[tuple[str, int]]]:
     """An older matrix that is worth extending, with its list of (content, rows)."""
-    lists = sorted(place.glob(f"{encoder}-*.json"), key=os.path.getmtime)
+    lists = [
+        file for file in place.glob(f"{encoder}-*.json") if not file.name.startswith(f"{encoder}-graph-")
+    ]
+    lists.sort(key=os.path.getmtime)
     if not lists:
         return None, []
     listed = [(content, count) for content, count in json.loads(lists[-1].read_text(encoding="utf-8"))]

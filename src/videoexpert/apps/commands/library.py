@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...library.build import Tools
+    from ...library.encoders import LibraryEncoder
     from ...library.find import Hit
     from ...video.encode import Span
 
@@ -76,8 +77,9 @@ def index(
         )
     for path, reason in sorted(done.failed.items()):
         complain(f"{path}: {reason}")
+    graph = _graph(library, encoder)
     if format is Format.json:
-        print_json({"library": str(library), **asdict(done)})
+        print_json({"library": str(library), **asdict(done), "graph": graph})
     else:
         say(
             f"{library}: {done.found} videos found, {done.encoded} encoded ({speed.told(done.seconds)}), "
@@ -85,8 +87,32 @@ def index(
         )
         for line in _skipped(done.skipped):
             say(line)
+        if graph is not None:
+            say(_told(graph))
     if done.failed:
         raise typer.Exit(1)
+
+
+def _graph(library: Path, encoder: LibraryEncoder) -> dict[str, Any] | None:
+    """What was built where the library is large; without usearch searches stay exact."""
+    from ...errors import DependencyError
+    from ...library.build import build_graph
+
+    try:
+        with Waiting("building the search graph", counted=True) as waiting:
+            return build_graph(library, encoder, waiting.reach)
+    except DependencyError as error:
+        complain(f"Warning: {error} Until then each search reads all pictures.")
+        return None
+
+
+def _told(graph: dict[str, Any]) -> str:
+    if graph["breadth"] is None:
+        return f"the search graph finds {graph['recall']:.1%} of the nearest pictures: too few, so search stays exact"
+    return (
+        f"search graph of {graph['rows']:,} pictures: a search reads {graph['breadth']:,} and finds "
+        f"{graph['recall']:.1%} of the nearest"
+    )
 
 
 def _skipped(reasons: dict[str, str]) -> list[str]:
