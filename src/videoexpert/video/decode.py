@@ -27,6 +27,7 @@ from .container import OpenFile, open_video
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .runs import Run, decode_run, plan_runs
 from .sampling import linspace_indices, shown_at
+from .sandbox import apart
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
 Sampling = Literal["centre", "linspace"]
@@ -88,6 +89,7 @@ def choose(
     return Choice(stretch, timeline.ticks[indices].tolist(), indices)
 
 
+@apart
 def read_frames(
     path: str | os.PathLike[str],
     num_frames: int = 100,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..types import Stretch
 from .container import open_video
+from .sandbox import apart
 from .timeline import read_packets, timeline_of
 
 
@@ -33,6 +34,7 @@ class Glance:
         return self.frame_count / self.stretch.seen_s
 
 
+@apart
 def glance(
     path: str | os.PathLike[str], *, start_s: float | None = None, end_s: float | None = None
 ) -> Glance:

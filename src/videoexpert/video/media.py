@@ -10,12 +10,14 @@ import numpy as np
 
 from ..types import MediaInfo
 from .container import OpenFile, open_video
+from .sandbox import apart
 from .timeline import Timeline, read_packets, timeline_of
 
 EVEN_S = 0.004  # gaps between pictures that differ by less are a rounded constant frame rate
 _TOLERANCE = Fraction(1, 500)  # a header's rate this near to the measured one is the exact form of it
 
 
+@apart
 def media_info(path: str | os.PathLike[str]) -> MediaInfo:
     """Rate, length, size, sound and timecode of a video. Decodes one picture.
 

@@ -34,6 +34,7 @@ from .decode import (
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .runs import Run, decode_run, plan_runs
 from .sampling import shown_at
+from .sandbox import apart_each
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ def window_clips(
     return [*((s, s + window_s) for s in starts), (end_s - window_s, end_s)]
 
 
+@apart_each
 def read_windows(
     path: str | os.PathLike[str],
     window_s: float,
@@ -97,6 +99,7 @@ def read_windows(
     return _read(os.fspath(path), clips, num_frames, resize, sampling)
 
 
+@apart_each
 def read_clips(
     path: str | os.PathLike[str],
     clips: Sequence[tuple[float, float]],
@@ -119,6 +122,7 @@ def read_clips(
     return _read(os.fspath(path), lambda _: fixed, num_frames, resize, sampling)
 
 
+@apart_each
 def stream_frames(
     path: str | os.PathLike[str],
     rate: float,

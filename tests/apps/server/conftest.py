@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from videoexpert.apps.server.app import create_app
+from videoexpert.apps.server.listening import listening
 from videoexpert.apps.server.settings import ServerSettings
 from videoexpert.errors import InputError
 from videoexpert.testing import tiny_video
@@ -151,7 +152,8 @@ class Running:
             port = free.getsockname()[1]
         self.settings = ServerSettings(state, port=port, **settings)
         self.app = create_app(self.settings, backend)
-        config = uvicorn.Config(self.app, port=port, log_level="error", timeout_graceful_shutdown=1)
+        quick = {"log_level": "error", "timeout_graceful_shutdown": 1}
+        config = uvicorn.Config(self.app, **listening(self.settings) | quick)
         self.server = uvicorn.Server(config)
         self.url = f"http://127.0.0.1:{port}/"
         self.thread = threading.Thread(target=self.server.run, daemon=True)

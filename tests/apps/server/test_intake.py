@@ -10,12 +10,15 @@ import urllib.request
 import zipfile
 
 import pytest
+from starlette.testclient import TestClient
 
-from apps.server.conftest import Running, wait_for
+from apps.server.conftest import HOST, KnownBackend, KnownVideo, Running, wait_for
+from hostile import dies
+from videoexpert.apps.server.app import create_app
 from videoexpert.apps.server.intake import Intake, safe_name, sweep
 from videoexpert.apps.server.state import State
 from videoexpert.errors import VideoError
-from videoexpert.video import sandbox
+from videoexpert.video import read_frames, sandbox
 
 
 def uploads(settings):
@@ -122,6 +125,33 @@ def test_a_slow_client_of_a_real_server_holds_nobody_up(settings, backend):
         wait_for(lambda: uploads(settings) == [])
 
 
+def ended(port, *parts):
+    """What a client hears that sends these parts of a request and no more."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as slow:
+        for part in parts:
+            slow.sendall(part)
+        told = b""
+        while more := slow.recv(65536):
+            told += more
+        return told
+
+
+def test_clients_that_never_finish_their_request_are_cut_off(settings, backend):
+    with Running(settings.state, backend, roots=settings.roots, request_s=0.5) as server:
+        port = int(server.url.rsplit(":", 1)[1].strip("/"))
+        host = f"Host: 127.0.0.1:{port}\r\n".encode()
+        whole = b"GET /healthz HTTP/1.1\r\n" + host + b"\r\n"
+        assert ended(port).startswith(b"HTTP/1.1 408 ")
+        assert ended(port, b"GET /v1/info HTTP/1.1\r\n", host, b"X-Slow: 1\r\n").startswith(b"HTTP/1.1 408 ")
+        # the second request of a connection is bounded like the first
+        both = ended(port, whole, b"GET ")
+        assert (both[:13], both.count(b"HTTP/1.1 408 ")) == (b"HTTP/1.1 200 ", 1)
+        body = b"POST /v1/videos HTTP/1.1\r\nContent-Length: 100\r\n" + host + b"\r\n{"
+        assert ended(port, body) == b""
+        with urllib.request.urlopen(f"{server.url}healthz", timeout=60) as answer:
+            assert answer.status == 200
+
+
 def test_an_archive_is_no_video_and_nothing_of_it_is_unpacked(client, settings, tmp_path):
     """Names that lead out of a folder, and a name a thousand times, as archives are made to."""
     archive = io.BytesIO()
@@ -134,11 +164,6 @@ def test_an_archive_is_no_video_and_nothing_of_it_is_unpacked(client, settings, 
         assert answer.status_code == 422
         assert str(tmp_path) not in answer.text
     assert sorted(path for path in tmp_path.rglob("*") if "sqlite" not in path.name) == before
-
-
-def dies(*_):
-    """In place of work on the file: what a decoder does that is overrun."""
-    os.abort()
 
 
 def test_a_video_that_crashes_the_decoder_is_refused_and_the_server_lives(
@@ -160,6 +185,43 @@ def test_a_video_that_crashes_the_decoder_is_refused_and_the_server_lives(
     wait_for(lambda: client.get(f"/v1/jobs/{job}").json()["state"] == "failed")
     assert "makes the decoder fail" in client.get(f"/v1/jobs/{job}").json()["error"]
     assert client.post(f"/v1/videos/{video}/ground", json={"queries": ["a"]}).status_code == 200
+
+
+class ReadingBackend(KnownBackend):
+    """Looks into the file when it is opened, and again when it is asked, as a cascade does."""
+
+    def open(self, path, **_):
+        class Asked(KnownVideo):
+            def ground(self, queries, top_k=5):
+                read_frames(path, 1, start_s=1.0, end_s=2.0)
+                return super().ground(queries, top_k)
+
+        read_frames(path, 2)
+        return Asked(self, str(path))
+
+
+def test_a_video_that_crashes_the_decoder_while_it_is_asked_about_fails_its_own_questions_only(
+    settings, monkeypatch
+):
+    asked, dying = {"json": {"queries": ["a"]}}, "'a.mp4' makes the decoder fail"
+    with TestClient(create_app(settings, ReadingBackend()), base_url=HOST) as client:
+        a, b = (client.post("/v1/videos", json={"path": p}).json()["id"] for p in ("a.mp4", "sub/b.mp4"))
+        assert client.post(f"/v1/videos/{b}/ground", **asked).status_code == 200
+        with monkeypatch.context() as hostile:
+            hostile.setattr(sandbox, "_child", dies)
+            answers = [client.post(f"/v1/videos/{a}/ground", **asked)]  # as it is opened
+            job = client.post(
+                "/v1/jobs", json={"task": "ground", "video": a, "arguments": asked["json"]}
+            ).json()
+            wait_for(lambda: client.get(f"/v1/jobs/{job['id']}").json()["state"] == "failed")
+            answers.append(client.post(f"/v1/videos/{b}/ground", **asked))  # as it is asked
+            assert client.get(f"/v1/videos/{b}").status_code == 200
+        assert [answer.status_code for answer in answers] == [422, 422]
+        told = [answers[0].json()["error"], client.get(f"/v1/jobs/{job['id']}").json()["error"]]
+        assert [sentence.partition(";")[0] for sentence in told] == [dying, dying]
+        # the next children are sound
+        assert client.post(f"/v1/videos/{a}/ground", **asked).json()["queries"][0]["moments"]
+        assert client.post(f"/v1/videos/{b}/ground", **asked).status_code == 200
 
 
 def test_what_a_killed_server_was_receiving_is_swept(settings):

@@ -64,6 +64,7 @@ def serve(
         import uvicorn
 
         from ..server.app import create_app
+        from ..server.listening import listening
     except ImportError as error:
         raise DependencyError(
             f"serving needs the package {error.name!r}; run pip install 'videoexpert[serve]'."
@@ -98,21 +99,7 @@ def serve(
         raise InputError("--at-least belongs to --ray; leave it out, or name a cluster.")
     app = create_app(settings, made())
     complain(_welcome(settings))
-    # addresses contain queries and tokens: requests are not logged
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        # the bound on headers below is this parser's
-        http="h11",
-        timeout_keep_alive=20,
-        timeout_graceful_shutdown=5,
-        limit_concurrency=512,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
+    uvicorn.run(app, **listening(settings))
 
 
 def _load(model: str | None, device: str, second: dict[str, Any]) -> Backend:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...backends.base import Backend, OpenVideo
 from ...errors import VideoExpertError
+from ...video.sandbox import decoding_apart
 from ..known import known, open_video
 
 
@@ -25,11 +26,15 @@ class CancelledError(VideoExpertError):
 
 @dataclass(frozen=True)
 class PendingQuestion:
-    """One question about one file; ``arguments`` are those of the method of OpenVideo that ``task`` names."""
+    """One question about one file; ``arguments`` are those of the method of OpenVideo that ``task`` names.
+
+    ``name`` stands for the file in sentences.
+    """
 
     path: Path
     task: str
     arguments: dict[str, Any]
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,14 @@ class Answerer:
     """Owns the backend and the open videos.
 
     ``max_queue`` questions wait at most (BusyError beyond), ``max_batch`` are answered in a pass, ``max_open`` videos
-    stay open. A question that fails never fails the others of its batch.
+    stay open. A question that fails never fails the others of its batch. Files are decoded in child processes, each of
+    which may take ``decode_s`` seconds.
     """
 
-    def __init__(self, backend: Backend, *, max_queue: int, max_batch: int, max_open: int) -> None:
-        self.backend = backend
+    def __init__(
+        self, backend: Backend, *, max_queue: int, max_batch: int, max_open: int, decode_s: float = 600.0
+    ) -> None:
+        self.backend, self.decode_s = backend, decode_s
         self.max_queue, self.max_batch, self.max_open = max_queue, max_batch, max_open
         self._waiting: deque[Ticket] = deque()
         self._wake = threading.Condition()
@@ -128,8 +136,11 @@ class Answerer:
                 ticket.future.set_exception(CancelledError("the question was taken back."))
         if not live:
             return
+        first = live[0].question
         try:
-            answers = self._ask(live)
+            # some models look into the file again when they are asked
+            with decoding_apart(self.decode_s, first.name):
+                answers = self._ask(live)
         except Exception as error:
             if len(live) == 1:
                 live[0].future.set_exception(error)

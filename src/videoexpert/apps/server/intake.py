@@ -7,9 +7,12 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ...annotations.videos import VIDEO_SUFFIXES, is_video
 from ...errors import InputError, VideoError
@@ -18,7 +21,10 @@ from ..known import knows
 from .settings import ServerSettings
 from .state import State, StoredVideo, new_id
 
+T = TypeVar("T")
 PART = ".part"
+# Files that are looked into at once, each in a child process of its own.
+LOOKERS = 2
 LONGEST_NAME = 120
 # Bytes that come within ``stall_s`` at least: half a kilobyte a second by default.
 LEAST = 16 * 1024
@@ -46,7 +52,18 @@ class Intake:
 
     def __init__(self, settings: ServerSettings, state: State) -> None:
         self.settings, self.state = settings, state
+        self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="videoexpert-intake")
         settings.uploads.mkdir(parents=True, exist_ok=True)
+
+    async def aside(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        """What work on a file gives, done by one of LOOKERS threads: files that take long hold up no other request."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._lookers, partial(work, *arguments, **options)
+        )
+
+    def close(self) -> None:
+        """Take nothing in any more."""
+        self._lookers.shutdown(cancel_futures=True)
 
     # ------------------------------------------------------------------ roots
 
@@ -125,7 +142,7 @@ class Intake:
         part = target.with_name(target.name + PART)
         try:
             await self._write(part, chunks, limit)
-            info = await asyncio.to_thread(probe_safely, part, timeout_s=self.settings.decode_s, name=shown)
+            info = await self.aside(probe_safely, part, timeout_s=self.settings.decode_s, name=shown)
             part.rename(target)
         except BaseException:
             part.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def _videos(router: APIRouter, service: Service) -> None:
 
     @router.post("/videos", status_code=201, summary="Register a video under a root")
     async def register(body: schemas.RegisterBody) -> dict[str, Any]:
-        return (await asyncio.to_thread(service.intake.register, body.root, body.path)).to_json()
+        return (await service.intake.aside(service.intake.register, body.root, body.path)).to_json()
 
     # The body is the file itself: it goes to disk as it comes, and is never held in memory.
     @router.post(

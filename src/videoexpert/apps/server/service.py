@@ -15,7 +15,7 @@ from ...assets import SHIPPED_QUERIES, SHIPPED_VIDEO
 from ...backends.base import Backend
 from ...errors import InputError, UnsupportedError, VideoExpertError
 from ...video.clip import cut
-from ...video.sandbox import run_safely
+from ...video.sandbox import decoding_apart, run_safely
 from ...video.thumbnails import thumbnail
 from ..known import open_library
 from . import documents
@@ -59,7 +59,11 @@ class Service:
         self.id = new_id()
         self.intake = Intake(settings, self.state)
         self.answerer = Answerer(
-            backend, max_queue=settings.max_queue, max_batch=settings.max_batch, max_open=settings.max_open
+            backend,
+            max_queue=settings.max_queue,
+            max_batch=settings.max_batch,
+            max_open=settings.max_open,
+            decode_s=settings.decode_s,
         )
         self.library = None if settings.library is None else open_library(settings.library, backend)
         # a library answers one search at a time: its matrix is made anew by the first after a change
@@ -89,6 +93,7 @@ class Service:
         """Stop answering; registered videos and unfinished jobs stay in the state for the next start."""
         self._closing.set()
         self.answerer.stop()
+        self.intake.close()
         for pool in (self._cutters, self._lookers):
             pool.shutdown(cancel_futures=True)
         if not self.shared:
@@ -146,7 +151,7 @@ class Service:
         arguments = body.model_dump()
         if task == "evidence" and not self.has_evidence:
             raise UnsupportedError(f"the model {self.backend.name!r} cannot answer without the video.")
-        return Ticket(PendingQuestion(self.intake.file_of(video), task, arguments))
+        return Ticket(PendingQuestion(self.intake.file_of(video), task, arguments, video.name))
 
     def _document(self, task: str, video: StoredVideo, reply: Reply) -> dict[str, Any]:
         if task == "evidence":
@@ -173,7 +178,8 @@ class Service:
     def export(self, video_id: str, document: dict[str, Any], name: str) -> tuple[str, str, str]:
         """A document as a file: its text, its name and its media type."""
         video = self.video(video_id)
-        text, format = documents.as_file(document, name, video, self.intake.file_of(video))
+        with decoding_apart(self.settings.decode_s, video.name):
+            text, format = documents.as_file(document, name, video, self.intake.file_of(video))
         return text, f"{Path(video.name).stem}{format.suffix}", format.media_type
 
     # ------------------------------------------------------------------ jobs

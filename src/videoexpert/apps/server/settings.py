@@ -45,6 +45,8 @@ class ServerSettings:
     max_batch: int = 64
     # an upload that sends nothing for so long is dropped
     stall_s: float = 30.0
+    # a request that is not complete so long after it began ends its connection; uploads are bounded by stall_s
+    request_s: float = 30.0
     # a video that needs longer than this to be looked into is refused
     decode_s: float = 600.0
 
@@ -52,7 +54,15 @@ class ServerSettings:
         for root in self.roots:
             if not root.is_dir():
                 raise InputError(f"the root {str(root)!r} is not a folder; name a folder of videos.")
-        for name in ("max_upload_bytes", "max_body_bytes", "max_queue", "max_open", "max_batch", "stall_s"):
+        for name in (
+            "max_upload_bytes",
+            "max_body_bytes",
+            "max_queue",
+            "max_open",
+            "max_batch",
+            "stall_s",
+            "request_s",
+        ):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)}, expected a positive number.")
         if not self.is_local and not self.token:
