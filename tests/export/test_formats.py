@@ -244,13 +244,16 @@ def test_moments_at_the_edges_lie_inside_the_video():
 
 
 def test_the_table_of_formats():
-    assert len(FORMATS) == 16
+    assert len(FORMATS) == 19
     assert {name for name, format in FORMATS.items() if format.many} == {
         "json",
         "jsonl",
         "csv",
         "label-studio",
         "charades-sta",
+        "qvhighlights",
+        "vtimellm",
+        "own-data",
     }
     assert len({format.suffix for format in FORMATS.values()}) == len(FORMATS)
     text = (Path(__file__).resolve().parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")

@@ -34,6 +34,15 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """A query, caption or answer with its marks; ``absent``: it was looked for, and is not in the video."""
+
+    text: str
+    marks: tuple[Mark, ...]
+    absent: bool = False
+
+
+@dataclass(frozen=True)
 class Clock:
     """How formats that count frames count them.
 
@@ -100,13 +109,16 @@ class Answers:
         found = self.found
         if isinstance(found, Captions):
             marks = _marks(found, "")
-        elif isinstance(found, Highlights):
-            marks = _marks(_shown(found, found.moments), found.query)
-        elif isinstance(found, Answer):
-            marks = _marks(_shown(found, found.moments), found.text or found.question)
         else:
-            marks = [mark for m in found for mark in _marks(_shown(m, m), m.query)]
-        return tuple(sorted(marks, key=lambda mark: (mark.start, mark.end)))
+            marks = [mark for sentence in _sentences(found) for mark in sentence.marks]
+        return tuple(sorted(marks, key=_by_time))
+
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The same by sentence, for labels: an absent one has no marks, and one that was not understood is left out."""
+        if isinstance(self.found, Captions):
+            return tuple(Sentence(mark.title, (mark,)) for mark in self.marks())
+        found = (replace(one, marks=tuple(sorted(one.marks, key=_by_time))) for one in _sentences(self.found))
+        return tuple(one for one in found if one.marks or one.absent or isinstance(self.found, Answer))
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,26 @@ def at_least(found: Found, score: float) -> Found:
     if isinstance(found, (Highlights, Answer)):
         return replace(found, moments=tuple(m for m in found.moments if m.score >= score))
     return tuple(replace(one, items=tuple(m for m in one if m.score >= score)) for one in found)
+
+
+def _by_time(mark: Mark) -> tuple[float, float]:
+    return mark.start, mark.end
+
+
+def _sentences(found: tuple[Moments, ...] | Highlights | Answer) -> list[Sentence]:
+    """Each question with what is shown of its moments, best first."""
+    if isinstance(found, Answer):
+        title = found.text or found.question
+        return [Sentence(title, tuple(_marks(_shown(found, found.moments), title)))]
+    asked = (found,) if isinstance(found, Highlights) else found
+    return [
+        Sentence(
+            one.query,
+            tuple(_marks(_shown(one, one.moments if isinstance(one, Highlights) else one), one.query)),
+            one.absent,
+        )
+        for one in asked
+    ]
 
 
 def _shown(found: Moments | Highlights | Answer, moments: Sequence[Moment]) -> Sequence[Moment]:

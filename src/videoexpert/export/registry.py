@@ -18,9 +18,12 @@ from . import (
     label_studio,
     matroska,
     otio,
+    own_data,
+    qvhighlights,
     resolve_markers,
     subrip,
     tables,
+    vtimellm,
     webvtt,
     whisper,
     xmeml,
@@ -61,6 +64,11 @@ def _whole(
 ) -> ExportFormat:
     """A format that holds all that was answered, about any number of videos."""
     return ExportFormat(name, suffix, media_type, what, write, many=True, streams=streams, marks=False)
+
+
+def _labels(name: str, suffix: str, media_type: str, write: Writer) -> ExportFormat:
+    """A format of labels, which says what is absent, too."""
+    return ExportFormat(name, suffix, media_type, "labels", write, many=True, marks=False)
 
 
 def _spans(
@@ -106,6 +114,9 @@ _TABLE = (
         frames=True,
     ),
     ExportFormat("charades-sta", ".charades.txt", "text/plain", "labels", charades_sta.write, many=True),
+    _labels("qvhighlights", ".qvhighlights.jsonl", "application/x-ndjson", qvhighlights.write),
+    _labels("vtimellm", ".vtimellm.json", "application/json", vtimellm.write),
+    _labels("own-data", ".own.jsonl", "application/x-ndjson", own_data.write),
     _spans("whisper", ".whisper.json", "application/json", "segments", whisper.write),
 )
 FORMATS = {format.name: format for format in _TABLE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -80,7 +81,11 @@ def _read(file: Path) -> list[tuple[float, float, str]]:
         events = pysubs2.SSAFile.from_string(files.read_text(file), format_=file.suffix.lower()[1:])
     except (pysubs2.Pysubs2Error, ValueError) as error:
         raise DataError(f"{file} cannot be read as subtitles ({error}); mend it or take it away.") from error
-    cues = [(e.start / 1000, e.end / 1000, " ".join(e.plaintext.split())) for e in events if not e.is_comment]
+    cues = [
+        (e.start / 1000, e.end / 1000, " ".join(html.unescape(e.plaintext).split()))
+        for e in events
+        if not e.is_comment
+    ]
     return [cue for cue in cues if cue[2]]
 
 
