@@ -73,12 +73,9 @@ def _turns(item: Answers) -> list[tuple[str, str, list[tuple[int, int]]]]:
     if isinstance(found, Answer):
         (sentence,) = item.sentences()
         windows = windows_ms(item, sentence.marks)
-        placed = _places(found.text, len(windows))
-        told = (
-            one_line(found.text).replace("<video>", "")
-            if placed
-            else " ".join([*_spans(windows), _plain(found.text)]).strip()
-        )
+        said = one_line(found.text).replace("<video>", "< video>")
+        placed = _places(said, len(windows))
+        told = said if placed else " ".join([*_spans(windows), _plain(said)]).strip()
         return [(_question(found), told, windows)] if told else []
     turns = []
     for sentence in item.sentences():
