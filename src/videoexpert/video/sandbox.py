@@ -23,7 +23,6 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 import torch
 
-from .. import errors
 from ..errors import VideoError, VideoExpertError, VideoWarning
 from ..runtime import clean_start
 
@@ -33,6 +32,9 @@ T = TypeVar("T")
 MEMORY_BYTES = 4 * 2**30
 # What a child says: a picture to resize, something found, what was wrong, and that all is done.
 _PICTURE, _FOUND, _WRONG, _DONE = "picture", "found", "wrong", "done"
+
+
+_KINDS = {kind.__name__: kind for kind in VideoExpertError.__subclasses__()}
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _from_child(
                 yield found
             elif kind == _WRONG:
                 name, sentence = found
-                raise getattr(errors, name)(sentence.replace(path, shown))
+                raise _KINDS.get(name, VideoError)(sentence.replace(path, shown))
             else:
                 return
     finally:
