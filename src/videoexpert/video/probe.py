@@ -16,6 +16,7 @@ from .container import OpenFile, open_video
 from .decode import Sampling, choose
 from .media import EVEN_S
 from .pictures import Measured, measure
+from .sandbox import run_safely
 from .timeline import Timeline, read_packets
 
 
@@ -146,3 +147,23 @@ def _header_problems(source: OpenFile, frames: int, duration_s: float, declared_
     if ratio and ratio != source.sample_aspect_ratio:
         found.append(f"the sample aspect ratio {ratio} is senseless: square pixels taken")
     return found
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a child found: the video decodes from end to end. Seconds and pixels, as in VideoInfo."""
+
+    duration_s: float
+    width: int
+    height: int
+    frame_count: int
+
+
+def probe_safely(path: str | os.PathLike[str], *, timeout_s: float = 600.0, name: str | None = None) -> Look:
+    """Decodes a video once, as ``run_safely`` does."""
+    return run_safely(_look, path, timeout_s=timeout_s, name=name)
+
+
+def _look(path: str) -> Look:
+    info = probe(path)
+    return Look(info.duration_s, info.width, info.height, info.frame_count)

@@ -38,16 +38,6 @@ _KINDS = {kind.__name__: kind for kind in VideoExpertError.__subclasses__()}
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a child found: the video decodes from end to end. Seconds and pixels, as in VideoInfo."""
-
-    duration_s: float
-    width: int
-    height: int
-    frame_count: int
-
-
-@dataclass(frozen=True)
 class Apart:
     """Limits of a child, and what stands for the file's path in sentences (None: its name)."""
 
@@ -98,11 +88,6 @@ def apart_each(reader: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
     return read
 
 
-def probe_safely(path: str | os.PathLike[str], *, timeout_s: float = 600.0, name: str | None = None) -> Look:
-    """Decodes a video once, as ``run_safely`` does."""
-    return run_safely(_look, path, timeout_s=timeout_s, name=name)
-
-
 def run_safely(
     work: Callable[..., T],
     path: str | os.PathLike[str],
@@ -125,13 +110,6 @@ def run_safely(
 def _only(found: Generator[Any, None, None]) -> Any:
     with closing(found):
         return next(found)
-
-
-def _look(path: str) -> Look:
-    from .probe import probe
-
-    info = probe(path)
-    return Look(info.duration_s, info.width, info.height, info.frame_count)
 
 
 # ---------------------------------------------------------------------- here

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from ...annotations.videos import VIDEO_SUFFIXES, is_video
 from ...errors import InputError, VideoError
-from ...video.sandbox import probe_safely
+from ...video.probe import probe_safely
 from ..known import knows
 from .settings import ServerSettings
 from .state import State, StoredVideo, new_id
