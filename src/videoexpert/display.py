@@ -93,11 +93,11 @@ class Shown:
 
 
 class Judged(Shown):
-    """What was found for a query. ``cannot_tell``: the video, or words of the query, are unlike all in training."""
+    """What was found for a query. ``cannot_tell``: the video, or what the query asks, is unlike all in training."""
 
     familiar: bool
-    unknown_words: tuple[str, ...]
+    guess: bool
 
     @property
     def cannot_tell(self) -> bool:
-        return not self.familiar or bool(self.unknown_words)
+        return not self.familiar or self.guess

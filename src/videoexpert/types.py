@@ -275,6 +275,7 @@ class Moments(Judged, Sequence[Moment]):
     familiar    False where the model was never shown videos like this one: ``absent`` is never True then
     verified    what a second model decided, of a cascade
     unknown_words  of the query, which the model was never shown: ``absent`` is never True then either
+    guess       True where those words may be what the query is about: without them it is another one, or not found
     """
 
     query: str
@@ -288,9 +289,12 @@ class Moments(Judged, Sequence[Moment]):
     familiar: bool = True
     verified: Verified | None = None
     unknown_words: tuple[str, ...] = ()
+    guess: bool = False
 
     def __post_init__(self) -> None:
-        if self.absent and self.cannot_tell:
+        if self.guess and not self.unknown_words:
+            raise ValueError("only unknown words make a guess")
+        if self.absent and (self.cannot_tell or self.unknown_words):
             raise ValueError("a model cannot tell that an event is absent if videos or words are new to it")
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]  # Sequence's overloads add nothing here
@@ -304,7 +308,7 @@ class Moments(Judged, Sequence[Moment]):
 class Highlights(Judged):
     """Saliency in [0, 1] of each clip, the clips' start times in seconds, and the best moments.
 
-    ``presence``, ``absent``, ``told``, ``source``, ``familiar`` and ``unknown_words`` as in Moments.
+    ``presence``, ``absent``, ``told``, ``source``, ``familiar``, ``unknown_words`` and ``guess`` as in Moments.
     """
 
     query: str
@@ -318,6 +322,7 @@ class Highlights(Judged):
     source: Source | None = field(default=None, repr=False, compare=False)
     familiar: bool = True
     unknown_words: tuple[str, ...] = ()
+    guess: bool = False
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.scores):
@@ -354,6 +359,11 @@ class Answer(Shown):
     choices: tuple[str, ...] = ()
     source: Source | None = field(default=None, repr=False, compare=False)
     unknown_words: tuple[str, ...] = ()
+
+    @property
+    def guess(self) -> bool:
+        """Whether there are unknown words: what they stand for may decide a question."""
+        return bool(self.unknown_words)
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,7 @@ from videoexpert.assets import SHIPPED_CLIP, SHIPPED_MODEL
 from videoexpert.language import words as module
 from videoexpert.language.words import Words
 from videoexpert.pretrained import tokenizer_of
-from videoexpert.synthetic.samples import samples_of
+from videoexpert.synthetic.samples import samples_of, true_queries
 from videoexpert.synthetic.world import LEVELS, sample_script
 from videoexpert.testing import tiny_tokenizer
 
@@ -61,3 +61,37 @@ def test_nothing_is_said_of_letters_of_large_vocabularies_and_of_no_tokenizer(wo
         assert (other.unknown("zzz Ü"), other.spelled("RED"), other.new(["zzz"])) == ((), "RED", [])
     monkeypatch.setattr(module, "LARGE", 700)
     assert Words(words.tokenizer).unknown("ein Hund bellt") == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "rest"),
+    [
+        ("the red circle grows", None),  # nothing is unknown
+        ("please the red circle grows", "the red circle grows"),
+        ("Please, the red circle grows quickly!", "the red circle grows!"),
+        ("could you show the red circle grows", "the red circle grows"),
+        ("Could you please show me when the red circle grows", "when the red circle grows"),
+        ("the red circle grows quickly again", None),  # two unknown words for three that are known
+        ("the dog grows", None),  # too little is left
+        ("the cat sits on the red sofa and looks right", None),  # what is known of it says nothing
+        ("ein Hund bellt", None),
+    ],
+)
+def test_what_is_left_of_a_query(words, query, rest):
+    assert words.rest(query) == rest
+
+
+@pytest.mark.parametrize("level", [3, 4])
+def test_held_out_queries_are_left_whole(words, level):
+    """A harmless word, before, inside or behind: what is asked without it is the query."""
+    rng, kept, asked = random.Random(level), 0, 0
+    for _ in range(20):
+        script = sample_script(rng, level, "v")
+        for query, _windows in true_queries(script, rng, held_out=True):
+            plain = query.rstrip(".?!")
+            first, _, rest = plain.partition(" ")
+            for text in (f"please {plain}", f"{first} quickly {rest}", f"{plain} somewhere"):
+                left = words.rest(text)
+                assert left in (None, words.spelled(plain))
+                kept, asked = kept + (left is not None), asked + 1
+    assert kept > 0.97 * asked > 200

@@ -40,8 +40,8 @@ MOST_HITS = 100
 INSTRUCTIONS = (
     "Finds when things happen in videos. Times are seconds from the start of the video. Call list_videos for the "
     "paths that may be used. find_moments says 'absent' where an event is not in the video: its moments are then "
-    "guesses, as they are where 'unknown_words' names words that the model was never shown. Every answer has an "
-    "answer_id, with which export writes it as subtitles, chapters or an edit list. "
+    "guesses, as they are where 'guess' is true because of 'unknown_words' that the model was never shown. "
+    "Every answer has an answer_id, with which export writes it as subtitles, chapters or an edit list. "
     "search_library, where there is a library, finds moments across its videos."
 )
 

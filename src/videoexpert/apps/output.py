@@ -153,12 +153,19 @@ def show_grounding(
             say(f"   {instead}", ABSENT)
         else:
             show_moments(moments, end, moments.told, shown)
+            _tell_unknown(moments)
             hidden += _left_out(moments, shown)
         if moments.verified is not None:
             say(f"   {verification(moments.verified, end)}")
         if evidence:
             say(f"   evidence: {reliance(evidence[number], end)}")
     _tell_left_out(hidden, shown)
+
+
+def _tell_unknown(found: Moments | Highlights) -> None:
+    """The unknown words of a query that is found without them."""
+    if found.unknown_words:
+        say(f"   {not_understood(found.unknown_words)}: this answers the rest", "dim")
 
 
 def _left_out(moments: Sequence[Moment], shown: Listing) -> int:
@@ -187,6 +194,7 @@ def show_highlights(found: Highlights, end: float, shown: Listing = DEFAULT) -> 
         say(f"   {instead}", ABSENT)
         return
     show_moments(found.moments, end, found.told, shown)
+    _tell_unknown(found)
     _tell_left_out(_left_out(found.moments, shown), shown)
     say(f"best clips of {found.clip_s:g} s")
     best = sorted(range(len(found.times)), key=lambda i: -found.scores[i])[: max(len(found.moments), 1)]

@@ -183,7 +183,8 @@ class CascadeVideo:
             best.told,
             proposed.curve_times,
             familiar=all(found.familiar for found in answers) if answers else proposed.familiar,
-            unknown_words=(answers[0] if answers else proposed).unknown_words,
+            unknown_words=best.unknown_words,
+            guess=best.guess,
             verified=Verified(
                 self.backend.verifier.name, verdict, best.presence, tuple(windows), self.duration
             ),

@@ -176,9 +176,13 @@ class ContrastiveVideo:
         asked = [queries] if isinstance(queries, str) else list(queries)
         if not asked:
             return []
-        curves = self.curves(self.backend.directions(asked))
-        found = [self._moments(query, curve, top_k) for query, curve in zip(asked, curves, strict=True)]
-        return found[0] if isinstance(queries, str) else found
+        words = self.backend.words
+        rests = {query: rest for query in asked if (rest := words.rest(query))}
+        curves = self.curves(self.backend.directions([*asked, *rests.values()]))
+        found = [self._moments(query, curve, top_k) for query, curve in zip(asked, curves, strict=False)]
+        alone = {q: self._moments(q, curve, 1) for q, curve in zip(rests, curves[len(asked) :], strict=True)}
+        told = [told_of(m, words.unknown(m.query), alone.get(m.query)) for m in found]
+        return told[0] if isinstance(queries, str) else told
 
     def highlights(self, query: str, top_k: int = 5, clip_s: float = 2.0) -> Highlights:
         """Saliency of each clip of ``clip_s`` seconds, and the best moments."""
@@ -257,7 +261,6 @@ class ContrastiveVideo:
             curve_times=self.frames.curve_times,
             familiar=self.familiar,
         )
-        moments = told_of(moments, self.backend.words.unknown(query))
         return moments if self.backend.fit is None else self.backend.fit.moments(moments)
 
 

@@ -59,7 +59,8 @@ class Fit:
             found,
             items=tuple(map(self.moment, found.items)),
             presence=presence,
-            absent=gone and not found.cannot_tell,
+            absent=gone and not (found.cannot_tell or found.unknown_words),
+            guess=bool(found.unknown_words) and (found.guess or gone),
         )
 
     def describe(self) -> dict[str, Any]:

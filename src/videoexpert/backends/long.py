@@ -108,7 +108,7 @@ class LongVideo:
         mergers = [Merger(step, nms_iou=self.expert.config.nms_iou) for _ in queries]
         axes = [CurveMerger(self.start, self.start + self.duration, step) for _ in queries]
         final: list[list[Moment]] = [[] for _ in queries]
-        best, absent = [0.0] * len(queries), [True] * len(queries)
+        best, absent, guess = [0.0] * len(queries), [True] * len(queries), [False] * len(queries)
         unknown = [self.expert.words.unknown(query) for query in queries]
         each = None if top_k is None else max(top_k, BEST)
         for number, window, found in self._in_windows(queries, each):
@@ -117,7 +117,8 @@ class LongVideo:
             for q, moments in enumerate(found):
                 final[q] += mergers[q].add(span, moments.items, **edges)
                 axes[q].add(span, moments.curve, window.clip.holes)
-                best[q] = max(best[q], moments.presence)
+                if moments.presence >= best[q]:
+                    best[q], guess[q] = moments.presence, moments.guess
                 absent[q] &= moments.absent
         return [
             Moments(
@@ -128,9 +129,10 @@ class LongVideo:
                 axis.curve(),
                 familiar=self.familiar,
                 unknown_words=words,
+                guess=guessed,
             )
-            for query, items, presence, gone, axis, words in zip(
-                queries, final, best, absent, axes, unknown, strict=True
+            for query, items, presence, gone, axis, words, guessed in zip(
+                queries, final, best, absent, axes, unknown, guess, strict=True
             )
         ]
 

@@ -175,7 +175,7 @@ def _sentences(found: tuple[Moments, ...] | Highlights | Answer) -> list[Sentenc
 
 def _shown(found: Moments | Highlights | Answer, moments: Sequence[Moment]) -> Sequence[Moment]:
     absent = not isinstance(found, Answer) and found.absent
-    return () if absent or found.unknown_words else worth_showing(moments)
+    return () if absent or found.guess else worth_showing(moments)
 
 
 def _marks(moments: Sequence[Moment], title: str) -> list[Mark]:

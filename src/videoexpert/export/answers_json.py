@@ -118,8 +118,10 @@ def _reply(found: Answer) -> dict[str, Any]:
 
 
 def _unknown(found: Moments | Highlights | Answer) -> dict[str, Any]:
-    """Words of the question that the model was never shown, where there are any."""
-    return {"unknown_words": list(found.unknown_words)} if found.unknown_words else {}
+    """Words of the question that the model was never shown, where there are any, and what they make of the answer."""
+    if not found.unknown_words:
+        return {}
+    return {"unknown_words": list(found.unknown_words), "guess": found.guess}
 
 
 def _told(told: Told | None) -> dict[str, Any]:
@@ -208,6 +210,7 @@ def _read_found(value: dict[str, Any], where: str) -> tuple[Found, tuple[Evidenc
                 told=query.told,
                 familiar=query.familiar,
                 unknown_words=query.unknown_words,
+                guess=query.guess,
             ), ()
         except ValueError as error:
             raise DataError(f"{where}: {error}.") from error
@@ -229,6 +232,7 @@ def _read_query(value: dict[str, Any], where: str, familiar: bool) -> Moments:
         familiar=familiar,
         verified=_read_verified(value["verified"], where) if "verified" in value else None,
         unknown_words=unknown,
+        guess=bool(unknown) and value.get("guess") is not False,
     )
 
 

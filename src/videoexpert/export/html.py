@@ -33,7 +33,7 @@ def cards_of(found: Found) -> tuple[Moment, ...]:
         moments = worth_showing(found.moments)
     else:
         ranked = found.moments if isinstance(found, Highlights) else found.items
-        moments = worth_showing(ranked)[: 1 if found.absent or found.unknown_words else None]
+        moments = worth_showing(ranked)[: 1 if found.absent or found.guess else None]
     return tuple(moments[:MOST_CARDS])
 
 
@@ -80,7 +80,8 @@ def _head(found: Found, end: float) -> str:
         )
     said = f"presence {found.presence:.2f}"
     if found.unknown_words:
-        said = _text(not_understood(found.unknown_words))
+        unknown = _text(not_understood(found.unknown_words))
+        said = unknown if found.guess else f"{said}; {unknown}"
     if found.absent:
         said = f"not in this video ({said})"
         best = cards_of(found)
@@ -96,7 +97,7 @@ def _drawing(found: Found, start: float, end: float) -> str:
         return min(max((seconds - start) / (end - start), 0.0), 1.0) * WIDE
 
     shapes = [f'<rect x="0" y="{TALL - 12}" width="{WIDE}" height="12" fill="{_TRACK}"/>']
-    absent = not isinstance(found, Captions) and bool(found.unknown_words)
+    absent = not isinstance(found, Captions) and found.guess
     absent = absent or (not isinstance(found, Captions | Answer) and found.absent)
     for moment in cards_of(found):
         wide = max(x(moment.end) - x(moment.start), 2.0)

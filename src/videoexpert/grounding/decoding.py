@@ -210,6 +210,7 @@ def highlights_of(moments: Moments, clip: Stretch, clip_s: float) -> Highlights:
         told=moments.told,
         familiar=moments.familiar,
         unknown_words=moments.unknown_words,
+        guess=moments.guess,
     )
 
 

@@ -11,9 +11,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LARGE = 8_192  # pieces from which on a vocabulary is one of the world's text
+KNOWN = 3  # words of content that a query must hold to be understood in spite of others
+KNOWN_FOR_EACH = 3  # of them for each unknown one
 WORDS = 100  # whole words of a tokenizer that takes words; one that takes letters tells nothing of words
 # what stands between white space and punctuation
 _WORD = re.compile("[^\\s!-/:-@\\[-`{-~\u00a1\u00ab\u00b7\u00bb\u00bf\u2000-\u206f\u3000-\u303f]+")
+# Words that ask or join and name nothing: whether a model knows them says nothing of what it understands.
+_EMPTY = frozenset(
+    _WORD.findall(
+        "a an and are as at be by can could do does for from give i in into is it its let look me of on or please "
+        "see show tell that the then there this to us was we were when where which while who will with would you"
+    )
+)
 _WHOLE = re.compile(r"[^a-z]?[a-z]{3,}")
 
 
@@ -37,6 +46,17 @@ class Words:
     def spelled(self, text: str) -> str:
         """The text with small letters in words that are known only so: ``Red`` as ``red``."""
         return _WORD.sub(lambda found: self._spelled(found[0]), text) if self.limited else text
+
+    def rest(self, text: str) -> str | None:
+        """The text without its unknown words; None where there are none, or too little is left to be asked alone."""
+        if not self.unknown(text):
+            return None
+        content = [word for word in _WORD.findall(self.spelled(text)) if word.lower() not in _EMPTY]
+        known = sum(map(self._knows, content))
+        if known < max(KNOWN, KNOWN_FOR_EACH * (len(content) - known)):
+            return None
+        left = _WORD.sub(lambda found: found[0] if self._knows(found[0]) else "", self.spelled(text))
+        return re.sub(r"\s+(?=[,;:.!?])", "", " ".join(left.split())).strip(" ,;:")
 
     def new(self, texts: Iterable[str]) -> list[str]:
         """What the texts of a training teach beyond the words that are known, sorted, as prompts spell them."""

@@ -164,7 +164,7 @@ def plot_answer(
     if answer.unknown_words:
         panels.append(header(f"a guess: {not_understood(answer.unknown_words)}", colour=DIM))
     moments = answer.moments if answer.text else ()
-    faint = not familiar or bool(answer.unknown_words) or (bool(moments) and moments[0].score < FAINTEST)
+    faint = not familiar or answer.guess or (bool(moments) and moments[0].score < FAINTEST)
     panels += [*(found_lanes(moments, start, duration, faint) or lanes([], start, duration)), gap()]
     keys = _keys(calibrated, found=bool(moments) and not faint, guess=bool(moments) and faint)
     badge = "" if familiar else UNFAMILIAR

@@ -305,7 +305,8 @@ def verdict(found: Moments | Highlights, moments: Sequence[Moment], end: float) 
             said += f"; best guess {clock(moments[0].start, end)} to {clock(moments[0].end, end)}"
         return [header(said, colour=DIM)]
     if found.unknown_words:
-        return [header(not_understood(found.unknown_words), colour=DIM)]
+        rest = "" if found.cannot_tell else ": this answers the rest"
+        return [header(not_understood(found.unknown_words) + rest, colour=DIM)]
     if found.told is not None and not moments and found.familiar:
         return [header("the answer names no moment that could be read", colour=DIM)]
     return []

@@ -36,7 +36,7 @@ export function unknown(answer) {
   const words = answer.unknown_words || [];
   if (!words.length) return null;
   const named = words.slice(0, 6).map((word) => `“${word}”`).join(", ") + (words.length > 6 ? ` and ${words.length - 6} more` : "");
-  return h("p", { className: "absent" }, `The model does not know the word${words.length > 1 ? "s" : ""} ${named}: what it finds is a guess.`);
+  return h("p", { className: "absent" }, `The model does not know the word${words.length > 1 ? "s" : ""} ${named}: ${answer.guess === false ? "this answers the rest" : "what it finds is a guess"}.`);
 }
 
 /** Nodes and timeline lanes of an answer document. */
