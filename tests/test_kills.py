@@ -64,7 +64,8 @@ for name in ("fsync", "replace", "rename", "link", "unlink", "mkdir"):
     setattr(os, name, counted(getattr(os, name)))
 warnings.simplefilter("ignore")
 draw = random.Random(int(sys.argv[1]))
-for name, whole, others in json.load(sys.stdin):
+for name, warm, whole, others in json.load(sys.stdin):
+    run(warm)  # what only a first run writes, such as caches, is written
     code, moments = run(whole), count
     print(json.dumps([name, "whole", code]), flush=True)
     for number, (arguments, finished) in enumerate(others):
@@ -76,13 +77,16 @@ for name, whole, others in json.load(sys.stdin):
 """
 
 
-def run(jobs: list[tuple[str, list[str], list[tuple[list[str], str]]]]) -> list[list]:
-    """(name, what, exit code) of every run."""
+def run(name: str, folders: list[Path], world: Path) -> list[list]:
+    """(name, what, exit code) of every run; the first two folders are for runs that nothing disturbs."""
+    warm, whole, *others = (commands(world, folder)[name] for folder in folders)
+    # convert writes new folders only: where it died after its folder had its name, it is done
+    finished = [str(folder / "model") if name == "convert" else "" for folder in folders[2:]]
     root = Path(__file__).resolve().parent
     path = os.pathsep.join([str(root), str(root.parent / "src")])
     done = subprocess.run(
         [sys.executable, "-c", RUNS, str(SEED)],
-        input=json.dumps(jobs),
+        input=json.dumps([[name, warm, whole, list(zip(others, finished, strict=True))]]),
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -100,16 +104,13 @@ def world(tmp_path_factory) -> Path:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
 def test_killed_and_run_again_it_ends_as_if_undisturbed(name, world, tmp_path):
-    folders = [tmp_path / str(number) for number in range(PLACES)]
-    for folder in (tmp_path / "whole", *folders):
+    folders = [tmp_path / place for place in ("warm", "whole", *map(str, range(PLACES)))]
+    for folder in folders:
         folder.mkdir()
-    # convert writes new folders only: where it died after its folder had its name, it is done
-    finished = "model" if name == "convert" else ""
-    others = [(commands(world, f)[name], str(f / finished) if finished else "") for f in folders]
-    said = run([(name, commands(world, tmp_path / "whole")[name], others)])
+    said = run(name, folders, world)
     codes = {what: {code for _, kind, code in said if kind == what} for _, what, _ in said}
     assert codes == {"whole": {0}, "killed": {-9}, "again": {0}}
-    for folder in folders:
+    for folder in folders[2:]:
         undisturbed(name, folder, tmp_path / "whole")
 
 

@@ -11,6 +11,7 @@ import warnings
 import pytest
 
 from videoexpert.errors import InputError, ResumeWarning, WriteError
+from videoexpert.files import is_unfinished
 from videoexpert.locks import LOCK, held
 from videoexpert.runtime import process_name
 
@@ -73,6 +74,26 @@ def test_a_disk_without_room_is_told_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", full)
     with pytest.raises(WriteError, match="no space is left on the disk"), held(tmp_path):
         pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.parametrize("call", ["link", "rename"])
+def test_what_a_kill_inside_the_taking_left_goes(tmp_path, call):
+    if call == "rename":  # a stale lock is moved aside
+        (tmp_path / LOCK).write_text("")
+    child = os.fork()
+    if not child:
+        real = getattr(os, call)
+        setattr(os, call, lambda *paths: (real(*paths), os._exit(9)))
+        with held(tmp_path):
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert [f for f in tmp_path.iterdir() if is_unfinished(f.name)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResumeWarning)
+        with held(tmp_path):
+            assert [f.name for f in tmp_path.iterdir()] == [LOCK]
     assert not list(tmp_path.iterdir())
 
 

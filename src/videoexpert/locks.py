@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, ResumeWarning
-from .files.write import writing
+from .files.write import beside, writing
 from .runtime import process_name, process_runs
 
 LOCK = ".lock"
@@ -56,10 +56,8 @@ def _take(lock: Path) -> None:
                 "another folder."
             )
         # one of several that see a stale lock moves it away; the others find none
-        aside = lock.with_name(f"{lock.name}.{os.getpid()}")
-        with suppress(FileNotFoundError):
-            lock.rename(aside)
-            aside.unlink()
+        with beside(lock) as aside, suppress(FileNotFoundError):
+            os.rename(lock, aside)
             warnings.warn(
                 f"{lock.parent} was locked by process {name.rpartition(':')[2] or '(unknown)'}, which ended without "
                 "giving it back; its work goes on here.",
@@ -74,8 +72,7 @@ def _take(lock: Path) -> None:
 def _create(lock: Path) -> bool:
     """Makes the lock, whole with its content, unless there is one. Raises WriteError."""
     text = json.dumps({"process": process_name(), "began": time.time(), "birth": _birth(os.getpid())}) + "\n"
-    part = lock.with_name(f"{lock.name}.{os.getpid()}.part")
-    with writing(lock):
+    with writing(lock), beside(lock) as part:
         try:
             part.write_text(text, encoding="utf-8")
             os.link(part, lock)
@@ -87,9 +84,6 @@ def _create(lock: Path) -> bool:
                     file.write(text)
             except FileExistsError:
                 return False
-        finally:
-            with suppress(OSError):
-                part.unlink()
     return True
 
 

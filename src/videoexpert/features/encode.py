@@ -201,7 +201,9 @@ def encode_to_store(
     done(len(there))
     # Whole passes in a shard: a run that resumes after one makes the same passes, and so the same last bits.
     each = videos_a_pass(encoder.config, batch_size)
-    lock = held(store.folder, f"{LOCK}-{rank:05d}") if pending else nullcontext()
+    name = f"{LOCK}-{rank:05d}"
+    # with nothing to do a store may be on a read-only disk; a lock that a kill left goes all the same
+    lock = held(store.folder, name) if pending or (store.folder / name).exists() else nullcontext()
     with lock, ShardWriter(store, rank, world_size, -(-shard_videos // each) * each) as writer:
         if spread is not None:
             results = spread(pending)

@@ -65,7 +65,7 @@ def whole_file(target: str | os.PathLike[str]) -> Iterator[Path]:
             yield part
         return
     path = Path(os.path.realpath(target))
-    with _writing(path, target), _beside(path) as part:
+    with _writing(path, target), beside(path) as part:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         part.touch()
@@ -86,7 +86,7 @@ def whole_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     Raises WriteError like ``whole_file``.
     """
     path = Path(os.path.realpath(target))
-    with _writing(path, target), _beside(path) as part:
+    with _writing(path, target), beside(path) as part:
         part.mkdir()
         yield part
         _take_place(part, path)
@@ -106,7 +106,7 @@ def _take_place(part: Path, path: Path) -> None:
             found.chmod(rights)
             _to_disk(found)
     _to_disk(part)
-    with _beside(path, "old") as old:
+    with beside(path, "old") as old:
         if path.exists():
             path.rename(old)
         try:
@@ -171,7 +171,7 @@ def _error_number(error: Exception) -> int | None:
 
 
 @contextmanager
-def _beside(path: Path, state: str = "part") -> Iterator[Path]:
+def beside(path: Path, state: str = "part") -> Iterator[Path]:
     """A free name in the folder of ``path``, cleared afterwards; clears what killed processes left."""
     if time.monotonic() - _swept.get(path.parent, -math.inf) > _SWEEP_EVERY_S:
         _swept[path.parent] = time.monotonic()
