@@ -92,6 +92,16 @@ class Shown:
         return _display().html(self)
 
 
+class Worded(Shown):
+    """What was answered to a question. ``guess``: what its unknown words stand for may decide it."""
+
+    unknown_words: tuple[str, ...]
+
+    @property
+    def guess(self) -> bool:
+        return bool(self.unknown_words)
+
+
 class Judged(Shown):
     """What was found for a query. ``cannot_tell``: the video, or what the query asks, is unlike all in training."""
 

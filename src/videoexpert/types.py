@@ -17,7 +17,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from .display import Judged, Shown, rounded_repr
+from .display import Judged, Shown, Worded, rounded_repr
 
 if TYPE_CHECKING:
     import torch
@@ -292,8 +292,6 @@ class Moments(Judged, Sequence[Moment]):
     guess: bool = False
 
     def __post_init__(self) -> None:
-        if self.guess and not self.unknown_words:
-            raise ValueError("only unknown words make a guess")
         if self.absent and (self.cannot_tell or self.unknown_words):
             raise ValueError("a model cannot tell that an event is absent if videos or words are new to it")
 
@@ -342,7 +340,7 @@ class Captions(Shown, list[Moment]):
 
 
 @dataclass(frozen=True, repr=False)
-class Answer(Shown):
+class Answer(Worded):
     """Answer text, the 0-based ``choice`` (None for open questions) and the moments that prove it.
 
     choices         the texts that were given to choose from, and ``choice_scores`` how likely each is
@@ -359,11 +357,6 @@ class Answer(Shown):
     choices: tuple[str, ...] = ()
     source: Source | None = field(default=None, repr=False, compare=False)
     unknown_words: tuple[str, ...] = ()
-
-    @property
-    def guess(self) -> bool:
-        """Whether there are unknown words: what they stand for may decide a question."""
-        return bool(self.unknown_words)
 
 
 @dataclass(frozen=True, repr=False)

@@ -224,6 +224,7 @@ def finish(trainer: VideoExpertTrainer, out: Path, log: Callable[[str], None] = 
     adapter_only = bool(config.vision_name and config.language_name)
     tensors = trainer.tensors(trainer.trained if adapter_only else None)
     if trainer.args.should_save:
+        trainer.rotate(out)  # a kill between writing a checkpoint and removing the one before it left both
         model.familiarity = _familiarity(trainer, log)
         config.taught_words = _taught_words(trainer)
         checkpoint.save(model, trainer.tokenizer, out / MODEL, adapter_only=adapter_only, tensors=tensors)

@@ -234,11 +234,11 @@ class VideoExpertTrainer(Trainer):
         if self.args.should_save:
             self.state.save_to_json(str(run / UNFINISHED / name / "trainer_state.json"))
             files.publish(run / UNFINISHED / name, run / name)
-            self._rotate(run)
+            self.rotate(run)
             shutil.rmtree(run / UNFINISHED, ignore_errors=True)
         self.accelerator.wait_for_everyone()
 
-    def _rotate(self, run: Path) -> None:
+    def rotate(self, run: Path) -> None:
         """Keep the latest few and the best."""
         best = self.state.best_global_step
         steps = [step for step in checkpoint_steps(run) if step != best]
