@@ -15,6 +15,7 @@ from videoexpert.cluster import Cluster
 from videoexpert.errors import DataError, WriteError
 from videoexpert.library import care
 from videoexpert.library.build import Tools, index
+from videoexpert.library.manifest import Manifest
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -95,6 +96,16 @@ def test_two_workers_make_the_library_of_one_process(more, tmp_path):
         heard[-1][2] == pytest.approx(done.seconds) == pytest.approx(care.info(tmp_path / "one").hours * 3600)
     )
     assert care.verify(tmp_path / "two") == []
+
+
+def test_workers_fetch_addresses_themselves(more, tmp_path):
+    (more / "red.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nthe red door\n")
+    index([more], tmp_path / "one", Colours())
+    done = index([f"file://{more}"], tmp_path / "two", Colours(), cluster=Cluster(workers=2), make=plain)
+    assert (done.encoded, done.failed) == (9, {})
+    assert shards(tmp_path / "two") == shards(tmp_path / "one")
+    assert paths(tmp_path / "two")["red.mp4"] == (f"file://{more}/red.mp4",)
+    assert len(Manifest(tmp_path / "two").search_texts("door")) == 1
 
 
 def test_a_worker_that_is_killed_costs_one_video_that_is_done_again(more, tmp_path):

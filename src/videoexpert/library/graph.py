@@ -31,7 +31,7 @@ EDGES, BUILDING = 64, 256
 # rows that are added at once
 BLOCK = 1 << 16
 # what a search may look at: the least of these that finds RECALL of the NEAREST rows
-BREADTHS = (512, 1024, 2048, 4096, 8192)
+BREADTHS = (512, 1024, 2048, 4096, 8192, 16384, 32768)
 NEAREST, RECALL = 100, 0.95
 # recall is measured on so many rows with a little noise, and on what the caller gives (sentences)
 PROBES, NOISE = 24, 0.5

@@ -88,6 +88,18 @@ def test_pages_follow_one_another(call, library):
     assert call("search", library, "a", "b", "--cursor", first["cursor"]).code == 2
 
 
+def test_dates_and_lengths_choose_videos(call, library):
+    def names(*options: str) -> set[str]:
+        found = call("search", library, SENTENCE, *options, "--format", "json").json["queries"][0]["results"]
+        return {os.path.basename(hit["path"]) for hit in found}
+
+    both = {"demo.mp4", "other.mp4"}
+    assert names("--after", "2000-01-31") == names("--before", "2100-01-31T18:00") == both
+    assert names("--before", "2000-01-31") == names("--after", "2100-01-31") == set()
+    assert names("--min-duration", "0:15") == {"demo.mp4"}
+    assert names("--min-duration", "1") == both
+
+
 def test_the_folder_of_long_paths_is_told_once(call, library):
     lines = call("search", library, SENTENCE).out.splitlines()
     hits = call("search", library, SENTENCE, "--format", "json").json["queries"][0]["results"]
@@ -96,6 +108,10 @@ def test_the_folder_of_long_paths_is_told_once(call, library):
     assert [line.split()[-1] for line in lines[3:]] == [os.path.basename(hit["path"]) for hit in hits]
     assert under(["/a/b/c.mp4", "/a/d.mp4"]) == ("/a", ["b/c.mp4", "d.mp4"])
     assert under(["/a/c.mp4", "/b/d.mp4"]) == ("", ["/a/c.mp4", "/b/d.mp4"])
+    assert under(["/ab/c.mp4", "/a/d.mp4"]) == ("", ["/ab/c.mp4", "/a/d.mp4"])
+    assert under(["s3://b/x/c.mp4", "s3://b/d.mp4"]) == ("s3://b", ["x/c.mp4", "d.mp4"])
+    assert under(["s3://b/c.mp4", "s3://d/c.mp4"]) == ("", ["s3://b/c.mp4", "s3://d/c.mp4"])
+    assert under(["s3://b/c.mp4", "/b/c.mp4"]) == ("", ["s3://b/c.mp4", "/b/c.mp4"])
 
 
 def test_hits_are_drawn(call, library, tmp_path):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 from ...errors import InputError
 from ...export import answers_json
 from ...files import write_text
+from ...files.remote import is_address
 from .. import options
 from ..exporting import Exporter, Target, target
 from ..inputs import Inputs, as_seconds, check_picture
@@ -154,13 +156,12 @@ def _show(page: Page, like: str) -> None:
 
 def under(paths: Sequence[str]) -> tuple[str, list[str]]:
     """The folder that holds all paths, and what is left of each: long paths are told once. "" where none does."""
-    try:
-        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
-    except ValueError:  # two drives of Windows
-        folder = ""
-    if folder in ("", os.sep):
+    cut = [path.split("/" if is_address(path) else os.sep)[:-1] for path in paths]
+    common = [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*cut, strict=False))]
+    if not any(common) or not common[-1]:
         return "", list(paths)
-    return folder, [os.path.relpath(path, folder) for path in paths]
+    folder = paths[0][: sum(len(part) + 1 for part in common) - 1]
+    return folder, [path[len(folder) + 1 :] for path in paths]
 
 
 def _filter(within: str | None, after: str | None, before: str | None, min_duration: float) -> Filter:
