@@ -11,7 +11,8 @@ import yaml
 from authors import write_bases, write_checkpoint
 from training_world import write_records
 from videoexpert.checkpoints import folder as checkpoint
-from videoexpert.features.encode import TokenEncoder, clips_of, encode_to_store
+from videoexpert.features.clips import clips_of
+from videoexpert.features.encode import TokenEncoder, encode_to_store
 from videoexpert.features.store import FeatureStore
 from videoexpert.library.manifest import Manifest
 from videoexpert.testing import tiny_model, tiny_tokenizer, tiny_video
