@@ -1,6 +1,6 @@
 """A graph over the rows of a large library's matrix (HNSW, through usearch): a search reads thousands, not millions.
 
-    {encoder}-graph-{videos}.usearch   the rows of the first videos of the matrix, as bytes; their number is the row's
+    {encoder}-graph-{videos}.usearch   the rows of the first videos of the matrix, in bfloat16, by their number
     {encoder}-graph-{videos}.json      how many rows, how many of them a search looks at, and the recall that this has
 
 The graph only names rows. Their products are computed from the matrix, as without it, and so are those of rows that
@@ -26,8 +26,9 @@ from .vectors import largest, products
 VARIABLE = "VIDEOEXPERT_GRAPH_ROWS"
 # rows of a matrix up to which all are read: a tenth of a second
 ROWS = 1_000_000
-# Edges of a row, and rows looked at while one is added. Random directions, the hardest rows, need many.
-EDGES, BUILDING = 64, 256
+# Edges of a row, and rows looked at while one is added. More of both cost more to build than they save in searches:
+# docs/library.md has what was measured.
+EDGES, BUILDING = 16, 64
 # rows that are added at once
 BLOCK = 1 << 16
 # what a search may look at: the least of these that finds RECALL of the NEAREST rows
@@ -122,7 +123,7 @@ def build_graph(
     index = _restored(known, view=False) if known else None
     if index is None:
         index = usearch.Index(
-            ndim=rows.shape[1], metric="ip", dtype="i8", connectivity=EDGES, expansion_add=BUILDING
+            ndim=rows.shape[1], metric="ip", dtype="bf16", connectivity=EDGES, expansion_add=BUILDING
         )
     # what a file does not say
     index.expansion_add = BUILDING
