@@ -16,6 +16,7 @@ install: $(VENV)/.dev
 
 demo: $(VENV)/.use
 	$(BIN)/videoexpert demo
+	@echo 'With your own video: source $(VENV)/bin/activate && videoexpert ground VIDEO "a sentence"'
 
 page: $(VENV)/.serve
 	$(BIN)/videoexpert serve --open demo

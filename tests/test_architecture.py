@@ -152,6 +152,8 @@ def test_public_names():
         "from videoexpert.apps.cli import main; assert main(['ground', '--help']) == 0",
         "from videoexpert.apps.cli import main; assert main(['probe', 'bias', '--help']) == 0",
         "from videoexpert.apps.cli import main; assert main(['panels', '--help']) == 0",
+        "from videoexpert.apps.cli import main; assert main(['docs']) == 0",
+        "from videoexpert.apps.cli import main; assert main(['models']) == 0",
     ],
 )
 def test_import_and_help_stay_light(code):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,19 @@ FALLBACKS = (
     *("Noto Emoji", "Segoe UI Emoji", "Segoe UI Symbol", "Symbola"),
 )
 _JOINERS = {0x200C, 0x200D, 0xFE0E, 0xFE0F}  # have no look of their own
+
+
+# seconds between two marks of an axis that counts minutes or hours
+_ROUND_S = (
+    *(5, 10, 15, 30, 60, 120, 300, 600, 900, 1800),
+    *(3600, 7200, 10800, 21600, 43200, 86400),
+)
+
+
+def round_step(seconds: float, most: int = 9) -> int:
+    """The smallest step of round seconds, minutes or hours that goes at most so often into this length."""
+    fits = (step for step in _ROUND_S if seconds <= most * step)
+    return next(fits, _ROUND_S[-1] * ceil(seconds / most / _ROUND_S[-1]))
 
 
 def drawable(text: str) -> str:

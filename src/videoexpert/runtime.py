@@ -1,4 +1,4 @@
-"""What the machine gives: devices, workers that start clean, and this process's place among several."""
+"""What the machine gives: installed files, devices, clean workers, and this process's place among several."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import os
 import platform
 import queue
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import InputError
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
     import torch
 
 T = TypeVar("T")
+
+
+def shared_folders(name: str) -> list[Path]:
+    """Where ``docs`` and ``recipes`` may be: in the source tree, or where the wheel puts them."""
+    source = Path(__file__).resolve().parents[2]
+    places = [source / name] if (source / "pyproject.toml").is_file() else []
+    return [*places, Path(sys.prefix) / "share" / "videoexpert" / name]
 
 
 def clean_start(module: str) -> BaseContext:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from matplotlib.figure import Figure
 from safetensors.torch import load_file
 
 from training_world import make_recipe
+from videoexpert.ablation import report
 from videoexpert.ablation import world as ablation_world
 from videoexpert.ablation.benches import open_bench
 from videoexpert.ablation.own_data import DataBench, tokens_name
@@ -197,6 +199,22 @@ def test_no_picture_without_a_number_to_compare_with(tmp_path):
     write_report(result, tmp_path)  # in percent of 0
     assert not (tmp_path / "head.png").exists()
     assert "| Ours | 0.0 |" in (tmp_path / "head.md").read_text()
+
+
+def test_an_interval_beyond_its_panel_ends_in_an_arrow():
+    rows = [
+        {
+            "name": "a",
+            "mean": {"x/y": 50.0},
+            "interval": {"x/y": 40.0},
+            "paper": {},
+        },  # 20 to 180 percent of a
+        {"name": "b", "mean": {"x/y": 50.0}, "interval": {"x/y": 25.0}, "paper": {}},  # 50 to 150
+    ]
+    axes = Figure().add_subplot()
+    report._panel(axes, {"rows": rows}, rows[0], "x/y", report.WIDEST)
+    arrows = [line for line in axes.lines if line.get_marker() == ">"]
+    assert [(list(line.get_xdata()), list(line.get_ydata())) for line in arrows] == [([160.0], [0])]
 
 
 def test_differences_are_paired_by_seed():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from layout import check_layout
+from videoexpert.look import round_step
 from videoexpert.plot import plot_answer, plot_captions, plot_grounding, plot_highlights
 from videoexpert.types import Answer, Highlights, Moment, Moments
 
@@ -113,6 +114,14 @@ def test_title_and_axis_count_time_alike(video, drawn, tmp_path):
 
     assert [_mark(t, 7219) for t in (0, 90, 3600, 7219)] == ["0:00", "1:30", "1:00:00", "2:00:19"]
     assert [_mark(t, 20) for t in (0, 2.5, 20)] == ["0", "2.5", "20"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step"),
+    [(130, 15), (135, 15), (136, 30), (548, 120), (3600, 600), (7219, 900), (36000, 7200), (1e6, 172800)],
+)
+def test_long_axes_are_marked_at_round_minutes(seconds, step):
+    assert round_step(seconds) == step
 
 
 @pytest.mark.parametrize(("name", "begins"), [("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a.PNG", b"\x89PNG")])

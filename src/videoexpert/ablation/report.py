@@ -24,7 +24,7 @@ T95 = (
 )
 FAILED = "failed videos"  # metric of a benchmark: how many could not be answered, and so count as wrong
 HEAD, ROW, BETWEEN, FOOT = 0.75, 0.21, 0.34, 0.42  # inches of a picture
-WIDEST = 160.0  # percent of the reference that a panel shows; a wider interval is cut
+WIDEST = 160.0  # percent of the reference that a panel shows; a wider interval ends in an arrow
 
 
 def mean_and_interval(values: list[float]) -> tuple[float, float | None]:
@@ -171,7 +171,7 @@ def draw(summary: dict[str, Any], out: Path) -> Path | None:
         below = height - HEAD - line * (tall + BETWEEN) - tall
         place = ((left + column * (wide + 0.25)) / WIDTH, below / height, wide / WIDTH, tall / height)
         axes = figure.add_axes(place)
-        _panel(axes, summary, reference, metric)
+        _panel(axes, summary, reference, metric, most)
         axes.set_xlim(0, most)
         last = number + columns >= len(metrics)
         axes.tick_params(length=0, labelsize=SMALL, labelleft=column == 0, labelbottom=last, colors=INK)
@@ -194,7 +194,7 @@ def _highest(summary: dict[str, Any], reference: dict[str, Any], metric: str) ->
     return found
 
 
-def _panel(axes: Axes, summary: dict[str, Any], reference: dict[str, Any], metric: str) -> None:
+def _panel(axes: Axes, summary: dict[str, Any], reference: dict[str, Any], metric: str, most: float) -> None:
     rows, base = summary["rows"], reference["mean"][metric]
     place = np.arange(len(rows))
     ours = [100 * row["mean"][metric] / base for row in rows]
@@ -205,6 +205,8 @@ def _panel(axes: Axes, summary: dict[str, Any], reference: dict[str, Any], metri
         if half is not None:
             ends = [value - 100 * half / base, value + 100 * half / base]
             axes.plot(ends, [y, y], color=INK, linewidth=1.4)
+            if ends[1] > most:  # below 0 no score lies, so only this end needs an arrow
+                axes.plot(most, y, ">", color=INK, markersize=5, clip_on=False, zorder=3)
     if all(metric in row["paper"] for row in rows):
         theirs = [100 * row["paper"][metric] / reference["paper"][metric] for row in rows]
         axes.plot(theirs, place, "D", color=ORANGE, markersize=6, markeredgecolor="white", linestyle="none")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ..errors import InputError
-from ..recipes.load import shared_folders
+from ..runtime import shared_folders
 
 
 def pages() -> list[tuple[str, str, Path]]:

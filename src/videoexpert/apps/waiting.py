@@ -28,7 +28,8 @@ class Waiting:
         self._bar: Progress | None = None
         self._timer: Timer | None = None
         self._what, self._done, self._total = what, 0, total
-        self._began = self._told = time.monotonic()
+        self._told = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when how many steps were first done
         if not sys.stderr.isatty():
             return
         from rich.console import Console
@@ -80,14 +81,22 @@ class Waiting:
             self._bar.update(self._task, description=what)
 
     def _tell(self, done: int, total: int | None) -> None:
-        """A line for whoever reads it later: in a log, or in a pipe."""
+        """A line for whoever reads it later: in a log, or in a pipe.
+
+        The time left is told by the steps after the first ones, which loading and opening come before.
+        """
         self._done, self._total = done, total
         now = time.monotonic()
-        if now - self._told < EVERY_S or not done:
+        if not done:
+            return
+        first, before = self._first = self._first or (now, done)
+        if now - self._told < EVERY_S:
             return
         self._told = now
-        left = "" if total is None else f", {_minutes((now - self._began) / done * (total - done))} left"
         of = "" if total is None else f" of {total}"
+        left = ""
+        if total is not None and done > before:
+            left = f", {_minutes((now - first) / (done - before) * (total - done))} left"
         print(printable(f"{self._what}: {done}{of}{left}"), file=sys.stderr, flush=True)
 
     @contextmanager

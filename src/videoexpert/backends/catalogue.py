@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..vision.image_text import FAMILIES
-
 CONTRASTIVE = ("ground", "highlight", "ask with choices")
 ALL = ("ground", "highlight", "caption", "ask")
 
@@ -50,6 +48,8 @@ CATALOGUE = (
 
 def kind_of(config: Mapping[str, Any]) -> str | None:
     """Which kind of backend a model's config asks for: videoexpert, contrastive, chat; None for none of them."""
+    # here, because the list of models is read without torch
+    from ..vision.image_text import FAMILIES
     from .chat.local import is_chat_model
 
     model_type = config.get("model_type")

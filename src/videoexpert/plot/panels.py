@@ -35,6 +35,7 @@ from ..look import (
     WIDTH,
     drawable,
     fit_fonts,
+    round_step,
 )
 from ..types import Highlights, Moment, Moments, Stretch, worth_showing
 from ..video.decode import read_frames
@@ -165,13 +166,13 @@ def _mark(value: float, end: float) -> str:
 
 def _time_axis(timed: list[Axes], start: float, duration: float) -> None:
     """One time scale for all panels, written below the last."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
     end = start + duration
     long = end >= LONG_S
-    steps = [1, 1.5, 3, 6, 10] if long else [1, 2, 3, 5, 6, 10]  # of minutes a quarter, half or whole
     for axes in timed:
-        axes.xaxis.set_major_locator(MaxNLocator(9 if long else 12, steps=steps))
+        marks = MultipleLocator(round_step(duration)) if long else MaxNLocator(12, steps=[1, 2, 3, 5, 6, 10])
+        axes.xaxis.set_major_locator(marks)
         axes.grid(axis="x", color=RULE, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ""))

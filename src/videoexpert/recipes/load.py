@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from .. import files
 from ..errors import DataError, InputError
+from ..runtime import shared_folders
 from .ablation import AblationRecipe
 from .shipped import ShippedRecipe
 from .training import Recipe, cross_faults
@@ -46,13 +46,6 @@ def find_recipe(path: Path) -> Path:
     raise DataError(
         f"{path} does not exist, expected a recipe, or one of the ready ones: {', '.join(known)}."
     )
-
-
-def shared_folders(name: str) -> list[Path]:
-    """Where ``docs`` and ``recipes`` may be: in the source tree, or where the wheel puts them."""
-    source = Path(__file__).resolve().parents[3]
-    places = [source / name] if (source / "pyproject.toml").is_file() else []
-    return [*places, Path(sys.prefix) / "share" / "videoexpert" / name]
 
 
 def from_mapping(raw: dict[str, Any], name: str, overrides: Sequence[str] = ()) -> Any:
