@@ -159,7 +159,7 @@ def test_fusion_by_hand():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 5000), st.integers(1, 40), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_exact_search_is_exact(n, most, workers, draw):
-    with mock.patch("videoexpert.library.vectors.BLOCK", 1000):
+    with mock.patch.multiple("videoexpert.library.vectors", BLOCK=1000, MANY=8):
         check_exact(n, most, workers, draw)
 
 
