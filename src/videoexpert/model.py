@@ -23,6 +23,7 @@ from .grounding.losses import alignment_loss, grounding_losses
 from .grounding.targets import frame_centres
 from .language.adapter import Adapter
 from .language.attention import install_prefix_attention
+from .language.caching import with_cache
 from .language.experts import expert_layers, install_experts, keep_roles, token_roles
 from .language.passes import CopiedPass, Prefix, RowPass, SharedPass
 from .language.sequence import IGNORED, Segment, TokenSequence, block_causal_mask, build_sequence, pad_rows
@@ -176,12 +177,13 @@ class VideoExpertModel(PreTrainedModel):
         if allowed is not None:  # additive, because eager attention adds what it is given
             mask = torch.zeros(allowed.shape, dtype=embeds.dtype, device=embeds.device)
             mask = mask.masked_fill_(~allowed, torch.finfo(embeds.dtype).min)
-        return self.language.base_model(
+        base_model = self.language.base_model
+        return base_model(
             inputs_embeds=embeds,
             attention_mask=mask,
             position_ids=position_ids,
-            past_key_values=cache,
             use_cache=cache is not None,
+            **with_cache(base_model, cache),
         ).last_hidden_state
 
     def logits(self, states: Tensor) -> Tensor:

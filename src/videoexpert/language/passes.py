@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from .attention import as_bias, attending
+from .caching import with_cache
 
 
 @dataclass(frozen=True)
@@ -297,8 +298,8 @@ class CopiedPass(RowPass):
             inputs_embeds=embeds,
             attention_mask=torch.cat([self.mask, new], dim=1).long(),
             position_ids=self.positions(embeds.shape[1]),
-            past_key_values=self.cache,
             use_cache=True,
+            **with_cache(base_model, self.cache),
         ).last_hidden_state
         return states
 

@@ -50,6 +50,13 @@ def test_doctor_with_a_model(call, shipped, model):
     assert report["megabytes"] == pytest.approx(size / 1e6, abs=0.01)
 
 
+def test_doctor_starts_as_light_as_an_answer(call, no_model, monkeypatch):
+    started = []
+    monkeypatch.setattr("videoexpert.apps.commands.tools.lighten", started.append)
+    assert call("doctor", "--format", "json").code == 1
+    assert started == [None]
+
+
 def test_doctor_looks_into_a_video(call, no_model, video):
     report = call("doctor", video, "--frames", 4, "--format", "json").json
     assert (report["duration"], report["width"], report["height"]) == (8.0, 64, 48)

@@ -1,0 +1,21 @@
+"""The keyword under which a language model of transformers takes its cache."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from typing import Any
+
+
+def with_cache(base_model: Any, cache: Any) -> dict[str, Any]:
+    """The keyword and the cache: ``cache`` from transformers 5.24 on, which warns of ``past_key_values``."""
+    return {_keyword(type(base_model)): cache}
+
+
+@cache
+def _keyword(kind: type) -> str:
+    known = inspect.signature(kind.forward).parameters  # type: ignore[attr-defined]
+    return "cache" if "cache" in known else "past_key_values"
+
+
+__all__ = ["with_cache"]
