@@ -9,12 +9,13 @@ from typing import Any
 
 def with_cache(base_model: Any, cache: Any) -> dict[str, Any]:
     """The keyword and the cache: ``cache`` from transformers 5.24 on, which warns of ``past_key_values``."""
-    return {_keyword(type(base_model)): cache}
+    kind: Any = type(base_model)
+    return {_keyword(kind): cache}
 
 
 @cache
-def _keyword(kind: type) -> str:
-    known = inspect.signature(kind.forward).parameters  # type: ignore[attr-defined]
+def _keyword(kind: Any) -> str:
+    known = inspect.signature(kind.forward).parameters
     return "cache" if "cache" in known else "past_key_values"
 
 
