@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from rich.cells import cell_len
 
@@ -30,8 +31,8 @@ def columns(
         widths[last] = min(widths[last], max(room, NARROWEST))
     lines = []
     for row in table:
-        folded = _folded(row[last], widths[last]) if last in left else [row[last]]
-        for number, piece in enumerate(folded):
+        parts = folded(row[last], widths[last]) if last in left else [row[last]]
+        for number, piece in enumerate(parts):
             cells = [*(row[:last] if number == 0 else [""] * last), piece]
             padded = (_padded(cell, widths[i], i in left) for i, cell in enumerate(cells))
             lines.append((INDENT + BETWEEN.join(padded)).rstrip())
@@ -43,11 +44,13 @@ def _padded(cell: str, width: int, left: bool) -> str:
     return cell + blanks if left else blanks + cell
 
 
-def _folded(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` cells, broken between words; a longer word stays whole."""
+def folded(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` cells, broken between words, all as far in as the first; a longer word stays whole."""
     if cell_len(text) <= width:
         return [text]
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [text]
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    whole: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.wrap(text, width, subsequent_indent=indent, **whole) or [text]
 
 
-__all__ = ["columns"]
+__all__ = ["columns", "folded"]

@@ -149,6 +149,25 @@ def test_in_a_pipe_no_row_is_folded_and_on_a_terminal_words_stay_whole(capsys, m
     assert {line.split()[-1] for line in lines[1:]} == {"antidisestablishmentarianism"}
 
 
+def test_on_a_terminal_long_lines_break_between_words(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    path = "/a/folder-with/a/very/long-name/that/stays-whole.mp4"
+    terminal.complain(f"Error: {path} does not exist, expected a file: check the path.")
+    terminal.say("   as far in as the first of the lines, however many there are of them")
+    assert screen.getvalue().splitlines() == [
+        "Error:",
+        path,
+        "does not exist, expected a file: check",
+        "the path.",
+        "   as far in as the first of the lines,",
+        "   however many there are of them",
+    ]
+
+
 def test_found_absent_and_wrong_look_different_on_a_terminal(monkeypatch):
     out, err = Terminal(), Terminal()
     monkeypatch.setattr(sys, "stdout", out)

@@ -30,9 +30,23 @@ class Format(str, Enum):
 def say(text: str = "", style: str = "") -> None:
     """One line on stdout; control characters and bytes that are not text, in a file's name say, are escaped.
 
-    ``style``, as rich has them, shows on terminals only.
+    ``style``, as rich has them, shows on terminals only, where a long line is broken between words; a text of several
+    lines, such as a page with code, keeps those it has.
     """
-    print(_styled(printable(text), style, sys.stdout))
+    said = printable(text)
+    print(_styled(said if "\n" in said else _fitted(said, sys.stdout), style, sys.stdout))
+
+
+def _fitted(text: str, stream: Any) -> str:
+    """The text, on a terminal broken between words, where the terminal itself would break inside them."""
+    if not stream.isatty():
+        return text
+    import shutil
+
+    from ..columns import folded
+
+    width = shutil.get_terminal_size().columns
+    return "\n".join(line for long in text.split("\n") for line in folded(long, width))
 
 
 def _styled(text: str, style: str, stream: Any) -> str:
@@ -76,7 +90,7 @@ def json_for(stream: TextIO, text: str) -> str:
 
 def complain(text: str) -> None:
     """One line on stderr, escaped as on stdout; lines that begin with "Error:" are highlighted on a terminal."""
-    said, style = printable(text), WRONG if text.startswith("Error:") else ""
+    said, style = _fitted(printable(text), sys.stderr), WRONG if text.startswith("Error:") else ""
     print(_styled(said, style, sys.stderr), file=sys.stderr)
 
 
