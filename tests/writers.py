@@ -100,7 +100,7 @@ def compared(name: str, files: dict[str, bytes]) -> dict[str, bytes]:
     """What two runs share to the byte: of a training the model and the data, not logs with their hours; no database."""
     if name in ("train", "finetune"):
         return {f: d for f, d in files.items() if f.startswith(("model/", "data/"))}
-    if name == "eval":  # the result names the file of its predictions
+    if name == "eval" and "result.json" in files:  # the result names the file of its predictions
         result = json.loads(files["result.json"])
         del result["run"]["predictions"]
         return {**files, "result.json": json.dumps(result).encode()}

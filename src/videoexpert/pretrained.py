@@ -111,7 +111,7 @@ def check_fields(file: str | Path, fields: Mapping[str, Any]) -> None:
                 _check_attention(file, key, value)
             if key in _COUNTS and isinstance(value, (int, float)) and value > MOST_LAYERS:
                 raise CheckpointError(
-                    f"{file} has {key} {value:.6g}, expected at most {MOST_LAYERS:,}; copy the model again."
+                    f"{file} has {key} {str(value)[:20]}, expected at most {MOST_LAYERS:,}; copy the model again."
                 )
 
 

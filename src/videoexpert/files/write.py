@@ -166,6 +166,8 @@ def _error_number(error: Exception) -> int | None:
     """The system's number of an error; safetensors, which is not Python's, names it in its message."""
     if isinstance(error, OSError):
         return error.errno
+    if "inline_container.cc" in str(error):  # how torch says that it could not write all of a file
+        return errno.ENOSPC
     named = re.search(r"\(os error (\d+)\)", str(error))
     return int(named[1]) if named else None
 

@@ -225,7 +225,8 @@ class VideoExpertTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         self._folder = str(run / UNFINISHED)
         try:
-            super()._save_checkpoint(model, trial)
+            with files.writing(run / name):
+                super()._save_checkpoint(model, trial)
         finally:
             self._folder = ""
         self.accelerator.wait_for_everyone()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from ...annotations.readers import ANSWERED
 from .. import options
 from ..inputs import model_options, verifier
-from ..terminal import FEW, plain_warnings
+from ..terminal import FEW, complain, plain_warnings
 from ..waiting import Waiting
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def evaluate(
         return  # of several processes the first one speaks
     print(render(outcome.result, format) if format != "json" else json.dumps(outcome.result, indent=1))
     for video, sentence in outcome.failed.items():
-        print(f"Error: {video}: {sentence}", file=sys.stderr)
+        complain(f"Error: {video}: {sentence}")
     if outcome.failed:
         raise typer.Exit(1)
 
