@@ -17,6 +17,7 @@ from .errors import CheckpointError, DataError, InputError, VideoExpertError
 
 ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 FLOATING = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")  # files that hold a tokenizer's words
 MOST_LAYERS = 1_000  # of a network; a config that asks for more would be built for hours
 _COUNTS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_attention_heads")
 _CONFIGS = (
@@ -43,6 +44,7 @@ def tokenizer_of(name: str | Path) -> Any:
 
     folder = _checked(name, hub.SMALL)
     _refuse_tokenizer_code(name, folder)
+    _check_vocabulary(name, folder)
     with told(name, "read as a tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         tokenizer("a \u00e9 0", add_special_tokens=False)  # some faults show only when a word is read
@@ -166,6 +168,14 @@ def _checked(name: str | Path, patterns: tuple[str, ...]) -> Path:
     if (folder / hub.CONFIG).is_file():
         hub.refuse_code(name, read_object(folder / hub.CONFIG))
     return folder
+
+
+def _check_vocabulary(name: str | Path, folder: Path) -> None:
+    """transformers makes a tokenizer that knows no words where the folder has none."""
+    if not any(file.is_file() for pattern in VOCABULARIES for file in folder.glob(pattern)):
+        raise CheckpointError(
+            f"{name} has no tokenizer ({', '.join(VOCABULARIES)}); download or copy it again."
+        )
 
 
 def _refuse_tokenizer_code(name: str | Path, folder: Path) -> None:

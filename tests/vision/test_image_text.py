@@ -127,7 +127,7 @@ def test_a_key_tells_towers_apart(folders, tmp_path):
 
 
 def test_without_a_preprocessor_file_the_family_decides(folders, tmp_path):
-    for family in ("clip", "siglip"):
+    for family in FAMILIES:
         copy = shutil.copytree(folders[family], tmp_path / family)
         (copy / "preprocessor_config.json").unlink()
         assert load_tower(copy).preprocessing == load_tower(folders[family]).preprocessing
@@ -163,6 +163,16 @@ def test_incomplete_folders(folders, tmp_path):
     (cut / "pytorch_model.bin").write_bytes(b"not opened")
     with pytest.raises(CheckpointError, match=r"as a pickle \(pytorch_model\.bin\)"):
         load_tower(cut)
+
+
+@pytest.mark.parametrize("family", ["metaclip2", "siglip", "siglip2"])
+def test_a_folder_without_tokenizer_is_refused(folders, tmp_path, family):
+    """transformers would make one that knows no words."""
+    copy = shutil.copytree(folders[family], tmp_path / family)
+    for file in ("tokenizer.json", "spiece.model"):
+        (copy / file).unlink(missing_ok=True)
+    with pytest.raises(CheckpointError, match="has no tokenizer"):
+        load_tower(copy)
 
 
 def test_missing_weights_are_not_made_up(folders, tmp_path):

@@ -73,7 +73,7 @@ def test_a_result_says_prompt_frames_parser_and_failures(server, benchmark, tmp_
         "total_pixels": 12845056,
     }
     assert (system["parser"], system["score"], system["clock"]) == (
-        "strict-1",
+        "strict-2",
         {"kind": "digits"},
         "pictures",
     )

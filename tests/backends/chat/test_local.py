@@ -8,9 +8,10 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import videoexpert
-from tiny_chat import save_qwen, write
+from tiny_chat import QWEN_TOKENS, save_qwen, write
 from videoexpert.backends.base import TASKS, Backend, OpenVideo
 from videoexpert.backends.chat import backend as chat_backend
 from videoexpert.backends.chat.backend import ChatBackend, Scoring
@@ -330,6 +331,71 @@ def test_a_model_that_asks_for_a_foreign_kernel_is_refused(folders, tmp_path):
     write(folder / "config.json", {**config, "attn_implementation": "someone/kernel"})
     with pytest.raises(CheckpointError, match=r"someone/kernel.*never fetched"):
         load_talker(folder, device="cpu")
+
+
+def _own_template_alone(folder):
+    """Older folders: in tokenizer_config.json and nowhere else."""
+    (folder / "chat_template.json").unlink()
+
+
+def _template_beside(folder):
+    """Newer folders: a file of its own and nowhere else."""
+    template = json.loads((folder / "chat_template.json").read_text())["chat_template"]
+    _own_template_alone(folder)
+    (folder / "chat_template.jinja").write_text(template)
+    fields = json.loads((folder / "tokenizer_config.json").read_text())
+    write(folder / "tokenizer_config.json", {k: v for k, v in fields.items() if k != "chat_template"})
+
+
+def _one_processor_file(folder):
+    """As transformers 5 saves: the settings of pictures and videos inside processor_config.json."""
+    parts = {
+        "image_processor": "preprocessor_config.json",
+        "video_processor": "video_preprocessor_config.json",
+    }
+    held = {part: json.loads((folder / file).read_text()) for part, file in parts.items()}
+    write(folder / "processor_config.json", {"processor_class": "Qwen3VLProcessor", **held})
+    for file in parts.values():
+        (folder / file).unlink()
+
+
+def _slow_tokenizer(folder):
+    """vocab.json and merges.txt alone; the marks are in tokenizer_config.json."""
+    (folder / "tokenizer.json").unlink()
+    fields = json.loads((folder / "tokenizer_config.json").read_text())
+    marks = {str(256 + i): {"content": token, "special": True} for i, token in enumerate(QWEN_TOKENS)}
+    write(folder / "tokenizer_config.json", {**fields, "added_tokens_decoder": marks})
+
+
+def _shards_in_half(folder):
+    """Two weight files with their index, in half precision."""
+    tensors = {key: value.half() for key, value in load_file(folder / "model.safetensors").items()}
+    place = {key: f"model-{1 + i % 2:05d}-of-00002.safetensors" for i, key in enumerate(sorted(tensors))}
+    for file in set(place.values()):
+        held = {key: value for key, value in tensors.items() if place[key] == file}
+        save_file(held, folder / file, metadata={"format": "pt"})
+    write(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": place})
+    (folder / "model.safetensors").unlink()
+
+
+@pytest.mark.parametrize(
+    "change", [_own_template_alone, _template_beside, _one_processor_file, _slow_tokenizer, _shards_in_half]
+)
+def test_other_layouts_of_a_folder_answer_the_same(folders, talkers, clip, tmp_path, change):
+    copy = shutil.copytree(folders("qwen3_vl"), tmp_path / "copy")
+    change(copy)
+    frames = ChatBackend(talkers("qwen3_vl"), budget=SMALL).open(clip).frames
+    ask = Ask("When does a man run?", 3)
+    talks = [talker.look(frames) for talker in (talkers("qwen3_vl"), load_talker(copy, device="cpu"))]
+    expected, got = (talk.likelihoods(ask.text, ["A", "B"]) for talk in talks)
+    assert got == pytest.approx(expected, abs=5e-3)  # half precision moves them a little
+
+
+def test_a_folder_that_does_not_say_how_pictures_are_prepared(folders, tmp_path):
+    copy = shutil.copytree(folders("qwen2_5_vl"), tmp_path / "copy")
+    (copy / "preprocessor_config.json").unlink()
+    with pytest.raises(CheckpointError, match="does not say how its pictures are prepared"):
+        load_talker(copy, device="cpu")
 
 
 def test_a_base_model_without_chat_template(folders, tmp_path):

@@ -23,7 +23,7 @@ from typing import Any
 
 from . import literals
 
-PARSER = "strict-1"  # written to result files; changes whenever the same answer would be read differently
+PARSER = "strict-2"  # written to result files; changes whenever the same answer would be read differently
 FAILURES = frozenset({"failed", "outside"})
 LONGEST = 50_000  # characters looked at; a server may send anything
 
@@ -39,7 +39,10 @@ _CHOICE = re.compile(
     r"(?:(?:the )?(?:best |correct )?(?:answer|option|choice)(?: is)?[\s:]*)?[\s(\[\"'*]*([A-Z])(?![\w'])",
     re.IGNORECASE,
 )
-_NO_TIMES = ("bbox", "box", "point", "coord")  # keys of places in the picture, not in time
+# keys of places in the picture, of counted frames, and of scores: no times
+_NO_TIMES = re.compile(r"^(?:bbox|box|point|coord|score|confidence|prob)|(?<!time)(?<!time_)frame")
+_LAST_COMMA = re.compile(r",(\s*[\]}])")
+_DECIMAL_COMMA = re.compile(r"(\d+),(\d{1,3})")
 _SEPARATORS = " \t\"'*`:,–—-"
 _DECORATION = " \t\"'*`"
 
@@ -145,8 +148,9 @@ def _read(text: str) -> tuple[list[Span], str]:
     clocks = [time for time in times if time.clock]
     if not clocks and (pairs := literals.bracketed(text, times)):
         return _spans(pairs), "pairs"
-    pairs = literals.joined(text, clocks, comma=True) or ([(clocks[0], clocks[1])] if len(clocks) > 1 else [])
-    if pairs:
+    pairs = literals.joined(text, clocks, comma=True) or _start_and_end(text, clocks)
+    if pairs or len(clocks) > 1:
+        pairs = pairs or [(clocks[0], clocks[1])]
         return _spans(pairs), "mm:ss"
     pairs = literals.joined(text, times) or _start_and_end(text, times)
     if pairs:
@@ -189,6 +193,7 @@ def _start_and_end(
 def _json_spans(text: str) -> tuple[list[Span], str]:
     """Spans of all JSON values of the text; without any: "empty", "object" (one without times) or "none"."""
     other = "none"
+    text = _LAST_COMMA.sub(r"\1", text)  # as Python writes lists
     for block in (*reversed(_FENCE.findall(text)), text):
         spans: list[Span] = []
         how, empty = "pairs", False
@@ -232,6 +237,8 @@ def _from_json(value: Any) -> tuple[list[Span], bool]:
     flat = [time for item in value if (time := _time(item)) is not None]
     if len(flat) == len(value) and (len(value) == 2 or (len(value) % 2 == 0 and flat == sorted(flat))):
         return [Span(a, b) for a, b in zip(flat[::2], flat[1::2], strict=True)], False
+    if len(value) == len(flat) == 3 and flat[0] < flat[1] and 0 <= flat[2] <= 1:
+        return [Span(flat[0], flat[1])], False  # with a score
     if len(value) == 3 and len(flat) == 2 and isinstance(value[2], str) and _time(value[2]) is None:
         return [Span(flat[0], flat[1], value[2].strip())], False
     found = [
@@ -249,7 +256,7 @@ def _from_object(value: dict[str, Any]) -> list[Span]:
         return [Span(start, end, text)]
     found = []
     for key, item in keys.items():
-        if key.startswith(_NO_TIMES):
+        if _NO_TIMES.search(key):
             continue
         if isinstance(item, str) and (told := _from_text(key.replace("_", " "))):
             found += [Span(span.start, span.end, item.strip()) for span in told]
@@ -273,6 +280,8 @@ def _time(value: Any) -> float | None:
         return value if math.isfinite(value) else None
     if isinstance(value, str):
         stripped = value.strip(" \t\n<>[]().")
+        if alone := _DECIMAL_COMMA.fullmatch(stripped):
+            return float(f"{alone[1]}.{alone[2]}")
         times = literals.find(stripped)
         if len(times) == 1 and times[0].start == 0 and times[0].end == len(stripped):
             return times[0].seconds

@@ -129,7 +129,14 @@ def load_processor(folder: Path, model_type: str) -> Any:
         raise CheckpointError(
             f"the processor of {folder} cannot be loaded ({type(error).__name__}: {reason}); download the model again."
         ) from error
-    if not (processor.chat_template or processor.tokenizer.chat_template):
+    if processor.image_processor is None and isinstance(processor.video_processor, _NoVideo):
+        raise CheckpointError(
+            f"{folder} does not say how its pictures are prepared (preprocessor_config.json, "
+            "video_preprocessor_config.json or processor_config.json); download the model again."
+        )
+    # older folders keep the template in tokenizer_config.json alone
+    processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
+    if not processor.chat_template:
         raise CheckpointError(
             f"{folder} has no chat template (chat_template.jinja), so that nobody knows how to ask it; use an "
             "instruction-tuned model."
