@@ -176,6 +176,7 @@ class ContrastiveVideo:
         asked = [queries] if isinstance(queries, str) else list(queries)
         if not asked:
             return []
+        check_queries(asked)
         words = self.backend.words
         rests = {query: rest for query in asked if (rest := words.rest(query))}
         curves = self.curves(self.backend.directions([*asked, *rests.values()]))

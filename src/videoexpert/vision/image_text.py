@@ -221,8 +221,8 @@ def _preprocessing(folder: Path, kind: str, image_size: int) -> Preprocessor:
             return Preprocessor.from_file(folder / file)
     if kind == "siglip":
         # SigLIP 2, which shares the model type, has Gemma's tokenizer and other pictures
-        file = folder / "tokenizer_config.json"
-        words = str(pretrained.read_object(file).get("tokenizer_class")) if file.is_file() else ""
+        described = folder / "tokenizer_config.json"
+        words = str(pretrained.read_object(described).get("tokenizer_class")) if described.is_file() else ""
         resampling = "bilinear" if words.startswith("Gemma") else "bicubic"
         return Preprocessor(image_size, mean=_HALF, std=_HALF, crop=False, interpolation=resampling)
     return Preprocessor(image_size)
