@@ -15,9 +15,11 @@ anyio = pytest.importorskip("anyio")
 
 from mcp.client.stdio import StdioServerParameters  # noqa: E402
 
+from hostile import dies  # noqa: E402
 from videoexpert import session  # noqa: E402
 from videoexpert.apps.mcp import OPEN_VIDEOS, Desk, Tools, serve  # noqa: E402
 from videoexpert.errors import DependencyError, InputError, VideoError  # noqa: E402
+from videoexpert.video import sandbox  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +180,23 @@ def test_few_videos_stay_open(root, video):
     assert opened == [*(f"v{n}.mp4" for n in range(OPEN_VIDEOS + 1)), "v0.mp4"]
     for number in range(OPEN_VIDEOS + 1):
         (root / f"v{number}.mp4").unlink()
+
+
+def test_a_video_that_crashes_the_decoder_fails_its_own_call(root, model, monkeypatch):
+    desk = Desk([root], lambda: session.load(model, device="cpu"))
+    asked = {"video": "a.mp4", "queries": ["it falls"]}
+
+    async def talk():
+        async with mcp.Client(serve(desk)) as client:
+            with monkeypatch.context() as hostile:
+                hostile.setattr(sandbox, "_child", dies)
+                failed = await client.call_tool("find_moments", asked)
+            return failed, told(await client.call_tool("find_moments", asked))
+
+    failed, found = anyio.run(talk)
+    assert failed.is_error
+    assert "'a.mp4' makes the decoder fail" in failed.content[0].text
+    assert found["answer"]["queries"][0]["query"] == "it falls"
 
 
 def test_stdout_is_the_protocols(desk, capsys, monkeypatch):

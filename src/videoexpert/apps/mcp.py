@@ -20,6 +20,7 @@ from ..export import Answers, answers_json, find_format
 from ..export import export as as_text
 from ..files import write_text
 from ..types import Captions
+from ..video.sandbox import decoding_apart
 from .exporting import timed
 from .known import known, knows, open_library, open_video
 
@@ -240,11 +241,14 @@ def serve(desk: Desk) -> MCPServer:
         ) from error
 
     def guarded(tool: Callable[..., Any]) -> Callable[..., Any]:
-        """One at a time, errors as one sentence, and nothing on stdout, which belongs to the protocol."""
+        """One at a time, errors as one sentence, and nothing on stdout, which belongs to the protocol.
+
+        Files are decoded in child processes: one that crashes the decoder fails its own call.
+        """
 
         @functools.wraps(tool)
         def run(*args: Any, **options: Any) -> Any:
-            with desk.lock, contextlib.redirect_stdout(sys.stderr):
+            with desk.lock, contextlib.redirect_stdout(sys.stderr), decoding_apart():
                 try:
                     return tool(*args, **options)
                 except VideoExpertError as error:
