@@ -56,6 +56,14 @@ def test_taught_words_are_known_and_new_ones_counted(words):
     assert taught.unknown("the Hund bellt") == ("bellt",)
 
 
+def test_only_so_many_words_are_remembered(words, monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED", 5)
+    made = [f"wug{number}" for number in range(40)]
+    assert words.unknown(" ".join(made)) == tuple(made)
+    assert len(words._known) <= 5
+    assert words.unknown(" ".join(made)) == tuple(made)
+
+
 def test_nothing_is_said_of_letters_of_large_vocabularies_and_of_no_tokenizer(words, monkeypatch):
     for other in (Words(tiny_tokenizer()), Words(None)):
         assert (other.unknown("zzz Ü"), other.spelled("RED"), other.new(["zzz"])) == ((), "RED", [])

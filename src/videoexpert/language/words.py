@@ -13,6 +13,7 @@ from typing import Any
 LARGE = 8_192  # pieces from which on a vocabulary is one of the world's text
 KNOWN = 3  # words of content that a query must hold to be understood in spite of others
 KNOWN_FOR_EACH = 3  # of them for each unknown one
+REMEMBERED = 10_000  # words that were looked up, of a server that is asked anything
 WORDS = 100  # whole words of a tokenizer that takes words; one that takes letters tells nothing of words
 # what stands between white space and punctuation
 _WORD = re.compile("[^\\s!-/:-@\\[-`{-~\u00a1\u00ab\u00b7\u00bb\u00bf\u2000-\u206f\u3000-\u303f]+")
@@ -34,7 +35,8 @@ class Words:
         # a large vocabulary takes a while to read, and says nothing
         vocabulary = tokenizer.get_vocab() if tokenizer is not None and len(tokenizer) < LARGE else {}
         self.limited = sum(map(bool, map(_WHOLE.fullmatch, vocabulary))) >= WORDS
-        self._known = dict.fromkeys(taught, True)
+        self.taught = frozenset(taught)
+        self._known: dict[str, bool] = {}
 
     def unknown(self, *texts: str) -> tuple[str, ...]:
         """The words of the texts that the model was never shown, each once, in order; of a large model none."""
@@ -70,7 +72,11 @@ class Words:
         return small if small != word and not self._knows(word) and self._knows(small) else word
 
     def _knows(self, word: str) -> bool:
+        if word in self.taught:
+            return True
         if word not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
             ids: Sequence[int] = self.tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
             self._known[word] = len(ids) == 1 and ids[0] != self.tokenizer.unk_token_id
         return self._known[word]

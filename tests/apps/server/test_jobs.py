@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -136,7 +137,7 @@ def test_after_a_restart_videos_are_there_and_unfinished_jobs_are_done(settings,
     stuck.gate.set()
 
 
-def test_a_clip_is_cut_and_fetched(client, video):
+def test_a_clip_is_cut_and_fetched(client, video, settings, monkeypatch):
     job = begin(client, video, task="clip", start=0.5, end=1.5, exact=True)
     assert client.get(f"/v1/jobs/{job}/clip").status_code in (200, 404)
     story = events(client.get(f"/v1/jobs/{job}/events").text)
@@ -145,5 +146,14 @@ def test_a_clip_is_cut_and_fetched(client, video):
     assert made.status_code == 200
     assert made.content[4:8] == b"ftyp"
     assert "a_0.5-1.5.mp4" in made.headers["content-disposition"]
+    other = begin(client, video, task="clip", start=0.5, end=1.0)
+    assert events(client.get(f"/v1/jobs/{other}/events").text)[-1][1] == "done"
+    # both are kept, until their jobs are forgotten
+    assert sorted(file.stem for file in settings.clips.iterdir()) == sorted([job, other])
+    client.app.state.service.state._do("DELETE FROM jobs WHERE id = ?", (job,))
     outside = begin(client, video, task="clip", start=100, end=101)
     assert events(client.get(f"/v1/jobs/{outside}/events").text)[-1][1] == "failed"
+    assert [file.stem for file in settings.clips.iterdir()] == [other]
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    full = begin(client, video, task="clip", start=0, end=1)
+    assert "no room for this clip" in events(client.get(f"/v1/jobs/{full}/events").text)[-1][2]["error"]

@@ -134,9 +134,7 @@ class Intake:
         limit, shown = self.settings.max_upload_bytes, safe_name(name)
         if size is not None and size > limit:
             raise TooLargeError(f"the upload has {size} bytes, at most {limit} are taken (--max-upload).")
-        free = shutil.disk_usage(self.settings.uploads).free - self.settings.spare_bytes
-        if free < (size or 0) or free <= 0:
-            raise NoSpaceError("the disk of the server has no room for this upload; free some and try again.")
+        self.check_room(size or 0, "this upload")
         suffix = Path(shown).suffix.lower()
         target = self.settings.uploads / f"{new_id()}{suffix if suffix in VIDEO_SUFFIXES else '.mp4'}"
         part = target.with_name(target.name + PART)
@@ -148,6 +146,12 @@ class Intake:
             part.unlink(missing_ok=True)
             raise
         return self.state.add_video(target, shown, info.duration_s, 0.0, uploaded=True)
+
+    def check_room(self, size: int, what: str) -> None:
+        """Raises NoSpaceError where the disk has less than ``size`` bytes to spare."""
+        free = shutil.disk_usage(self.settings.state).free - self.settings.spare_bytes
+        if free < size or free <= 0:
+            raise NoSpaceError(f"the disk of the server has no room for {what}; free some and try again.")
 
     async def _write(self, part: Path, chunks: AsyncIterator[bytes], limit: int) -> None:
         received, source = 0, aiter(chunks)

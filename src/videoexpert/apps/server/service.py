@@ -248,6 +248,8 @@ class Service:
         if not self.state.set_job(job_id, RUNNING):
             return
         try:
+            self._forget_clips()
+            self.intake.check_room(video.size, "this clip")
             base = self.settings.clips / job_id
             made = run_safely(
                 cut,
@@ -263,6 +265,12 @@ class Service:
             self.state.set_job(job_id, DONE, told)
         except Exception as error:
             self.state.set_job(job_id, FAILED, error=_sentence(error))
+
+    def _forget_clips(self) -> None:
+        """Delete the clips of jobs that are forgotten."""
+        for file in self.settings.clips.iterdir():
+            if self.state.job(file.name.partition(".")[0]) is None:
+                file.unlink(missing_ok=True)
 
     async def thumbnail(self, video_id: str, second: float, width: int) -> bytes:
         """The picture at a second, as JPEG, decoded in a child process."""
