@@ -33,7 +33,12 @@ def test_hits_are_videos_that_can_be_opened_and_played(tmp_path, expert):
         assert 14 < hit["start"] < hit["end"] < 19
         assert client.get(f"/v1/videos/{hit['video']['id']}/file").status_code == 200
         assert client.get(f"/v1/videos/{hit['video']['id']}/thumbnail").status_code == 200
+        assert found["left_out"] == 0
         assert client.post("/v1/search", json={"query": ""}).status_code == 422
+        (tmp_path / "videos" / "demo.mp4").unlink()
+        gone = client.post("/v1/search", json={"query": "the purple triangle moves right"}).json()
+        assert gone["results"] == []
+        assert gone["left_out"] == len(found["results"])
 
 
 def test_without_a_library_it_says_so(tmp_path):

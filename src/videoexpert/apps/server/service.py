@@ -159,7 +159,10 @@ class Service:
         return documents.answered(task, reply.found, video, self.backend.name, reply.known)
 
     def search(self, body: SearchBody) -> dict[str, Any]:
-        """A page of hits in the library; each names the registered video that it is in."""
+        """A page of hits in the library; each names the registered video that it is in.
+
+        ``left_out`` counts hits in videos that this server cannot open: gone, or in an object store.
+        """
         if self.library is None:
             raise UnsupportedError("this server has no library; start it with --library.")
         with self._searching:
@@ -173,7 +176,8 @@ class Service:
                 results.append(
                     {"video": opened.to_json(), **told, "text": hit.text, "copies": len(hit.copies)}
                 )
-        return {**page.head, "results": results, "cursor": page.cursor}
+        left_out = len(page.hits) - len(results)
+        return {**page.head, "results": results, "left_out": left_out, "cursor": page.cursor}
 
     def export(self, video_id: str, document: dict[str, Any], name: str) -> tuple[str, str, str]:
         """A document as a file: its text, its name and its media type."""
