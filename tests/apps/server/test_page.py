@@ -292,6 +292,20 @@ def test_keys_and_a_shared_link(page, known, browser):
     other.close()
 
 
+def test_what_is_shown_is_saved_in_the_format_that_was_chosen(page, known):
+    page.goto(known.url)
+    page.fill("#query", "it moves")
+    page.click("#find-go")
+    page.locator(".moment").first.wait_for()
+    page.select_option("#format", "srt")
+    with page.expect_download() as saved:
+        page.click("#export")
+    assert saved.value.suggested_filename == "demo.srt"
+    text = Path(saved.value.path()).read_text(encoding="utf-8")
+    assert text.startswith("1\n00:00:00,800 --> 00:00:01,300\n")
+    assert "it moves" in text
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser, known, backend, theme):
     """On a phone: answers, what is absent from an unfamiliar video, a busy page; at a desk: the start with a fault."""
