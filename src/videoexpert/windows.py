@@ -9,6 +9,7 @@ values included; ``valid`` says which windows are windows at all, and ``clean`` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array: TypeAlias = NDArray[np.float64]
+
+CLIP_S = 2.0  # length of one saliency clip (QVHighlights): clip i covers [2i, 2i + 2) seconds
+
+
+def clip_count(duration_s: float) -> int:
+    """Number of saliency clips of CLIP_S seconds that cover the video; the last may be cut."""
+    return max(1, math.ceil(duration_s / CLIP_S - 1e-9))
 
 
 # --- two windows, plain numbers ---

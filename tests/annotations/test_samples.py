@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from videoexpert.annotations.dirty import CleaningReport
-from videoexpert.annotations.samples import Sample, Turn, captions_to_grounding, clip_count
+from videoexpert.annotations.samples import Sample, Turn, captions_to_grounding
+from videoexpert.windows import clip_count
 
 GOOD: dict[str, Any] = {
     "id": "a",

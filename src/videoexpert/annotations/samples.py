@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..windows import clip_count
 from .dirty import CleaningReport
 
 TASKS = ("grounding", "highlight", "caption", "qa", "grounded_qa", "conversation")
-CLIP_S = 2.0  # length of one saliency clip (QVHighlights): clip i covers [2i, 2i + 2) seconds
 
 Window = tuple[float, float]
 
@@ -161,11 +161,6 @@ class Dataset:
 
     def __getitem__(self, index: int) -> Sample:
         return self.samples[index]
-
-
-def clip_count(duration_s: float) -> int:
-    """Number of saliency clips of CLIP_S seconds that cover the video; the last may be cut."""
-    return max(1, math.ceil(duration_s / CLIP_S - 1e-9))
 
 
 def sentences_as_queries(samples: Iterable[Sample]) -> list[Sample]:

@@ -22,7 +22,8 @@ from .. import files
 from ..errors import DataError
 from ..files import is_number, lines, parse_json
 from ..limits import limits
-from .samples import Sample, Turn, clip_count
+from ..windows import clip_count
+from .samples import Sample, Turn
 
 COMMON = ("id", "video", "duration", "clip", "source")
 # The key that identifies the kind of record -> the keys allowed beside it, in the order they are written.

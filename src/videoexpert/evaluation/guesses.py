@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..annotations.samples import Sample, clip_count
+from ..annotations.samples import Sample
 from ..errors import InputError
-from ..windows import ious
+from ..windows import clip_count, ious
 from .systems import Row, duration_of
 
 GRID = 40  # the constant window is found on a grid of fortieths of the duration

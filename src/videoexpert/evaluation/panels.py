@@ -15,7 +15,7 @@ from typing import Any
 from ..annotations.readers import BENCHMARKS, DRAWN, read
 from ..annotations.readers import benchmark as known
 from ..annotations.records import Record
-from ..annotations.samples import CLIP_S, Sample, clip_count, sentences_as_queries
+from ..annotations.samples import Sample, sentences_as_queries
 from ..annotations.videos import VideoFolder
 from ..errors import DataError, InputError
 from ..scoring.captions.files import CaptionedSegment, read_caption_predictions
@@ -28,7 +28,7 @@ from ..scoring.matching import match, match_names
 from ..scoring.outcome import Rules
 from ..scoring.predictions import Prediction, read_predictions
 from ..types import Moment
-from ..windows import iou
+from ..windows import CLIP_S, clip_count, iou
 from .voices import Item, Voice
 
 Window = tuple[float, float]

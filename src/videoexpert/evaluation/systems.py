@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..annotations.samples import CLIP_S, Sample, clip_count
+from ..annotations.samples import Sample
 from ..backends.base import Backend, OpenVideo
 from ..backends.blank import open_blank
 from ..errors import DataError, InputError, UnsupportedError, VideoError, VideoExpertError
 from ..types import Moment, Moments, Told
+from ..windows import CLIP_S, clip_count
 
 Row = dict[str, Any]
 NEEDS = {

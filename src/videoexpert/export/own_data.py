@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from ..types import Answer, Captions, Highlights
+from ..windows import CLIP_S
 from .answers import Answers, AnswerSet
 from .labels import windows_ms
-from .qvhighlights import CLIP_S
 from .text import milliseconds, one_line
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 from ..errors import UnsupportedError
 from ..types import Highlights
+from ..windows import CLIP_S, clip_count
 from .answers import Answers, AnswerSet, Sentence
 from .labels import clip_name, windows_ms
 from .text import milliseconds, one_line
 
-CLIP_S = 2.0
 # the best mark that an annotator gives a clip; a saliency of 1
 VERY_GOOD = 4
 
@@ -56,7 +55,7 @@ def _record(item: Answers, sentence: Sentence, number: int) -> dict[str, Any]:
 
 def _clips(start: int, end: int) -> range:
     """The clips that a window, in milliseconds, touches."""
-    return range(int(start / 1000 // CLIP_S), max(1, math.ceil(end / 1000 / CLIP_S - 1e-9)))
+    return range(int(start / 1000 // CLIP_S), clip_count(end / 1000))
 
 
 def _saliency(found: Highlights, item: Answers) -> dict[int, float]:

@@ -32,8 +32,7 @@ T = TypeVar("T")
 MEMORY_BYTES = 4 * 2**30
 # What a child says: a picture to resize, something found, what was wrong, and that all is done.
 _PICTURE, _FOUND, _WRONG, _DONE = "picture", "found", "wrong", "done"
-
-
+# the errors that a child may name; any other becomes a VideoError
 _KINDS = {kind.__name__: kind for kind in VideoExpertError.__subclasses__()}
 
 

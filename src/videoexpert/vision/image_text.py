@@ -222,8 +222,10 @@ def _preprocessing(folder: Path, kind: str, image_size: int) -> Preprocessor:
     if kind == "siglip":
         # SigLIP 2, which shares the model type, has Gemma's tokenizer and other pictures
         described = folder / "tokenizer_config.json"
-        words = str(pretrained.read_object(described).get("tokenizer_class")) if described.is_file() else ""
-        resampling = "bilinear" if words.startswith("Gemma") else "bicubic"
+        tokenizer = (
+            str(pretrained.read_object(described).get("tokenizer_class")) if described.is_file() else ""
+        )
+        resampling = "bilinear" if tokenizer.startswith("Gemma") else "bicubic"
         return Preprocessor(image_size, mean=_HALF, std=_HALF, crop=False, interpolation=resampling)
     return Preprocessor(image_size)
 

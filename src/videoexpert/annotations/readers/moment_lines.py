@@ -10,9 +10,10 @@ from typing import Any
 
 from ... import files
 from ...errors import DataError
+from ...windows import CLIP_S, clip_count
 from ..dirty import CleaningReport
 from ..records import MISMATCH, OTHER_GRID, Record, Records, counted
-from ..samples import CLIP_S, Sample, Window, clip_count
+from ..samples import Sample, Window
 from .clean import UniqueIds, clean_text, is_unicode, lies_inside, named, usable_windows
 
 VERY_GOOD = 4  # highest score of one annotator

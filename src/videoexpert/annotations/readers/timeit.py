@@ -9,10 +9,11 @@ from typing import Any
 from ... import files
 from ...errors import DataError
 from ...limits import limits
+from ...windows import CLIP_S
 from ..benchmark import Benchmark
 from ..dirty import CleaningReport
 from ..records import Record, Records, counted
-from ..samples import CLIP_S, Sample, Window
+from ..samples import Sample, Window
 from .clean import clean_text, clean_window, is_unicode, named
 
 TIME = r"(\d{1,6}(?:\.\d{1,9})?)"
