@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import assets
 from .errors import CheckpointError, DataError
 from .files import load_json
 
@@ -45,6 +46,16 @@ def read_config(name: str | Path) -> dict[str, Any]:
     raise CheckpointError(
         f"{name} is not a model folder: it has no {CONFIG}; name a folder that a model was saved in, or a hub id."
     )
+
+
+def shipped() -> Path:
+    """The model folder in the package; raises CheckpointError where the package carries none."""
+    if not assets.SHIPPED_MODEL.is_dir():
+        raise CheckpointError(
+            "this installation carries no model; reinstall videoexpert, or name a model folder or hub id "
+            "(--model on the command line)."
+        )
+    return assets.SHIPPED_MODEL
 
 
 def files(name: str | Path) -> Path:

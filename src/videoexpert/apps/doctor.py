@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import runpy
 import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from ..backends.beyond import FAR
 from ..errors import CheckpointError
+from .startup import lighten
 
 # Software decoders, any of which will do: FFmpeg's own av1 only drives a GPU.
 DECODERS = {
@@ -58,15 +61,36 @@ def _versions() -> dict[str, str]:
 
 
 def _devices() -> dict[str, str]:
+    found = {"cpu": f"{_cores()} cores"}
+    if not _may_have_others():
+        return found
+    lighten(None)
     import torch
 
-    found = {"cpu": f"{torch.get_num_threads()} threads"}
     for i in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(i)
         found[f"cuda:{i}"] = f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB"
     if torch.backends.mps.is_available():
         found["mps"] = "Apple GPU"
     return found
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    ours = getattr(os, "sched_getaffinity", None)
+    return len(ours(0)) if ours is not None else os.cpu_count() or 1
+
+
+def _may_have_others() -> bool:
+    """False where torch is a build for the CPU, as its version file says: importing it would tell no more."""
+    place = find_spec("torch")
+    if place is None:
+        return False
+    file = Path(place.origin or "").with_name("version.py")
+    if platform.system() == "Darwin" or not file.is_file():
+        return True
+    built = runpy.run_path(str(file))
+    return any(built.get(kind) is not None for kind in ("cuda", "hip", "xpu"))
 
 
 def _decodes(name: str) -> bool:
@@ -79,37 +103,34 @@ def _decodes(name: str) -> bool:
 
 
 def _model() -> dict[str, Any]:
-    """The model in the package; ``problem`` None when its config loads."""
-    from .. import assets, session
+    """The model in the package; ``problem`` None when its config can be read and its weights are whole."""
+    from .. import assets, hub
 
     folder = assets.SHIPPED_MODEL
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.is_dir() else 0
     found: dict[str, Any] = {"path": str(folder), "megabytes": round(size / 1e6, 2)}
     try:
-        config = session.shipped_config()
+        config = hub.read_config(hub.files(hub.shipped()))
     except CheckpointError as error:
         return {**found, "frames": None, "frame_times": None, "trained_seconds": None, "problem": str(error)}
-    known = {"frames": config.num_frames, "frame_times": config.frame_times}
-    return {**found, **known, "trained_seconds": config.trained_seconds, "problem": None}
+    known = {"frames": config.get("num_frames"), "frame_times": config.get("frame_times")}
+    return {**found, **known, "trained_seconds": config.get("trained_seconds"), "problem": None}
 
 
 def _looked_at(
     seconds: float, start: float | None, end: float | None, trained: float | None, frames: int
 ) -> dict[str, float]:
     """The windows in which the shipped model would look at a video, and its frames in all."""
-    from ..backends.long import OVERLAP
+    from ..backends.windowing import AUTO, window_of
     from ..video.stream import window_clips
 
     first, last = start or 0.0, seconds if end is None else min(end, seconds)
-    if trained is None or last - first <= FAR * trained:
+    windows = window_of(AUTO, None, trained, last - first)
+    if windows is None:
         return {"windows": 1, "window": round(last - first, 6), "overlap": 0.0, "frames": frames}
-    clips = window_clips(first, last, trained, OVERLAP * trained)
-    return {
-        "windows": len(clips),
-        "window": trained,
-        "overlap": OVERLAP * trained,
-        "frames": frames * len(clips),
-    }
+    window, overlap = windows
+    clips = window_clips(first, last, window, overlap)
+    return {"windows": len(clips), "window": window, "overlap": overlap, "frames": frames * len(clips)}
 
 
 def video_report(

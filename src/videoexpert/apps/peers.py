@@ -61,6 +61,7 @@ class Peer:
         from ..features import lighthouse
         from ..features.store import FeatureStore
         from ..runtime import rank_of_process
+        from ..windows import CLIP_S
 
         if rank_of_process()[1] > 1:
             raise InputError(
@@ -76,7 +77,7 @@ class Peer:
             self.layout,
             queries=queries,
             texts=self._tower(device) if queries else None,
-            clip_s=self.clip_seconds or lighthouse.CLIP_S,
+            clip_s=self.clip_seconds or CLIP_S,
         )
         for sentence in done.failed.values():
             complain(f"Error: {sentence}")

@@ -37,9 +37,10 @@ from .base import TASKS, check_queries, check_question, one_window, per_video, u
 from .beyond import beyond_training
 from .blank import GREY, evidence_of
 from .fitted import Fit
-from .long import AUTO, LongVideo, Window, window_of
+from .long import LongVideo
 from .sourced import sourced, with_source
 from .watch import Sighting, watch
+from .windowing import AUTO, Window, window_of
 from .worded import Worded
 
 

@@ -27,7 +27,8 @@ from ..types import Frames, Moment, Moments, worth_showing
 from ..video.feeds import Feed, check_feed, name_of
 from ..video.live import Shown, live_pictures
 from .base import check_queries, unfamiliar
-from .long import AUTO, BEST, OVERLAP, Window
+from .long import BEST
+from .windowing import AUTO, OVERLAP, Window
 
 IDLE_S = 10.0
 

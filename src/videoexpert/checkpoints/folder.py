@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from .. import assets, files, hub, pretrained
+from .. import files, hub, pretrained
 from ..config import VideoExpertConfig
 from ..errors import CheckpointError, InputError
 from ..language.time_text import TIME_TOKENS
@@ -183,12 +183,7 @@ def load(
 
 def shipped() -> Path:
     """The model folder in the package; raises CheckpointError where the package carries none."""
-    if not assets.SHIPPED_MODEL.is_dir():
-        raise CheckpointError(
-            "this installation carries no model; reinstall videoexpert, or name a model folder or hub id "
-            "(--model on the command line)."
-        )
-    return assets.SHIPPED_MODEL
+    return hub.shipped()
 
 
 def digest(folder: str | Path) -> str:

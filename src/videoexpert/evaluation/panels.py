@@ -28,7 +28,7 @@ from ..scoring.matching import match, match_names
 from ..scoring.outcome import Rules
 from ..scoring.predictions import Prediction, read_predictions
 from ..types import Moment
-from ..windows import CLIP_S, clip_count, iou
+from ..windows import clip_count, iou
 from .voices import Item, Voice
 
 Window = tuple[float, float]
@@ -313,4 +313,4 @@ def length(shown: PanelVideo) -> tuple[float, float]:
     return start, end - start
 
 
-__all__ = ["CLIP_S", "PanelVideo", "Selection", "SystemFiles", "length", "select"]
+__all__ = ["PanelVideo", "Selection", "SystemFiles", "length", "select"]

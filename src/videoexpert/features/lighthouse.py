@@ -30,9 +30,9 @@ from ..config import VideoExpertConfig
 from ..errors import DataError, InputError
 from ..types import VisualTokens
 from ..vision.image_text import TransformersTower
+from ..windows import CLIP_S
 from .store import STORE, EncoderId, FeatureStore, MissingVideoError, _spellings, video_key
 
-CLIP_S = 2.0
 LAYOUTS = {"lighthouse": ("clip", "clip_text"), "moment-detr": ("clip_features", "clip_text_features")}
 VIDEO_KEY, TEXT_KEYS = "features", ("last_hidden_state", "pooler_output")
 QUERIES = "queries.jsonl"
@@ -242,7 +242,6 @@ def _save(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 __all__ = [
-    "CLIP_S",
     "LAYOUTS",
     "ClipFeatures",
     "Exported",

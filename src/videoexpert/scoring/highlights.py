@@ -24,7 +24,6 @@ from .unusable import Unusable, last_second, unusable_windows
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 WINDOWS_KEPT = 10
-CLIP_S = 2
 # (suffix, longer than, up to) in seconds; a query is in a split with those of its windows that fit
 LENGTHS = (("/short", 0, 10), ("/middle", 10, 30), ("/long", 30, 150))
 LEVELS = (("", 4), ("/good", 3), ("/fair", 2))  # the field reports Very Good without a suffix
@@ -57,7 +56,7 @@ def truth_of(records: Sequence[Record]) -> Truth:
     """Padded arrays of at least one annotated query."""
     windows, n_windows = annotated_windows(records)
     durations = np.array([record.duration_s for record in records], np.float64)
-    n_clips = (durations / CLIP_S).astype(np.int64)
+    n_clips = (durations / intervals.CLIP_S).astype(np.int64)
     saliency, beyond = _padded_saliency(records, n_clips)
     notes = (f"{beyond} annotated clips lie past the end of their video and are left out.",) if beyond else ()
     scored = np.array([record.kind != MISMATCH for record in records])

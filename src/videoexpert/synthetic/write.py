@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import write_text
 from ..runtime import clean_start
-from ..windows import shared_s
+from ..windows import CLIP_S, shared_s
 from .language import ABSENT_QUERIES, WORDINGS, Wording, absent_query, caption_of
 from .questions import questions_of
 from .relations import false_relation
@@ -28,7 +28,7 @@ from .render import render
 from .samples import true_queries
 from .world import LEVELS, SHIPPED_LEVEL, Script, frame_times, sample_script
 
-CLIP_S = 2  # QVHighlights' clip
+CLIP = int(CLIP_S)  # QVHighlights writes its windows as whole seconds
 CHUNK = 256  # frames that are rendered at once
 NEXT_COLUMNS = (
     "frame_count",
@@ -253,9 +253,9 @@ def _saliency(duration: float, windows: Any, rng: random.Random) -> tuple[list[i
     The fullest clips are Very Good (4) however short the moment: of QVHighlights' own queries 98% have such a clip.
     """
     inside = []
-    for clip in range(int(duration) // CLIP_S):
-        start, end = clip * CLIP_S, (clip + 1) * CLIP_S
-        inside.append(max(0.0, *(shared_s((start, end), window) for window in windows)) / CLIP_S)
+    for clip in range(int(duration) // CLIP):
+        start, end = clip * CLIP, (clip + 1) * CLIP
+        inside.append(max(0.0, *(shared_s((start, end), window) for window in windows)) / CLIP)
     fullest = max(inside)
     clips = [c for c, share in enumerate(inside) if share >= 0.5] or [inside.index(fullest)]
     scores = []
@@ -268,10 +268,10 @@ def _saliency(duration: float, windows: Any, rng: random.Random) -> tuple[list[i
 def _clips_to_windows(clips: list[int]) -> list[list[int]]:
     windows: list[list[int]] = []
     for clip in clips:
-        if windows and windows[-1][1] == clip * CLIP_S:
-            windows[-1][1] += CLIP_S
+        if windows and windows[-1][1] == clip * CLIP:
+            windows[-1][1] += CLIP
         else:
-            windows.append([clip * CLIP_S, (clip + 1) * CLIP_S])
+            windows.append([clip * CLIP, (clip + 1) * CLIP])
     return windows
 
 

@@ -14,11 +14,10 @@ import warnings
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import av
 import numpy as np
-import torch
 
 from ..errors import InputError, VideoError, VideoWarning
 from ..limits import limits
@@ -30,8 +29,11 @@ from .sampling import linspace_indices, shown_at
 from .sandbox import apart
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
+if TYPE_CHECKING:
+    import torch
+
 Sampling = Literal["centre", "linspace"]
-Resize = Callable[[np.ndarray], torch.Tensor]
+Resize = Callable[[np.ndarray], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ def check_request(num_frames: int, sampling: str) -> None:
 
 def convert(source: OpenFile, frame: av.VideoFrame, resize: Resize | None) -> torch.Tensor:
     """(3, h, w) uint8: the upright picture, as ``resize`` makes it. Raises InputError for a wrong ``resize``."""
+    import torch
+
     picture = source.upright(frame)
     small = torch.from_numpy(picture).permute(2, 0, 1) if resize is None else resize(picture)
     if small.ndim != 3 or small.shape[0] != 3 or small.dtype != torch.uint8:
@@ -174,6 +178,8 @@ class _Bins:
 
     def put(self, low: int, high: int, source: OpenFile, frame: av.VideoFrame, tick: int) -> None:
         """Bins ``[low, high)`` show ``frame``: converted once, at once."""
+        import torch
+
         small = convert(source, frame, self.resize)
         if self.pixels is None:
             self.pixels = torch.empty((len(self.ticks), *small.shape), dtype=torch.uint8)
@@ -182,6 +188,8 @@ class _Bins:
         self.ticks[low:high] = tick
 
     def frames(self, timeline: Timeline, choice: Choice) -> Frames:
+        import torch
+
         assert self.pixels is not None
         times = torch.from_numpy(timeline.seconds(self.ticks))
         clip = choice.stretch

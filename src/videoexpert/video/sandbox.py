@@ -10,6 +10,7 @@ import functools
 import io
 import os
 import pickle
+import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -18,13 +19,15 @@ from contextvars import ContextVar
 from dataclasses import dataclass, is_dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
-import torch
 
 from ..errors import VideoError, VideoExpertError, VideoWarning
 from ..runtime import clean_start
+
+if TYPE_CHECKING:
+    import torch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -126,7 +129,7 @@ def _from_child(
     path = os.fspath(arguments[0])
     shown = limits.name or os.path.basename(path)
     resize = options.pop("resize", None)
-    context = clean_start(__name__)
+    context = clean_start(__name__, "torch")
     ours, theirs = context.Pipe()
     told = (work, (path, *arguments[1:]), options, resize is not None, each, limits.timeout_s, theirs)
     child = context.Process(target=_child, args=told, daemon=True)  # type: ignore[attr-defined]
@@ -260,13 +263,26 @@ class _Pickler(pickle.Pickler):
     packer: _Packer
 
     def persistent_id(self, item: Any) -> Any:
-        if not isinstance(item, (np.ndarray, torch.Tensor)):
+        tensor = _is_tensor(item)
+        if not (tensor or isinstance(item, np.ndarray)):
             return None
         if item is self.packer.last:
             return "again"
         self.packer.last = item
-        array = item.numpy() if isinstance(item, torch.Tensor) else item
-        return (isinstance(item, torch.Tensor), array.dtype.str, array.shape, array.tobytes())
+        array = item.numpy() if tensor else item
+        return (tensor, array.dtype.str, array.shape, array.tobytes())
+
+
+def _is_tensor(item: Any) -> bool:
+    """Without torch, which whoever made a tensor has imported."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(item, torch.Tensor)
+
+
+def _as_tensor(array: np.ndarray) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(array)
 
 
 class _Memory:
@@ -286,7 +302,7 @@ class _Unpacker(pickle.Unpickler):
         if told != "again":
             is_tensor, kind, shape, data = told
             array = np.frombuffer(bytearray(data), dtype=np.dtype(kind)).reshape(shape)
-            self.memory.last = torch.from_numpy(array) if is_tensor else array
+            self.memory.last = _as_tensor(array) if is_tensor else array
         return self.memory.last
 
     def find_class(self, module: str, name: str) -> Any:

@@ -12,10 +12,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 
 from ..errors import InputError
 from ..limits import limits
@@ -37,9 +36,12 @@ from .sampling import shown_at
 from .sandbox import apart_each
 from .timeline import Packets, Timeline, read_packets, timeline_of
 
+if TYPE_CHECKING:
+    import torch
+
 T = TypeVar("T")
 # wanted pictures [low, high) are this one, shown from this tick on
-Shown = tuple[int, int, torch.Tensor, int]
+Shown = tuple[int, int, "torch.Tensor", int]
 
 
 def window_clips(
@@ -256,6 +258,8 @@ class _Slots:
 
     def fill(self, shown: Iterator[Shown], timeline: Timeline) -> Iterator[Frames]:
         """Each clip as soon as it, and those before it, are full."""
+        import torch
+
         open_clips: dict[int, tuple[torch.Tensor, np.ndarray]] = {}
         missing = [len(choice.ticks) for choice in self.choices]
         done = 0
@@ -273,6 +277,8 @@ class _Slots:
                 done += 1
 
     def _frames(self, clip: int, pixels: torch.Tensor, ticks: np.ndarray, timeline: Timeline) -> Frames:
+        import torch
+
         stretch = self.choices[clip].stretch
         times = torch.from_numpy(timeline.seconds(ticks))
         return Frames(pixels, times, stretch.duration_s, stretch.start_s, stretch.holes)

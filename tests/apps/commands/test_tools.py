@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 from pictures import size_of
 from videoexpert import assets, session
+from videoexpert.apps import doctor
 
 
 @pytest.fixture
@@ -50,11 +54,44 @@ def test_doctor_with_a_model(call, shipped, model):
     assert report["megabytes"] == pytest.approx(size / 1e6, abs=0.01)
 
 
-def test_doctor_starts_as_light_as_an_answer(call, no_model, monkeypatch):
-    started = []
-    monkeypatch.setattr("videoexpert.apps.commands.tools.lighten", started.append)
-    assert call("doctor", "--format", "json").code == 1
-    assert started == [None]
+@pytest.mark.parametrize("arguments", [(), (assets.SHIPPED_VIDEO,)])
+def test_doctor_imports_no_torch_where_torch_can_only_use_the_cpu(arguments):
+    code = (
+        "import sys; from videoexpert.apps import cli, doctor; doctor._may_have_others = lambda: False; "
+        "code = cli.main(['doctor', *sys.argv[1:]]); print(code, {'torch', 'transformers'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 set()"
+    assert "h264" in done.stdout
+
+
+@pytest.mark.parametrize(("kind", "others"), [("cuda", True), ("hip", True), ("git_version", False)])
+def test_doctor_asks_torch_for_devices_only_where_its_build_may_have_some(
+    kind, others, monkeypatch, tmp_path
+):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("")
+    (tmp_path / "torch" / "version.py").write_text(f"cuda = hip = None\n{kind} = '12.8'\n")
+    found = spec_from_file_location("torch", tmp_path / "torch" / "__init__.py")
+    monkeypatch.setattr("videoexpert.apps.doctor.find_spec", lambda name: found)
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    assert doctor._may_have_others() is others
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    assert doctor._may_have_others() is True  # Apple's GPUs belong to every build there
+    monkeypatch.setattr("videoexpert.apps.doctor.find_spec", lambda name: None)
+    assert doctor._may_have_others() is False
+
+
+def test_doctor_says_that_the_weights_are_cut_short(call, shipped, model, monkeypatch, tmp_path):
+    cut = tmp_path / "cut"
+    shutil.copytree(model, cut)
+    weights = cut / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    monkeypatch.setattr(assets, "SHIPPED_MODEL", cut)
+    done = call("doctor", "--format", "json")
+    assert done.code == 1
+    assert "cut short or damaged" in done.json["model"]["problem"]
 
 
 def test_doctor_looks_into_a_video(call, no_model, video):

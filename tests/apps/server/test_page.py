@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from apps.server.conftest import LongBackend, Running
+from apps.server.conftest import KnownBackend, KnownVideo, LongBackend, Running
 from videoexpert.assets import SHIPPED_VIDEO
+from videoexpert.errors import InputError
 from videoexpert.library.build import index
 from videoexpert.library.encoders import encoder_of
 from videoexpert.session import load
@@ -62,6 +63,22 @@ def known(tmp_path: Path, backend: Any) -> Iterator[Running]:
     with Running(tmp_path / "state", backend, opened=SHIPPED_VIDEO) as running:
         yield running
         backend.gate.set()
+
+
+class BlankBackend(KnownBackend):
+    """Says that it can answer without a video, and fails to."""
+
+    def open_blank(self, duration_s: float) -> Any:
+        raise NotImplementedError
+
+    def open(self, path: Any, **_: Any) -> KnownVideo:
+        found: Any = super().open(path)
+        found.evidence = self.evidence
+        return found
+
+    @staticmethod
+    def evidence(queries: Any) -> Any:
+        raise InputError("there is nothing grey to look at.")
 
 
 def now(page: Any) -> float:
@@ -158,6 +175,45 @@ def test_what_is_absent_is_said_and_has_no_moments(page, known):
     )
     assert page.locator(".results .moment").count() == 1
     assert page.locator("#timeline .span").count() == 1
+
+
+WITHOUT = "Does this come from the video?"
+
+
+def test_the_page_says_what_the_model_would_answer_without_the_video(page, shipped):
+    page.goto(shipped.url)
+    page.set_input_files("#file", SHIPPED_VIDEO)
+    queries = ["the purple triangle moves right", "the green circle moves up"]
+    page.fill("#query", "\n".join(queries))
+    page.click("#find-go")
+    first, second = (page.locator(".results section").nth(i) for i in (0, 1))
+    first.get_by_role("button", name=WITHOUT).click()
+    told = first.locator(".evidence")
+    told.wait_for()
+    found = load().open(SHIPPED_VIDEO).evidence(queries[0])
+    blank = found.blank_moment
+    assert told.inner_text() == (
+        f"Without the video the model would give this a probability of {100 * found.blank_presence:.0f}% instead of "
+        f"{100 * found.presence:.0f}%, and guess 0:{blank.start:04.1f} – 0:{blank.end:04.1f} "
+        f"(overlap {100 * found.overlap:.0f}%)."
+    )
+    assert second.locator(".evidence").count() == 0  # each sentence is asked about by itself
+    assert second.get_by_role("button", name=WITHOUT).count() == 1
+
+
+def test_evidence_that_cannot_be_had_is_said_or_not_offered(page, tmp_path, backend, known):
+    page.goto(known.url)
+    page.fill("#query", "it moves")
+    page.click("#find-go")
+    page.locator(".moment").first.wait_for()
+    assert page.get_by_role("button", name=WITHOUT).count() == 0  # this model needs a video
+    with Running(tmp_path / "blank", BlankBackend(), opened=SHIPPED_VIDEO) as running:
+        page.goto(running.url)
+        page.fill("#query", "it moves")
+        page.click("#find-go")
+        page.get_by_role("button", name=WITHOUT).click()
+        page.locator("#notice").filter(has_text="nothing grey to look at").wait_for()
+        assert page.get_by_role("button", name=WITHOUT).is_enabled()
 
 
 @pytest.mark.parametrize(("question", "shown"), [("which?", ["a\n70%", "b\n30%"]), ("named?", ["a", "b"])])

@@ -211,7 +211,8 @@ def _system(
     if features is not None:
         from ...backends.fitted import with_stored_fit
         from ...backends.stored import StoredExpert
-        from ...features.lighthouse import CLIP_S, open_features
+        from ...features.lighthouse import open_features
+        from ...windows import CLIP_S
 
         expert = load_expert(model, device=device)
         with_stored_fit(expert, model)

@@ -121,8 +121,9 @@ def _systems(predictions: list[Path], names: list[str], answers: list[Path]) -> 
 
 
 def _draw(shown: PanelVideo, picture: Path) -> None:
-    from ...evaluation.panels import CLIP_S, length
+    from ...evaluation.panels import length
     from ...plot.comparison import plot_comparison
+    from ...windows import CLIP_S
 
     start, duration = length(shown)
     notes = []

@@ -17,7 +17,6 @@ from ...export.answers_json import document
 from ...export.text import clock
 from .. import options, output, terminal
 from ..inputs import check_clip, check_picture
-from ..startup import lighten
 from ..terminal import Format
 from ..waiting import Waiting
 
@@ -95,7 +94,6 @@ def doctor(
     if video is None and not (frames is None and start is None and end is None):
         raise InputError("--frames, --start and --end have no effect without a video: name one.")
     with Waiting("looking", counted=video is not None) as waiting:
-        lighten(None)
         report = environment()
         problem = report["model"]["problem"]
         if video is not None:
