@@ -13,6 +13,8 @@ from transformers import (
     CLIPModel,
     MetaClip2Config,
     MetaClip2Model,
+    Siglip2Config,
+    Siglip2Model,
     SiglipConfig,
     SiglipModel,
 )
@@ -22,7 +24,7 @@ SENTENCES = [
     "someone stretches on a mat", "a man plays the guitar at night", "cooking an omelette in a pan",
     "the quick brown fox jumps over the lazy dog", "children kick a ball in the park", "Zwei Hunde und 3 Katzen!",
 ]  # fmt: skip
-FAMILIES = ("clip", "metaclip", "metaclip2", "siglip", "siglip2")
+FAMILIES = ("clip", "metaclip", "metaclip2", "siglip", "siglip2")  # of square pictures; "naflex" is the other
 IMAGE, WIDTH = 32, 24
 LAYERS = {
     "hidden_size": 32,
@@ -42,6 +44,7 @@ def write_tower(family: str, folder: Path, seed: int = 0) -> Path:
         "metaclip2": _metaclip2,
         "siglip": _siglip,
         "siglip2": _siglip2,
+        "naflex": _naflex,
     }[family](folder)
     return folder
 
@@ -246,6 +249,43 @@ def _siglip(folder: Path) -> None:
 
 def _siglip2(folder: Path) -> None:
     """google/siglip2-base-patch32-256: loads as SiglipModel, with Gemma's tokenizer padded on the right."""
+    _siglip_model(folder, _gemma_tokenizer(folder, "SiglipProcessor"), 2)
+
+
+def _naflex(folder: Path) -> None:
+    """google/siglip2-base-patch16-naflex: Siglip2Model, pictures of any shape in at most 20 patches of 8 pixels."""
+    config = Siglip2Config(
+        text_config={
+            **LAYERS,
+            "vocab_size": _gemma_tokenizer(folder, "Siglip2Processor"),
+            "max_position_embeddings": 64,
+            "projection_size": LAYERS["hidden_size"],
+        },
+        vision_config={**LAYERS, "num_patches": 16, "patch_size": 8},
+    )
+    Siglip2Model(config).save_pretrained(folder)
+    _write(
+        folder,
+        "preprocessor_config.json",
+        {
+            "do_convert_rgb": None,
+            "do_normalize": True,
+            "do_rescale": True,
+            "do_resize": True,
+            "image_mean": [0.5, 0.5, 0.5],
+            "image_processor_type": "Siglip2ImageProcessor",
+            "image_std": [0.5, 0.5, 0.5],
+            "max_num_patches": 20,
+            "patch_size": 8,
+            "processor_class": "Siglip2Processor",
+            "resample": 2,
+            "rescale_factor": 0.00392156862745098,
+        },
+    )
+
+
+def _gemma_tokenizer(folder: Path, processor: str) -> int:
+    """Written into the folder; gives the size of its vocabulary."""
     letters = sorted({c for s in SENTENCES for c in s.lower() + s if c != " "})
     vocab = {"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3, "<mask>": 4, "▁": 5}
     for piece in [*(f"<0x{b:02X}>" for b in range(256)), *letters, "th", "the", "ca", "cat"]:
@@ -271,11 +311,11 @@ def _siglip2(folder: Path) -> None:
             "model_input_names": ["input_ids"],
             "model_max_length": 64,
             "padding_side": "right",
-            "processor_class": "SiglipProcessor",
+            "processor_class": processor,
             "tokenizer_class": "GemmaTokenizer",
         },
     )
-    _siglip_model(folder, len(vocab), 2)
+    return len(vocab)
 
 
 def picture(seed: int, height: int, width: int):

@@ -138,7 +138,6 @@ def test_without_a_preprocessor_file_the_family_decides(folders, tmp_path):
     [
         ({"model_type": "llama"}, "type 'llama', which does not embed pictures"),
         ({"model_type": "detr"}, "type 'detr', which does not embed pictures"),
-        ({"model_type": "siglip2"}, "NaFlex"),
         ({"model_type": "mine", "auto_map": {"AutoModel": "evil.Model"}}, "code of its own"),
         ({}, "type None"),
     ],

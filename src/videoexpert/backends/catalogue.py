@@ -33,6 +33,7 @@ CATALOGUE = (
     Listed("facebook/metaclip-b32-400m", "contrastive", CONTRASTIVE, 0.6, "CC-BY-NC-4.0", "a CPU"),
     Listed("google/siglip2-base-patch32-256", "contrastive", CONTRASTIVE, 1.5, "Apache-2.0", "a CPU; many languages"),
     Listed("google/siglip2-base-patch16-256", "contrastive", CONTRASTIVE, 1.5, "Apache-2.0", "a CPU; many languages"),
+    Listed("google/siglip2-base-patch16-naflex", "contrastive", CONTRASTIVE, 1.5, "Apache-2.0", "a CPU"),
     Listed("openai/clip-vit-large-patch14", "contrastive", CONTRASTIVE, 1.7, "MIT, research use", "a GPU"),
     Listed("google/siglip2-so400m-patch16-384", "contrastive", CONTRASTIVE, 4.5, "Apache-2.0", "a GPU; many languages"),
     Listed("timm/PE-Core-B-16", "contrastive", CONTRASTIVE, 0.9, "Apache-2.0", "a CPU; videoexpert[openclip]"),
@@ -55,7 +56,7 @@ def kind_of(config: Mapping[str, Any]) -> str | None:
     model_type = config.get("model_type")
     if model_type == "videoexpert":
         return "videoexpert"
-    if model_type in FAMILIES or model_type == "siglip2":  # load_tower says what is wrong with the latter
+    if model_type in FAMILIES:
         return "contrastive"
     return "chat" if is_chat_model(dict(config)) else None
 

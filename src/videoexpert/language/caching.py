@@ -1,4 +1,4 @@
-"""The keyword under which a language model of transformers takes its cache."""
+"""The name under which a model of transformers takes its cache, and gives it back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ def with_cache(base_model: Any, cache: Any) -> dict[str, Any]:
     return {_keyword(kind): cache}
 
 
+def cache_of(output: Any) -> Any:
+    """The cache that a model's output holds: under ``cache`` from transformers 5.24 on."""
+    return output.cache if "cache" in output else output.past_key_values
+
+
 @cache
 def _keyword(kind: Any) -> str:
     known = inspect.signature(kind.forward).parameters
     return "cache" if "cache" in known else "past_key_values"
 
 
-__all__ = ["with_cache"]
+__all__ = ["cache_of", "with_cache"]

@@ -1,4 +1,4 @@
-"""Pictures and sentences in one space: CLIP, MetaCLIP, SigLIP and SigLIP 2 as transformers stores them.
+"""Pictures and sentences in one space: CLIP, MetaCLIP, SigLIP, SigLIP 2 and NaFlex as transformers stores them.
 
 ``load_tower`` gives an ImageTextTower by folder or hub id; what it embeds equals transformers' own route
 (tests/vision/test_image_text.py). OpenCLIP checkpoints come through ``open_clip_tower.py``.
@@ -21,6 +21,7 @@ from torch.nn.functional import normalize
 from .. import hub, pretrained
 from ..errors import CheckpointError, InputError, ModelWarning
 from ..marks import marks_of, words_of
+from .naflex import PatchPreprocessor
 from .preprocess import Preprocessor
 
 BATCH = 32
@@ -28,6 +29,7 @@ FAMILIES = {  # model_type of a config: what people call it
     "clip": "CLIP",
     "metaclip_2": "MetaCLIP 2",
     "siglip": "SigLIP",
+    "siglip2": "SigLIP 2 NaFlex",
     "open_clip": "OpenCLIP",
 }
 SIGLIP_LENGTH = 64  # tokens: what SigLIP and SigLIP 2 were trained with, padding included
@@ -45,12 +47,17 @@ class ImageTextTower(Protocol):
     name: str
     revision: str
     width: int
-    preprocessing: Preprocessor
     logit_scale: float
     logit_bias: float | None
 
+    @property
+    def preprocessing(self) -> Preprocessor | PatchPreprocessor: ...
+
     def resize(self, frame: np.ndarray) -> Tensor:
-        """One upright RGB frame (h, w, 3) uint8 to the (3, S, S) uint8 that the tower reads; for decoding."""
+        """One upright RGB frame (h, w, 3) uint8 to the (3, S, S) uint8 that the tower reads; for decoding.
+
+        NaFlex keeps the picture's shape: (3, H, W).
+        """
         ...
 
     def encode_images(self, pixels: Tensor, batch_size: int = ...) -> Tensor:
@@ -63,15 +70,21 @@ class ImageTextTower(Protocol):
 
 
 class TransformersTower:
-    """A CLIPModel, MetaClip2Model or SiglipModel with its tokenizer and preprocessing, frozen."""
+    """A CLIPModel, MetaClip2Model, SiglipModel or Siglip2Model with its tokenizer and preprocessing, frozen."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, preprocessing: Preprocessor, *, name: str, revision: str = "unsaved"
+        self,
+        model: Any,
+        tokenizer: Any,
+        preprocessing: Preprocessor | PatchPreprocessor,
+        *,
+        name: str,
+        revision: str = "unsaved",
     ) -> None:
         self.model = model.requires_grad_(False).eval()
         self.tokenizer, self.preprocessing = tokenizer, preprocessing
         self.name, self.revision = name, revision
-        self.is_siglip = model.config.model_type == "siglip"
+        self.is_siglip = model.config.model_type in ("siglip", "siglip2")
         text = model.config.text_config
         positions = int(text.max_position_embeddings)
         self.most_tokens = min(SIGLIP_LENGTH, positions) if self.is_siglip else positions
@@ -84,13 +97,8 @@ class TransformersTower:
         ids = tokenizer("a")["input_ids"]
         self._end = "" if self.is_siglip or ids[-1] == tokenizer.eos_token_id else tokenizer.eos_token or ""
 
-    @property
-    def image_size(self) -> int:
-        """Pixels a side of the square picture that the tower reads."""
-        return self.preprocessing.image_size
-
     def resize(self, frame: np.ndarray) -> Tensor:
-        """One upright RGB frame (h, w, 3) uint8 to (3, S, S) uint8."""
+        """One upright RGB frame (h, w, 3) uint8 to (3, S, S) uint8, or (3, H, W) of NaFlex."""
         return self.preprocessing.resize(frame)
 
     @torch.inference_mode()
@@ -106,10 +114,11 @@ class TransformersTower:
         rows = torch.empty(len(pixels), self.width)
         for first in range(0, len(pixels), batch_size):
             batch = pixels[first : first + batch_size].to(self.model.device)
-            if batch.shape[-2:] != (self.image_size, self.image_size):
+            if batch.shape[-2:] != self.preprocessing.shape(*batch.shape[-2:]):
                 batch = self.preprocessing.resize_pixels(batch)
-            normalised = self.preprocessing.normalise(batch).to(self.model.dtype)
-            found = _pooled(self.model.get_image_features(pixel_values=normalised))
+            inputs = self.preprocessing.inputs(batch)
+            inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
+            found = _pooled(self.model.get_image_features(**inputs))
             rows[first : first + batch_size] = normalize(found.float(), dim=-1).cpu()
         return rows
 
@@ -178,11 +187,6 @@ def load_tower(
         from .open_clip_tower import load_open_clip
 
         return load_open_clip(name, where, dtype)
-    if kind == "siglip2":
-        raise CheckpointError(
-            f"{name} is a SigLIP 2 of variable resolution (NaFlex), which is not supported; use one of a fixed size, "
-            "such as google/siglip2-base-patch16-256."
-        )
     if kind not in FAMILIES:
         raise CheckpointError(
             f"{name} is a model of type {kind!r}, which does not embed pictures and sentences in one space; use a CLIP "
@@ -190,7 +194,7 @@ def load_tower(
         )
     folder = hub.files(name)
     model, tokenizer = _load(name, folder, dtype)
-    preprocessing = _preprocessing(folder, str(kind), int(model.config.vision_config.image_size))
+    preprocessing = _preprocessing(folder, str(kind), model.config.vision_config)
     return TransformersTower(
         model.to(where),
         tokenizer,
@@ -214,11 +218,17 @@ def _load(name: str | Path, folder: Path, dtype: torch.dtype) -> tuple[Any, Any]
     return model, tokenizer
 
 
-def _preprocessing(folder: Path, kind: str, image_size: int) -> Preprocessor:
+def _preprocessing(folder: Path, kind: str, vision: Any) -> Preprocessor | PatchPreprocessor:
     """What the folder says of its pictures, else the family's own."""
-    for file in ("preprocessor_config.json", "processor_config.json"):
-        if (folder / file).is_file():
-            return Preprocessor.from_file(folder / file)
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / name).is_file():
+            if kind != "siglip2":
+                return Preprocessor.from_file(folder / name)
+            stored = pretrained.read_object(folder / name)
+            return PatchPreprocessor.from_stored(stored.get("image_processor", stored), str(folder / name))
+    if kind == "siglip2":
+        return PatchPreprocessor(int(vision.patch_size), int(vision.num_patches))
+    image_size = int(vision.image_size)
     if kind == "siglip":
         # SigLIP 2, which shares the model type, has Gemma's tokenizer and other pictures
         described = folder / "tokenizer_config.json"

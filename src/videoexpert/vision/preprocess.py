@@ -27,8 +27,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 _FIXED_POINT_BITS = 22  # Pillow's: 255 * sum|weights| * 2**22 still fits an int32
 # PIL.Image.Resampling numbers, as stored in preprocessor_config.json
-_FILTERS = {2: "bilinear", 3: "bicubic"}
-_PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+FILTERS = {2: "bilinear", 3: "bicubic"}
+PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
@@ -56,31 +56,27 @@ class Preprocessor:
             raise InputError(
                 f"mean {self.mean} and std {self.std} must hold three RGB values each, std above 0."
             )
-        if self.interpolation not in _FILTERS.values():
+        if self.interpolation not in FILTERS.values():
             raise InputError(
-                f"interpolation is {self.interpolation!r}, expected one of {', '.join(_FILTERS.values())}."
+                f"interpolation is {self.interpolation!r}, expected one of {', '.join(FILTERS.values())}."
             )
 
     def resize(self, frame: np.ndarray) -> torch.Tensor:
         """One upright RGB frame (h, w, 3) uint8 to (3, S, S) uint8; InputError for another shape or type."""
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            raise InputError(
-                f"frame must be (h, w, 3) uint8, got {frame.shape} {frame.dtype}; convert it to RGB."
-            )
+        check_frame(frame)
         # Pillow here, for speed: the numbers of resize_pixels (a test says how exactly), without dozens of small
         # tensor operations a frame, each of which waits for all of torch's threads on a busy machine.
         tall, wide = self._resized(*frame.shape[:2])
         image = Image.fromarray(frame)
         if (tall, wide) != frame.shape[:2]:
-            image = image.resize((wide, tall), _PILLOW[self.interpolation])
+            image = image.resize((wide, tall), PILLOW[self.interpolation])
         left, top = (wide - self.image_size) // 2, (tall - self.image_size) // 2
         image = image.crop((left, top, left + self.image_size, top + self.image_size))
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
     def resize_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pictures (..., h, w) uint8 to (..., S, S) uint8; InputError for another type or an empty side."""
-        if pixels.dtype != torch.uint8 or pixels.ndim < 2 or 0 in pixels.shape[-2:]:
-            raise InputError(f"pixels must be (..., h, w) uint8, got {tuple(pixels.shape)} {pixels.dtype}.")
+        check_pixels(pixels)
         size, (tall, wide) = self.image_size, self._resized(*pixels.shape[-2:])
         # Only what the crop keeps is computed. Width before height, as Pillow does: order decides rounding.
         pixels = resample(pixels, wide, (wide - size) // 2, size, -1, self.interpolation)
@@ -99,9 +95,15 @@ class Preprocessor:
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pictures (N, 3, h, w) uint8 to float32: scaled to [0, 1], less ``mean``, over ``std``."""
-        std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
-        mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1)
-        return torch.addcmul(-mean / std, pixels.to(torch.float32), 1 / (255 * std))
+        return normalised(pixels, self.mean, self.std)
+
+    def shape(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width in pixels of what becomes of a picture."""
+        return self.image_size, self.image_size
+
+    def inputs(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Pictures (N, 3, S, S) uint8 to what a model of transformers takes."""
+        return {"pixel_values": self.normalise(pixels)}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``Preprocessor(**p.to_dict()) == p``."""
@@ -133,7 +135,7 @@ class Preprocessor:
                 f"{path} resizes to {stored.get('size')} and crops to {stored.get('crop_size')}, expected "
                 "one square size for both; use an encoder of that kind."
             )
-        if filter_number not in _FILTERS:
+        if filter_number not in FILTERS:
             raise CheckpointError(
                 f"{path} has resample {filter_number}, expected 2 (bilinear) or 3 (bicubic)."
             )
@@ -142,8 +144,29 @@ class Preprocessor:
             mean=tuple(stored.get("image_mean") or CLIP_MEAN),
             std=tuple(stored.get("image_std") or CLIP_STD),
             crop=crop,
-            interpolation=_FILTERS[filter_number],
+            interpolation=FILTERS[filter_number],
         )
+
+
+def check_frame(frame: np.ndarray) -> None:
+    """Raises InputError unless a frame is (h, w, 3) uint8."""
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise InputError(
+            f"frame must be (h, w, 3) uint8, got {frame.shape} {frame.dtype}; convert it to RGB."
+        )
+
+
+def check_pixels(pixels: torch.Tensor) -> None:
+    """Raises InputError unless pictures are (..., h, w) uint8 and not empty."""
+    if pixels.dtype != torch.uint8 or pixels.ndim < 2 or 0 in pixels.shape[-2:]:
+        raise InputError(f"pixels must be (..., h, w) uint8, got {tuple(pixels.shape)} {pixels.dtype}.")
+
+
+def normalised(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """Pictures (N, 3, h, w) uint8 to float32: scaled to [0, 1], less ``mean``, over ``std``, per RGB channel."""
+    spread = torch.tensor(std, device=pixels.device).view(3, 1, 1)
+    middle = torch.tensor(mean, device=pixels.device).view(3, 1, 1)
+    return torch.addcmul(-middle / spread, pixels.to(torch.float32), 1 / (255 * spread))
 
 
 def _side(size: int | Mapping[str, int]) -> int | None:

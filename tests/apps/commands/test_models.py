@@ -68,7 +68,6 @@ def test_a_clip_folder_needs_no_prefix():
         ({"model_type": "bert"}, "type 'bert', which reads text alone and sees no pictures"),
         ({"model_type": "detr"}, "type 'detr', which finds objects in single pictures"),
         ({"model_type": "vit"}, "type 'vit', which sees pictures and reads no sentences"),
-        ({"model_type": "siglip2"}, "NaFlex"),
         ({"model_type": "x", "auto_map": {"AutoModel": "evil.Model"}}, "asks to run code of its own"),
         ({"model_type": "nothing-known"}, "does not answer about videos"),
         ({}, "a model of unknown type"),

@@ -161,6 +161,62 @@ MOMENTS = [
     ("[[40, 50]]", "outside", []),
     ("[[5, 5]]", "outside", []),
     ("from 1 to 2 minutes", "outside", []),
+    # as models really answer
+    ("The event 'a man runs' happens from 3.2 seconds to 7.9 seconds.", "range", [(3.2, 7.9)]),
+    ('```json\n{\n  "start": "00:03.20",\n  "end": "00:07.90"\n}\n```', "json", [(3.2, 7.9)]),
+    (
+        '```json\n[\n\t{"start": "00:03.20", "end": "00:07.90", "description": "The 2 men run."}\n]\n```',
+        "json",
+        [(3.2, 7.9)],
+    ),
+    (
+        "The query is relevant in the time spans:\n\n**[[3.0, 7.0], [12.0, 15.5]]**",
+        "pairs",
+        [(3, 7), (12, 15.5)],
+    ),
+    ("The event happens in <3.2> - <7.9> seconds.", "range", [(3.2, 7.9)]),
+    ("**Start time:** 3.2 seconds\n**End time:** 7.9 seconds", "range", [(3.2, 7.9)]),
+    ("start_time: 00:00:03\nend_time: 00:00:07", "mm:ss", [(3, 7)]),
+    ("| Start | End |\n|---|---|\n| 00:03 | 00:07 |", "mm:ss", [(3, 7)]),
+    (
+        "- **00:02 - 00:05**: The 3 men enter.\n- **00:09 - 00:11**: The 3 men leave.",
+        "mm:ss",
+        [(2, 5), (9, 11)],
+    ),
+    (
+        "<think>At 3.00 he <timestep>3.00 to 7.50</timestep> jumps.</think>\n<answer>3.25 to 7.50</answer>",
+        "range",
+        [(3.25, 7.5)],
+    ),
+    ("<answer>12.54s to 17.83s</answer>", "range", [(12.54, 17.83)]),
+    ("<answer>From 3.25 to 7.50 seconds.</answer>", "range", [(3.25, 7.5)]),
+    ("The man in frame 4 of 64 runs from 00:00:03.5 to 00:00:07.", "mm:ss", [(3.5, 7)]),
+    ("Event 1 - 3.5 s to 7.2 s", "range", [(3.5, 7.2)]),
+    ("Event 1: 3.5 s - 7.2 s; event 2: 10 s - 12 s", "range", [(3.5, 7.2), (10, 12)]),
+    ("The event starts with 2 men at 3.5 seconds and ends at 7.2 seconds.", "range", [(3.5, 7.2)]),
+    ("In the 30-second clip the man starts at 3 s and stops at 7 s.", "range", [(3, 7)]),
+    ("It begins at 3.2 seconds and is over by 7.", "failed", []),
+    ("At 3.2 seconds, over at 7.9 seconds.", "numbers", [(3.2, 7.9)]),
+    # numbers that are no times
+    ("The 2 men run at 3.5 s.", "failed", []),
+    ("The 2 men run at 00:05.", "failed", []),
+    ("I see 2 men and 3 dogs.", "failed", []),
+    ("The clip starts with 2 men and ends with 3 dogs.", "failed", []),
+    ("The clip starts with 2 men and ends at 7 s.", "failed", []),
+    ("In this 30-second video the man runs at 5 seconds.", "failed", []),
+    ("He runs for 2 seconds at 5 s.", "failed", []),
+    ("The video is 30 seconds long, and he jumps at 12 seconds.", "failed", []),
+    ("The video is 00:30 long. He runs at 00:05.", "failed", []),
+    ("Rating: 4/5", "failed", []),
+    ("The picture is 640 x 360.", "failed", []),
+    ("3 of 5 attempts fail.", "failed", []),
+    ("3,7 s", "failed", []),
+    ("3,7", "numbers", [(3, 7)]),
+    # refusals that name the whole video
+    ("The video does not show the event between 0 and 30 seconds.", "failed", []),
+    ("From 0:00 to 0:30 there is no man.", "failed", []),
+    ("The man is not seen before he runs from 3 to 7 s.", "range", [(3, 7)]),
+    ("The man runs from 0 to 30 seconds.", "range", [(0, 30)]),
     # failures
     ("", "failed", []),
     ("The event does not happen in this video.", "failed", []),
@@ -192,6 +248,20 @@ def test_moments_of_an_answer(answer, how, moments):
     assert (reading.how, [(s.start, s.end) for s in reading.spans]) == (how, moments)
     assert reading.failed == (how in FAILURES)
     assert not (reading.failed and moments)
+
+
+@pytest.mark.parametrize(
+    ("answer", "moments"),
+    [
+        ("1,234.5 - 1,250.0 seconds", [(1234.5, 1250)]),
+        ("From 1,234.5 s to 1,250.25 s.", [(1234.5, 1250.25)]),
+        ("0:20:34.5 - 0:20:50", [(1234.5, 1250)]),
+        ("20 min 34 s to 20 min 50 s", [(1234, 1250)]),
+        ("(1,234.5)", [(1, 234.5)]),
+    ],
+)
+def test_moments_of_a_long_video(answer, moments):
+    assert [(s.start, s.end) for s in read_moments(answer, 1300.0).spans] == moments
 
 
 CAPTIONS = [

@@ -73,7 +73,7 @@ def test_a_result_says_prompt_frames_parser_and_failures(server, benchmark, tmp_
         "total_pixels": 12845056,
     }
     assert (system["parser"], system["score"], system["clock"]) == (
-        "strict-2",
+        "strict-3",
         {"kind": "digits"},
         "pictures",
     )

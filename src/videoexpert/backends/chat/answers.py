@@ -5,11 +5,13 @@
 3. ``mm:ss``: pairs of [HH:]MM:SS[.ff].
 4. ``range``: a - b, a to b, "starts at a ... ends at b".
 5. ``tags``: <t>a</t><t>b</t>.
-6. ``numbers``: the first two numbers, whatever is between them.
+6. ``numbers``: the first two numbers, whatever words are between them; lengths ("for 2 seconds") and counts
+   ("2 men") are none, and of two numbers either both bear a unit or neither does.
 
 Then reversed ends are swapped, times clamped to the video, empty moments dropped, touching ones merged. An
 explicitly empty list is ``empty``: the model says that there is nothing. ``outside`` and ``failed`` are failures:
-they give no moments and are counted; a failure never becomes the whole video.
+they give no moments and are counted; a failure never becomes the whole video, and neither does a refusal that names
+it ("not between 0 and 30 s").
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import Any
 
 from . import literals
 
-PARSER = "strict-2"  # written to result files; changes whenever the same answer would be read differently
+PARSER = "strict-3"  # written to result files; changes whenever the same answer would be read differently
 FAILURES = frozenset({"failed", "outside"})
 LONGEST = 50_000  # characters looked at; a server may send anything
 
@@ -33,8 +35,15 @@ _TEXTS = ("description", "caption", "event", "text", "sentence", "label", "actio
 _DECODER = json.JSONDecoder(parse_int=float)  # int() refuses thousands of digits, float() makes them infinite
 _OPENING = re.compile(r"[\[{](?:\s*[\[{])*")
 _FENCE = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)```", re.DOTALL)
-_START_WORD = re.compile(r"\b(?:start|begin|commenc|from)\w*\b\D{0,60}$", re.IGNORECASE)
-_END_WORD = re.compile(r"\b(?:end|finish|stop|conclud|until|to)\w*\b\D{0,60}$", re.IGNORECASE)
+_START_WORD = re.compile(r"\b(?:start|begin|commenc|from)\w*\b.{0,60}$", re.IGNORECASE | re.DOTALL)
+_END_WORD = re.compile(r"\b(?:end|finish|stop|conclud|until|to)\w*\b.{0,60}$", re.IGNORECASE | re.DOTALL)
+_REFUSAL = re.compile(
+    r"\b(?:does|do|did|is|are|was|were|can|could)(?:\s+not|n['’]t)\b"
+    r"|\b(?:cannot|unable to|there (?:is|are|was|were) no|no such|never|nowhere)\b",
+    re.IGNORECASE,
+)
+_PROSE = frozenset({"mm:ss", "range", "numbers"})
+_WHOLE = 0.95  # of the video: a span that long is the video
 _CHOICE = re.compile(
     r"(?:(?:the )?(?:best |correct )?(?:answer|option|choice)(?: is)?[\s:]*)?[\s(\[\"'*]*([A-Z])(?![\w'])",
     re.IGNORECASE,
@@ -71,8 +80,13 @@ class Reading:
 
 def read_moments(answer: str, duration: float) -> Reading:
     """Moments inside ``[0, duration]``, ordered by time; touching ones are merged. Never raises."""
-    raw, how = _read(spoken(answer))
-    return _finish(merge(tidy(raw, duration)), raw, how)
+    text = spoken(answer)
+    raw, how = _read(text)
+    spans = merge(tidy(raw, duration))
+    if how in _PROSE and spans and _REFUSAL.search(text):
+        spans = [span for span in spans if span.end - span.start < _WHOLE * duration]
+        how = how if spans else "failed"
+    return _finish(spans, raw if how != "failed" else (), how)
 
 
 def read_captions(answer: str, duration: float) -> Reading:
@@ -144,15 +158,19 @@ def _read(text: str) -> tuple[list[Span], str]:
     spans, json_how = _json_spans(text)
     if spans or json_how == "empty":
         return spans, json_how
+    return _read_prose(text, json_how)
+
+
+def _read_prose(text: str, json_how: str) -> tuple[list[Span], str]:
     times = literals.find(text)
     clocks = [time for time in times if time.clock]
     if not clocks and (pairs := literals.bracketed(text, times)):
         return _spans(pairs), "pairs"
     pairs = literals.joined(text, clocks, comma=True) or _start_and_end(text, clocks)
-    if pairs or len(clocks) > 1:
-        pairs = pairs or [(clocks[0], clocks[1])]
+    pairs = pairs or _first_two(literals.points(text, clocks))
+    if pairs:
         return _spans(pairs), "mm:ss"
-    pairs = literals.joined(text, times) or _start_and_end(text, times)
+    pairs = literals.joined(text, times) or _worded(text, times)
     if pairs:
         return _spans(pairs), "range"
     tagged = [
@@ -163,18 +181,31 @@ def _read(text: str) -> tuple[list[Span], str]:
     if len(tagged) > 1:
         return _spans(list(zip(tagged[::2], tagged[1::2], strict=False))), "tags"
     # numbers of an object that names no times are something else: boxes, counts, scores
-    if len(times) > 1 and json_how != "object":
-        return _spans([(times[0], times[1])]), "numbers"
+    if json_how != "object" and (pairs := _first_two(literals.points(text, times))):
+        return _spans(pairs), "numbers"
     return [], "failed"
+
+
+Pairs = list[tuple[literals.Literal, literals.Literal]]
+
+
+def _first_two(times: Sequence[literals.Literal]) -> Pairs:
+    return [(times[0], times[1])] if len(times) > 1 else []
+
+
+def _worded(text: str, times: Sequence[literals.Literal]) -> Pairs:
+    """Pairs by words of beginning and ending; measured times before bare numbers."""
+    said = [time for time in literals.placed(text, times) if literals.stands_as_time(text, time)]
+    return _start_and_end(text, [time for time in said if time.unit is not None]) or _start_and_end(
+        text, said
+    )
 
 
 def _spans(pairs: Sequence[tuple[literals.Literal, literals.Literal]]) -> list[Span]:
     return [Span(a.seconds, b.seconds) for a, b in pairs]
 
 
-def _start_and_end(
-    text: str, times: Sequence[literals.Literal]
-) -> list[tuple[literals.Literal, literals.Literal]]:
+def _start_and_end(text: str, times: Sequence[literals.Literal]) -> Pairs:
     """ "starts at 3.2 s and ends at 7": times behind a word of beginning, then behind one of ending."""
     pairs = []
     begun: literals.Literal | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,7 +24,7 @@ _LITERAL = re.compile(
         (?:(?P<hours>\d{{1,4}}):)? (?P<minutes>\d{{1,4}}) : (?P<seconds>[0-5]?\d (?:[.,]\d{{1,6}}(?![\d:]))?)
             (?![\d:])                                             # [HH:]MM:SS[.ff], comma as in subtitles
       | (?P<m>\d{{1,6}}) \s? (?:m|{_MINUTES}) [\s,]* (?:and\s+)? (?P<s>\d{{1,6}}(?:\.\d+)?) \s? {_SECONDS} (?!{_INSIDE})
-      | (?P<number>\d+(?:\.\d+)?|(?<!\.)\.\d+) (?![.:]?\d)
+      | (?P<number>\d+(?:_\d{{3}})*(?:\.\d+)?|(?<!\.)\.\d+) (?![.:]?\d)
             (?: [\s-]? (?: (?P<unit_ms>ms|msecs?|milliseconds?) | (?P<unit_s>{_SECONDS}) | (?P<unit_m>{_MINUTES})
                          | (?P<unit_h>{_HOURS}) ) (?!{_INSIDE})
               | (?! \s?% | \s?fps\b | \s?frames?\b | {_INSIDE} | [{_ASIAN}] ) )
@@ -57,6 +58,26 @@ _FRAME = re.compile(
     r"(?:(?<![a-z])(?<!time.)frames?(?:_?(?:number|index|no|id))?|_ms)[\s\"'#:=._]*$", re.IGNORECASE
 )
 _COMMA = re.compile(rf"^{_CLOSING}[,;]{_OPENING}$")
+# "1,234.5 s": a comma between thousands, told from a list of two by the point behind it
+_THOUSANDS = re.compile(r"(?<![\d.,:])\d{1,3}(?:,\d{3})+\.\d+")
+# a length of time is no place in the video: "for 2 seconds", "a 30-second clip", "30 s long"
+_LENGTH_BEFORE = re.compile(
+    r"\b(?:for|last(?:s|ed|ing)?|duration|length|first|every|within|total)\b"
+    r"(?:\W+(?:is|of|a|the|about|around|approximately|only|time))*\W*$",
+    re.IGNORECASE,
+)
+_LENGTH_BEHIND = re.compile(r"[\s-]{0,2}(?:long|later|duration|video|clip|film|footage)\b", re.IGNORECASE)
+_AS_ADJECTIVE = re.compile(r"\d-[^\W\d_]")
+# what stands before a number that is a time though it bears no unit
+_AT = re.compile(
+    r"\b(?:at|from|to|until|till|by|(?:start|begin|end|finish|stop)\w*|seconds?|times?|timestamps?|mark"
+    r"|bei|nach|ab|um|vers|sekunden?|segundos?|secondes?|с|до|на)\b"
+    r"(?:\s+(?:about|around|approximately|roughly))?[\s:=~\"'*`(<\[]*$",
+    re.IGNORECASE,
+)
+_NO_WORD_BEFORE = re.compile(r"(?:^|[^\w\s/]|\d|\n|\b(?:is|are|and|or)\b)[\s\"'*`]*$", re.IGNORECASE)
+# "2 men", "4/5"; "2 and", "2 or" count nothing
+_COUNTED = re.compile(r"\s?/|[\s-]+(?!(?:and|or|und|et|y|и|to)\b)[^\W\d_]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -95,9 +116,15 @@ def _same_frames(text: str, frame: int | None, start: int) -> bool:
 
 
 def _with_points(text: str) -> str:
-    """Decimal commas as points, at the same places: "3,5 - 7,2 s". "3,7" alone, or in brackets, is a list of two."""
-    if "," not in text or _POINT.search(text):
+    """Decimal commas as points, at the same places: "3,5 - 7,2 s".
+
+    "3,7" alone, or in brackets, is a list of two: one number would be no moment, and who writes decimal commas writes
+    a unit, or both ends.
+    """
+    if "," not in text:
         return text
+    if _POINT.search(text):
+        return _without_thousands(text)
     found = list(_DECIMAL.finditer(text))
     # "starts at 3,5 and ends at 7,2"
     worded = [_WORDS_ALONE.fullmatch(text[a.end() : b.start()]) is not None for a, b in pairwise(found)]
@@ -107,14 +134,23 @@ def _with_points(text: str) -> str:
     return text
 
 
+def _without_thousands(text: str) -> str:
+    """ "1,234.5 - 1,250.0 s" with underscores for commas, which ``float`` takes. "(1,234.5)" is a list of two."""
+    for match in _THOUSANDS.finditer(text):
+        if _in_range(text, match) or _UNIT_BEHIND.match(text, match.end()):
+            text = text[: match.start()] + match[0].replace(",", "_") + text[match.end() :]
+    return text
+
+
 def _is_decimal(text: str, match: re.Match[str]) -> bool:
-    if _UNIT_BEHIND.match(text, match.end()):
-        return True
-    before = (
-        _CONNECTOR_BEFORE.search(text[max(0, match.start() - LONGEST_BETWEEN) : match.start()]) is not None
-    )
-    behind = _CONNECTOR_BEHIND.match(text[match.end() : match.end() + LONGEST_BETWEEN]) is not None
-    return before != behind  # "3-7,10-12" are two ranges
+    return _UNIT_BEHIND.match(text, match.end()) is not None or _in_range(text, match)
+
+
+def _in_range(text: str, match: re.Match[str]) -> bool:
+    """True for a number with a dash or a word such as "to" on one side; "3-7,10-12" are two ranges."""
+    before = text[max(0, match.start() - LONGEST_BETWEEN) : match.start()]
+    behind = text[match.end() : match.end() + LONGEST_BETWEEN]
+    return (_CONNECTOR_BEFORE.search(before) is None) != (_CONNECTOR_BEHIND.match(behind) is None)
 
 
 def _value(match: re.Match[str]) -> tuple[float, bool, float | None]:
@@ -127,17 +163,52 @@ def _value(match: re.Match[str]) -> tuple[float, bool, float | None]:
     return float(match["number"]) * (unit or 1.0), False, unit
 
 
+def placed(text: str, times: Sequence[Literal]) -> list[Literal]:
+    """Without lengths, which are no places in the video: "for 2 seconds", "a 30-second clip"."""
+    return [time for time in times if not _is_length(text, time)]
+
+
+def points(text: str, times: Sequence[Literal]) -> list[Literal]:
+    """Those of the times that say when something is, where only words connect them.
+
+    Where some bear a unit or are clocks, bare numbers are none: in "the 2 men run at 3.5 s" one of two is a time. Where
+    none does, a bare number has to stand as a time does: "at 5", not "2 men".
+    """
+    measured = [time for time in times if time.unit is not None]
+    return placed(text, measured) if measured else [time for time in times if stands_as_time(text, time)]
+
+
+def stands_as_time(text: str, time: Literal) -> bool:
+    """True with a unit, and for a number behind "at", "from", "ends"..., or on its own; false for "2 men", "4/5"."""
+    before = text[max(0, time.start - LONGEST_BETWEEN) : time.start]
+    if time.unit is not None or _AT.search(before):
+        return True
+    return _NO_WORD_BEFORE.search(before) is not None and _COUNTED.match(text, time.end) is None
+
+
+def _is_length(text: str, time: Literal) -> bool:
+    if time.unit is None:
+        return False
+    before = text[max(0, time.start - LONGEST_BETWEEN) : time.start]
+    return (
+        _AS_ADJECTIVE.search(text[time.start : time.end]) is not None
+        or _LENGTH_BEFORE.search(before) is not None
+        or _LENGTH_BEHIND.match(text, time.end) is not None
+    )
+
+
 def joined(text: str, times: list[Literal], *, comma: bool = False) -> list[tuple[Literal, Literal]]:
     """Neighbours that make one moment: ``a - b``, ``a to b``, and with ``comma`` also ``a, b``.
 
-    A start without unit takes its end's: "1 to 2 minutes" begins at 60 s.
+    A start without unit takes its end's: "1 to 2 minutes" begins at 60 s. Of three that follow each other, a first one
+    without unit is the number of the event: "event 1 - 3.5 s to 7 s".
     """
     pairs = []
     i = 0
     while i + 1 < len(times):
         a, b = times[i], times[i + 1]
-        between = text[a.end : b.start]
-        if a.clock == b.clock and _connects(between, text[: a.start], comma):
+        numbered = a.unit is None and b.unit is not None and _are_joined(text, times[i + 1 : i + 3], False)
+        if not numbered and _are_joined(text, times[i : i + 2], comma):
             if a.unit is None and b.unit is not None:
                 a = Literal(a.start, a.end, a.seconds * b.unit, a.clock, b.unit)
             pairs.append((a, b))
@@ -145,6 +216,13 @@ def joined(text: str, times: list[Literal], *, comma: bool = False) -> list[tupl
         else:
             i += 1
     return pairs
+
+
+def _are_joined(text: str, two: list[Literal], comma: bool) -> bool:
+    if len(two) < 2:
+        return False
+    a, b = two
+    return a.clock == b.clock and _connects(text[a.end : b.start], text[: a.start], comma)
 
 
 def bracketed(text: str, times: list[Literal]) -> list[tuple[Literal, Literal]]:

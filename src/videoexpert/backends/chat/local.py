@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ... import hub
 from ...errors import CheckpointError, DependencyError, InputError
+from ...language.caching import cache_of, with_cache
 from ...marks import marks_of, settled
 from ...pretrained import check_folder
 from ...runtime import pick_device
@@ -222,7 +223,7 @@ class LocalTalk:
     def _logits(self, question: str, answer: list[int]) -> Tensor:
         """(A + 1, V) float32: what follows the question, and each token of the answer."""
         given = _longer(self._given(question), answer)
-        cached = given["past_key_values"].get_seq_length() if "past_key_values" in given else 0
+        cached = 0 if self.prefix is None else self.prefix.ids.shape[1]
         if cached:
             given["input_ids"] = given["input_ids"][:, cached:]
             del given["attention_mask"]  # nothing is padded, and some models count positions from its length
@@ -282,7 +283,7 @@ class LocalTalk:
         given: dict[str, Any] = {
             "input_ids": ids,
             "attention_mask": torch.ones_like(ids),
-            "past_key_values": self.prefix.copy_of_cache(),
+            **with_cache(self.talker.model, self.prefix.copy_of_cache()),
         }
         if self.prefix.positions is not None:
             after = torch.arange(rest.shape[1], device=device) + int(self.prefix.positions.max()) + 1
@@ -332,7 +333,7 @@ class LocalTalk:
             name: value[..., :cut] if name in _PER_TOKEN or name == "position_ids" else value
             for name, value in inputs.items()
         }
-        cache = self.talker.model(**short, use_cache=True, logits_to_keep=1).past_key_values
+        cache = cache_of(self.talker.model(**short, use_cache=True, logits_to_keep=1))
         positions = inputs["position_ids"][1:, :, :cut] if "position_ids" in inputs else None
         self.prefix = _Prefix(ids[:, :cut], positions, cache)
 
