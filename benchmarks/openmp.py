@@ -5,7 +5,9 @@
 
 Each policy has a process of its own, since OpenMP reads the variable when torch is imported: "default" leaves it
 unset, as a program that imports the library does; "passive" is what the commands set; "active" is what a user may
-ask for. Neighbours are processes that compute without end. With ``--neighbours 0`` the machine is quiet.
+ask for. Neighbours are processes that compute without end, each in a session of its own as another user's or another
+terminal's would be: Linux shares cores between sessions first, so a neighbour of the same session costs far less
+(twice the time, where another session's costs ten times). With ``--neighbours 0`` the machine is quiet.
 """
 
 from __future__ import annotations
@@ -83,8 +85,9 @@ def write_world(folder: Path, videos: int) -> None:
 
 @contextmanager
 def busy(neighbours: int) -> Iterator[None]:
-    """So many processes that compute without end."""
-    made = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(neighbours)]
+    """So many processes that compute without end, in sessions of their own."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    made = [subprocess.Popen(spin, start_new_session=True) for _ in range(neighbours)]
     try:
         yield
     finally:
