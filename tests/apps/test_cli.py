@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -46,7 +47,7 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(program, "build", lambda arguments: stopped)
+    monkeypatch.setattr(program, "program", lambda arguments: stopped)
     assert cli.main(["demo"]) == 130
     assert capsys.readouterr().err == "Stopped.\n"
 
@@ -57,7 +58,7 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
         (["ground", "a.mp4", "q", "--frames", "many"], "Invalid value for '--frames': "),
         (["ground", "a.mp4", "q", "--nonsense"], "No such option: --nonsense"),
         (["nonsense"], "No such command 'nonsense'"),
-        (["ground"], "Missing argument 'VIDEO... QUERY...'"),
+        (["ground"], "Missing argument 'VIDEO... QUERY'"),
         (["export", "nonsense"], "No such command 'nonsense'"),
     ],
 )
@@ -92,6 +93,19 @@ def _commands(command, name=""):
         yield from _commands(below, f"{name} {verb}".strip())
     if name and (not hasattr(command, "commands") or command.invoke_without_command):
         yield name, command
+
+
+def test_help_names_every_value_and_loses_no_word(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, command in _commands(program.program()):
+        assert cli.main([*name.split(), "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert not re.search(r"<[a-z]|\u2026", shown), name  # Python's types, and words that were cut
+        words = {option.opts[0]: option.help for option in command.params}
+        assert {option: text for option, text in words.items() if "[" in text} == {}, name  # rich's markup
+        flags = [option.opts[0] for option in command.params if getattr(option, "is_flag", False)]
+        for flag in flags:
+            assert re.search(rf"{flag} {{4,}}\S", shown), (name, flag)
 
 
 # these print nothing of their own: a server's answers are its result

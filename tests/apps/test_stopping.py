@@ -101,7 +101,7 @@ def test_a_library_that_turns_it_into_an_error(call, monkeypatch):
         except KeyboardInterrupt as error:
             raise RuntimeError("initialisation failed") from error
 
-    monkeypatch.setattr(program, "build", lambda arguments: wrapping)
+    monkeypatch.setattr(program, "program", lambda arguments: wrapping)
     done = call("demo")
     assert (done.code, done.out, done.err) == (130, "", "Stopped.\n")
 

@@ -35,14 +35,14 @@ def _run(arguments: list[str], debug: bool) -> int:
     import typer
 
     from ..errors import VideoExpertError
-    from .program import build
+    from .program import program
     from .terminal import complain, plain_warnings
 
     # click's class of all wrong calls, found through typer: newer typer carries a click of its own
     wrong_call: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
     try:
         with plain_warnings():
-            result = build(arguments)(arguments, standalone_mode=False, prog_name="videoexpert")
+            result = program(arguments)(arguments, standalone_mode=False, prog_name="videoexpert")
     except wrong_call as error:
         return _wrong_call(error, arguments)
     except (typer.Abort, KeyboardInterrupt):

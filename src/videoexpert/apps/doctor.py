@@ -42,7 +42,7 @@ def environment() -> dict[str, Any]:
             "tensorboard": find_spec("tensorboard") is not None,
             "peft": find_spec("peft") is not None,
         },
-        "model": _model(),
+        "model": model_report(),
     }
 
 
@@ -102,7 +102,7 @@ def _decodes(name: str) -> bool:
         return False
 
 
-def _model() -> dict[str, Any]:
+def model_report() -> dict[str, Any]:
     """The model in the package; ``problem`` None when its config can be read and its weights are whole."""
     from .. import assets, hub
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -53,6 +54,52 @@ def build(arguments: Sequence[str] = ()) -> typer.Typer:
     app.registered_commands = _arrange(app.registered_commands)
     app.registered_groups = _arrange(app.registered_groups)
     return app
+
+
+def program(arguments: Sequence[str] = ()) -> Any:
+    """``build`` as the command that runs, whose help names the kinds of values in words."""
+    command = typer.main.get_command(build(arguments))
+    _name_values(command)
+    return command
+
+
+def _name_values(command: Any) -> None:
+    """In the help of a command and of those below it.
+
+    Newer typer shows ``<bool>`` behind a flag, which takes no value, and Python's types behind the others.
+    """
+    given = command.get_params
+
+    def get_params(ctx: Any) -> list[Any]:
+        found: list[Any] = given(ctx)
+        for parameter in found:
+            shown = _value_of(parameter)
+            parameter.display_type_rich = lambda ctx, shown=shown: shown
+        return found
+
+    command.get_params = get_params
+    if command.help:  # the lines of a docstring end where its source does
+        command.help = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
+    for parameter in command.params:
+        if parameter.param_type_name == "argument" and parameter.metavar is None:
+            parameter.metavar = parameter.name.upper()
+    for inner in getattr(command, "commands", {}).values():
+        _name_values(inner)
+
+
+def _value_of(parameter: Any) -> str | None:
+    """What stands for the value of an option; nothing for flags, and for arguments, which have a name."""
+    if parameter.param_type_name == "argument" or parameter.is_flag:
+        return None
+    if parameter.metavar is not None:
+        return str(parameter.metavar)
+    described = getattr(parameter, "type_descriptor", None)
+    if described is None:
+        return None
+    if described.is_choice:
+        return "|".join(str(getattr(choice, "value", choice)) for choice in described.choices or ())
+    kinds = get_args(described.annotation) or (described.annotation,)
+    return " ".join({int: "N", float: "NUMBER", Path: "PATH"}.get(kind, "TEXT") for kind in kinds)
 
 
 def _arrange(commands: list[Any]) -> list[Any]:

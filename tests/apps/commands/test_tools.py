@@ -63,7 +63,7 @@ def test_doctor_imports_no_torch_where_torch_can_only_use_the_cpu(arguments):
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 set()"
-    assert "h264" in done.stdout
+    assert ("times" if arguments else "h264") in done.stdout
 
 
 @pytest.mark.parametrize(("kind", "others"), [("cuda", True), ("hip", True), ("git_version", False)])
@@ -126,7 +126,7 @@ def test_doctor_begins_with_the_video_and_counts_what_is_looked_at(call, shipped
     done = call("doctor", video, "--frames", 60)
     assert done.code == 0
     assert done.out.startswith(f"{video}\n")
-    assert done.out.index("times") < done.out.index("versions")
+    assert "versions" not in done.out  # the installation's, which `doctor` alone prints
     # five pictures a second for 8 s
     assert "60 frames of 40 pictures, some more than once, 7.5 a second" in done.out
     config = json.loads((model / "config.json").read_text())

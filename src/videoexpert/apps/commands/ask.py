@@ -72,7 +72,7 @@ class Request:
 
 
 def ground(
-    arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY...", help=_QUERIES)],
+    arguments: Annotated[list[str], typer.Argument(metavar="VIDEO... QUERY", help=_QUERIES)],
     *,
     queries: options.Queries = None,
     looking: options.Looking,
@@ -111,7 +111,7 @@ def highlight(
 
 
 def caption(
-    arguments: Annotated[list[str], typer.Argument(metavar="VIDEO...", help=_VIDEOS)],
+    arguments: Annotated[list[str], typer.Argument(metavar="VIDEO", help=_VIDEOS)],
     *,
     looking: options.Looking,
 ) -> None:

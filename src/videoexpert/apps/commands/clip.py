@@ -28,9 +28,7 @@ FAR_S = 1.0  # a clip that begins this much early gets a word about --exact
 def clip(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[VIDEO... QUERY...]", help="Video files, or folders of them; then sentences."
-        ),
+        typer.Argument(metavar="VIDEO... QUERY", help="Video files, or folders of them; then sentences."),
     ] = None,
     *,
     saved: Annotated[
@@ -51,7 +49,10 @@ def clip(
         typer.Option(metavar="FILE.mp4", help="All moments one after the other in one file as well."),
     ] = None,
     pad: Annotated[
-        float, typer.Option(parser=options.seconds, metavar="TIME", help="To add before and after.")
+        float,
+        typer.Option(
+            parser=options.seconds, metavar="TIME", help="To add at both ends, in seconds or h:mm:ss."
+        ),
     ] = 0.0,
     top_k: Annotated[int, typer.Option(min=1, help="Most moments a query.")] = 5,
     min_score: options.MinScore = 0.0,

@@ -53,7 +53,7 @@ def evaluate(
         typer.Option(help="In place of the videos: a feature store of `encode`, or public VIDEO.npz files."),
     ] = None,
     clip_seconds: Annotated[
-        float | None, typer.Option(help="Of --features in VIDEO.npz files: what a row stands for (2).")
+        float | None, typer.Option(help="Of --features in VIDEO.npz files: seconds a row (default: 2).")
     ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for predictions.jsonl and result.json; a killed run resumes.")
@@ -65,7 +65,10 @@ def evaluate(
     device: options.Device = "auto",
     split: Annotated[str | None, typer.Option(help="Part of an annotation folder.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many samples.")] = None,
-    baseline: Annotated[Baseline | None, typer.Option(help="A guess in place of the model.")] = None,
+    baseline: Annotated[
+        Baseline | None,
+        typer.Option(metavar="KIND", help="In place of the model a guess: random, constant or clip."),
+    ] = None,
     train_annotations: Annotated[
         Path | None, typer.Option(help="constant: training annotations of the same benchmark.")
     ] = None,

@@ -38,7 +38,7 @@ Rate = Annotated[float, typer.Option(help="Pictures a second that are kept for s
 def index(
     folders: Annotated[
         list[str],
-        typer.Argument(metavar="FOLDER...", help="Folders of videos, single files, or addresses (s3://...)."),
+        typer.Argument(metavar="FOLDER", help="Folders of videos, single files, or addresses (s3://...)."),
     ],
     library: Annotated[Path, typer.Option(help="Folder of the library; made where there is none.")],
     model: Model = None,
@@ -291,7 +291,10 @@ def reel(
     top: Annotated[int, typer.Option(min=1, max=100, help="Most moments.")] = 5,
     method: Method = "hybrid",
     pad: Annotated[
-        float, typer.Option(parser=options.seconds, metavar="TIME", help="To add before and after.")
+        float,
+        typer.Option(
+            parser=options.seconds, metavar="TIME", help="To add at both ends, in seconds or h:mm:ss."
+        ),
     ] = 0.0,
     format: options.Printed = Format.table,
 ) -> None:

@@ -40,12 +40,12 @@ def panels(
     questions: Annotated[Path | None, typer.Option(help="nextgqa: CSV of the questions.")] = None,
     split: Annotated[str | None, typer.Option(help="Part of the annotations.")] = None,
     video: Annotated[
-        list[str] | None, typer.Option(help="Show this video; may be repeated.  [default: drawn by lot]")
+        list[str] | None, typer.Option(help="Show this video; may be repeated (default: drawn by lot).")
     ] = None,
     count: Annotated[
-        int | None, typer.Option(min=1, help="How many videos to draw by lot.  [default: 6]")
+        int | None, typer.Option(min=1, help="How many videos to draw by lot (default: 6).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the lot.  [default: 0]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the lot (default: 0).")] = None,
     queries: Annotated[int, typer.Option(min=1, help="Most queries of a video, the first in the file.")] = 4,
     format: options.Printed = Format.table,
 ) -> None:

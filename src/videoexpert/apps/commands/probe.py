@@ -52,7 +52,7 @@ def bias(
         Path | None, typer.Option(help="With --predictions: the same queries, asked of blank videos.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What to call the system.  [default: the model's or the file's name]")
+        str | None, typer.Option(help="What to call the system (default: the model's or the file's name).")
     ] = None,
     compare: Annotated[
         list[Path] | None, typer.Option(help="bias.json of another run to set beside; may be repeated.")

@@ -33,7 +33,7 @@ def score(
     ] = "corrected",
     missing: Annotated[
         str | None,
-        typer.Option(help="Items without a prediction: wrong or skip.  [default: wrong; official: skip]"),
+        typer.Option(help="Items without a prediction: wrong or skip (default: wrong; official: skip)."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of an annotation folder to score.")] = None,
     judge_url: Annotated[
@@ -46,7 +46,7 @@ def score(
     ] = "OPENAI_API_KEY",
     judge_log: Annotated[
         Path | None,
-        typer.Option(help="Judgements; an existing log is resumed.  [default: PREDICTIONS.judged.jsonl]"),
+        typer.Option(help="Judgements; an existing log is resumed (default: PREDICTIONS.judged.jsonl)."),
     ] = None,
     judge_prices: Annotated[
         tuple[float, float] | None,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def search(
     library: Folder,
     queries: Annotated[
-        list[str] | None, typer.Argument(metavar="QUERY...", help="Sentences, each in quotes.")
+        list[str] | None, typer.Argument(metavar="QUERY", help="Sentences, each in quotes.")
     ] = None,
     *,
     model: Model = None,
@@ -48,13 +48,19 @@ def search(
     ] = None,
     before: Annotated[str | None, typer.Option(metavar="DATE", help="Only files changed before.")] = None,
     min_duration: Annotated[
-        float, typer.Option(parser=options.seconds, metavar="TIME", help="Only videos at least this long.")
+        float,
+        typer.Option(
+            parser=options.seconds,
+            metavar="TIME",
+            help="Only videos at least this long: 90 or 1:30.",
+        ),
     ] = 0.0,
     like: Annotated[
         str | None, typer.Option(metavar="IMAGE|VIDEO@TIME", help="Moments that look like this picture.")
     ] = None,
     cursor: Annotated[
-        str | None, typer.Option(help="Go on behind a page: the cursor that --format json printed with it.")
+        str | None,
+        typer.Option(help="The next page: the cursor that --format json printed with the one before."),
     ] = None,
     format: options.HowToPrint = None,
     out: options.Out = None,

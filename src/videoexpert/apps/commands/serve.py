@@ -23,7 +23,7 @@ TOKEN = "VIDEOEXPERT_TOKEN"
 def serve(
     roots: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]...", help="Folders whose videos may be opened from the page."),
+        typer.Argument(metavar="FOLDER", help="Folders whose videos may be opened from the page."),
     ] = None,
     *,
     model: Annotated[

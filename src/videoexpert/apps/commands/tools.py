@@ -84,17 +84,18 @@ def doctor(
     end: options.End = None,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
 ) -> None:
-    """Say what is in a video and whether its times are sound, and what this installation has and can do.
+    """Say what is in a video and whether its times are sound; without one, what this installation has and can do.
 
     Exit code 1: something is wrong with the video, or with the installation where no video is named.
     """
-    from ..doctor import environment, video_report
+    from ..doctor import environment, model_report, video_report
 
     check_clip(start, end)
     if video is None and not (frames is None and start is None and end is None):
         raise InputError("--frames, --start and --end have no effect without a video: name one.")
     with Waiting("looking", counted=video is not None) as waiting:
-        report = environment()
+        # on a terminal the facts about a video would scroll away above those about the installation
+        report = environment() if video is None or format is Format.json else {"model": model_report()}
         problem = report["model"]["problem"]
         if video is not None:
             report |= video_report(video, report["model"], frames, start, end, waiting.reach)
@@ -102,15 +103,16 @@ def doctor(
     if format is Format.json:
         terminal.print_json(report)
     else:
-        if video is not None:
-            _show_video(report)
-            terminal.say()
-        for name in ("versions", "devices", "codecs", "extras", "model"):
-            terminal.say(name, terminal.HEADING)
-            rows = [(key, _plain(value)) for key, value in report[name].items()]
-            terminal.table(("", ""), rows, left=(0, 1))
+        (_show_installation if video is None else _show_video)(report)
     if problem:
         raise typer.Exit(1)
+
+
+def _show_installation(report: dict[str, Any]) -> None:
+    for name in ("versions", "devices", "codecs", "extras", "model"):
+        terminal.say(name, terminal.HEADING)
+        rows = [(key, _plain(value)) for key, value in report[name].items()]
+        terminal.table(("", ""), rows, left=(0, 1))
 
 
 def _plain(value: Any) -> str:

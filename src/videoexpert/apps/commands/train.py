@@ -27,7 +27,7 @@ def train(
         Path, typer.Argument(help="A recipe in YAML, or the name of a ready one, such as pretrain.")
     ],
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. training.steps=100")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="e.g. training.steps=100")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; a stopped run resumes.")] = None,
     dry_run: Annotated[
@@ -105,7 +105,7 @@ def finetune(
     videos: Annotated[Path, typer.Option(help="Folder with the videos.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; a stopped run resumes.")],
     model: Annotated[
-        str | None, typer.Option(help="Model folder or hub id to start from.  [default: the shipped model]")
+        str | None, typer.Option(help="Model folder or hub id to start from (default: the shipped model).")
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. training.steps=100")

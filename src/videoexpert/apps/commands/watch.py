@@ -32,7 +32,7 @@ def watch(
             "or rtsp address.",
         ),
     ],
-    queries: Annotated[list[str], typer.Argument(metavar="QUERY...", help="Sentences, each in quotes.")],
+    queries: Annotated[list[str], typer.Argument(metavar="QUERY", help="Sentences, each in quotes.")],
     *,
     model: options.Model = None,
     model_option: options.ModelOption = None,
@@ -41,7 +41,7 @@ def watch(
     window: Annotated[
         str,
         typer.Option(
-            metavar="auto|TIME", help="Seconds looked at in one go; auto: the model's training length."
+            metavar="auto|TIME", help="Seconds looked at in one piece; auto: the model's training length."
         ),
     ] = "auto",
     overlap: options.Overlap = None,
@@ -60,7 +60,9 @@ def watch(
     idle: Annotated[
         float,
         typer.Option(
-            parser=options.seconds, metavar="TIME", help="A file that has not grown for so long is finished."
+            parser=options.seconds,
+            metavar="TIME",
+            help="A file that has not grown for so many seconds is finished.",
         ),
     ] = 10.0,
     allow_network: Annotated[
