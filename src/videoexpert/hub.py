@@ -189,8 +189,9 @@ def check_weights(name: str | Path, folder: Path) -> None:
             pickle = _pickle_on_hub(str(name))
         if pickle is not None:
             raise CheckpointError(
-                f"{name} holds its weights as a pickle ({pickle}), which can run code and is not opened; save it as "
-                "safetensors, or use another model of `videoexpert models`."
+                f"{name} holds its weights as a pickle ({pickle}), which can run code and is not opened; `videoexpert "
+                f"models rewrite {name} FOLDER` writes it again as safetensors, reading numbers alone, or use another "
+                "model of `videoexpert models`."
             )
         raise CheckpointError(f"{name} has no weights (*.safetensors); download or copy it again.")
     for file in found:
