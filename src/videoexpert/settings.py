@@ -40,8 +40,19 @@ def default_model() -> str | None:
 
 
 def use_model(name: str) -> Path:
-    """Make a model the default from now on; ``shipped`` is the one in the package. Returns the file written."""
+    """Make a model the default from now on; ``shipped`` is the one in the package. Returns the file written.
+
+    A folder is kept by its absolute path: commands run elsewhere find it too.
+    """
     file = settings_file()
     file.parent.mkdir(parents=True, exist_ok=True)
-    files.write_json(file, {"model": name})
+    files.write_json(file, {"model": whole_name(name)})
     return file
+
+
+def whole_name(name: str) -> str:
+    """A model's name that means the same in any working folder; also behind a prefix such as ``contrastive:``."""
+    kind, colon, rest = name.rpartition(":")
+    folder = Path(rest).expanduser()
+    is_folder = name != SHIPPED and bool(rest) and folder.is_dir()
+    return f"{kind}{colon}{folder.resolve()}" if is_folder else name

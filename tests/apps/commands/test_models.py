@@ -51,6 +51,22 @@ def test_a_default_for_all_commands(call, model, video, monkeypatch):
     assert call(*asked).json["model"] == "shipped"
 
 
+def test_a_folder_as_default_is_found_from_anywhere(call, model, video, tmp_path, monkeypatch):
+    monkeypatch.chdir(model.parent)
+    assert call("models", "use", model.name, "--format", "json").json["default"] == str(model)
+    monkeypatch.chdir(tmp_path)
+    assert call("ground", video, "it falls", "--format", "json").json["model"] == str(model)
+    (tmp_path / "shipped").mkdir()
+    assert [
+        settings.whole_name(name) for name in ("shipped", "contrastive:", "a/b", "contrastive:shipped")
+    ] == [
+        "shipped",
+        "contrastive:",
+        "a/b",
+        f"contrastive:{tmp_path / 'shipped'}",
+    ]
+
+
 def test_the_variable_names_any_kind(monkeypatch):
     monkeypatch.setenv("VIDEOEXPERT_MODEL", "contrastive:")
     assert isinstance(session.load(device="cpu"), Contrastive)

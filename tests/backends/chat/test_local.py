@@ -205,14 +205,18 @@ def test_samples_are_the_same_for_the_same_seed(backend, clip):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_saved_settings_of_sampling_and_penalties_are_not_used(talkers, backend, clip):
-    talker = talkers("qwen3_vl")
-    assert talker.model.generation_config.repetition_penalty == 1.05
-    reply = backend("qwen3_vl").open(clip).talk.replies([Ask("Where?", 6)])[0]
-    inputs = LocalTalk(talker, backend("qwen3_vl").open(clip).talk.frames)._inputs("Where?")
-    ids = talker.model.generate(**inputs, max_new_tokens=6, do_sample=False, repetition_penalty=1.0)
-    text = talker.processor.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    assert reply.text == text
+def test_saved_settings_of_sampling_and_penalties_are_not_used(folders, clip, tmp_path):
+    copy = shutil.copytree(folders("qwen3_vl"), tmp_path / "copy")
+    settings = json.loads((copy / "generation_config.json").read_text())
+    write(copy / "generation_config.json", {**settings, "repetition_penalty": 9.0, "no_repeat_ngram_size": 2})
+    talkers = [load_talker(folder, device="cpu") for folder in (folders("qwen3_vl"), copy)]
+    frames = ChatBackend(talkers[0], budget=SMALL).open(clip).frames
+    asks = [Ask("Where?", 12), Ask("Where?", 12, seed=1)]
+    plain, penalised = (talker.look(frames).replies(asks) for talker in talkers)
+    assert plain == penalised
+    # with the penalty the same model gives other probabilities
+    talkers[1].model.generation_config.repetition_penalty = 9.0
+    assert talkers[1].look(frames).replies(asks[:1]) != plain[:1]
 
 
 def test_prompts_follow_the_models_name(folders, tmp_path):

@@ -63,6 +63,7 @@ def use(
     from ...session import check_name
 
     check_name(name)
+    name = settings.whole_name(name)
     file = settings.use_model(name)
     if format is Format.json:
         terminal.print_json({"default": name, "file": str(file)})

@@ -51,6 +51,7 @@ class LocalTalker:
 
     def __init__(self, model: Any, processor: Any, name: str, digest: str = "unsaved") -> None:
         self.model, self.processor, self.name, self.digest = model.eval(), processor, name, digest
+        self.model.generation_config = _ends_alone(model.generation_config)
         self.feed: Feed = feed_for(processor)
         self.multiple = self.feed.multiple
         self.budget = self.feed.budget
@@ -117,6 +118,18 @@ def load_talker(
     if not load_in_4bit:
         model = model.to(where)  # type: ignore[arg-type]  # its stub lacks the device
     return LocalTalker(model, processor, str(name), hub.weights_digest(folder))
+
+
+def _ends_alone(saved: Any) -> Any:
+    """Of a model's saved settings only the ends of an answer: a penalty on repeated tokens would change digits.
+
+    ``generate`` takes from a model's settings whatever its own leave open.
+    """
+    from transformers import GenerationConfig
+
+    return GenerationConfig(
+        eos_token_id=saved.eos_token_id, pad_token_id=saved.pad_token_id, bos_token_id=saved.bos_token_id
+    )
 
 
 @contextmanager
@@ -237,15 +250,9 @@ class LocalTalk:
         from transformers import GenerationConfig, LogitsProcessorList
 
         given = self._given(ask.text)
-        saved = self.talker.model.generation_config
-        # of the saved settings only the ends: a penalty on repeated tokens would change digits
+        sampled = {"temperature": TEMPERATURE, "top_k": 0} if ask.seed is not None else {}
         settings = GenerationConfig(
-            max_new_tokens=ask.max_new_tokens,
-            do_sample=ask.seed is not None,
-            temperature=None if ask.seed is None else TEMPERATURE,
-            eos_token_id=saved.eos_token_id,
-            pad_token_id=saved.pad_token_id,
-            bos_token_id=saved.bos_token_id,
+            max_new_tokens=ask.max_new_tokens, do_sample=ask.seed is not None, **sampled
         )
         listener = _Listener()
         with torch.random.fork_rng():
