@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 
 import pytest
@@ -103,6 +104,21 @@ def test_without_a_preprocessor_file_the_model_decides(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "preprocessor_config.json").unlink()
     assert load_tower(copy).preprocessing == PatchPreprocessor(patch_size=8, max_patches=16)
+
+
+def test_nothing_is_said_while_it_loads(folder):
+    """transformers warns of token numbers that SigLIP's configs leave out."""
+    said = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logging.getLogger("transformers").addHandler(handler)
+    try:
+        load_tower(folder)
+        assert said == []
+        AutoModel.from_pretrained(folder)
+        assert any(line.startswith("Model config: ") for line in said)
+    finally:
+        logging.getLogger("transformers").removeHandler(handler)
 
 
 def test_wrong_settings():

@@ -248,21 +248,30 @@ def _pooled(found: Any) -> Tensor:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Replaces the table of keys and the bar: one sentence names missing keys, and unknown keys are ignored."""
+    """Replaces the table of keys and the bar: one sentence names missing keys, and unknown keys are ignored.
+
+    SigLIP's published configs leave out start and end token, of whose defaults transformers warns; nothing uses them.
+    """
     from transformers.utils import logging as theirs
 
-    logger = logging.getLogger("transformers.modeling_utils")
+    loggers = [
+        logging.getLogger(f"transformers.{name}") for name in ("modeling_utils", "configuration_utils")
+    ]
     bars = theirs.is_progress_bar_enabled()
 
     def hide(record: logging.LogRecord) -> bool:
-        return "LOAD REPORT" not in record.getMessage()
+        return (
+            not record.getMessage().startswith("Model config: ") and "LOAD REPORT" not in record.getMessage()
+        )
 
-    logger.addFilter(hide)
+    for logger in loggers:
+        logger.addFilter(hide)
     theirs.disable_progress_bar()
     try:
         yield
     finally:
-        logger.removeFilter(hide)
+        for logger in loggers:
+            logger.removeFilter(hide)
         if bars:
             theirs.enable_progress_bar()
 

@@ -28,9 +28,8 @@ from .frames import Budget, Size
 from .processors import SHOWN_VIDEOS, load_processor
 from .talk import Ask, Chance, Reply
 
-PROOF_TOLERANCE = (
-    0.25  # of a log-probability: far above half precision's noise, far below what another prompt gives
-)
+# of a log-probability: far above half precision's noise, far below what another prompt gives
+PROOF_TOLERANCE = 0.25
 PROOF_TEXT = "12.5"  # that every tokenizer can write
 TEMPERATURE = 0.7  # of sampled answers
 # what may differ between the tokens of a prompt; any other input of that length rules out reusing a prefix
