@@ -118,10 +118,11 @@ def dry_run(recipe: Recipe, world: int = 1) -> DryRun:
     for validation in recipe.validation:
         _source(validation, config, prompter, found)
     found.missing += [
-        f"the features {folder}: make them with `videoexpert encode`"
+        f"the features {folder}: make them with `videoexpert encode`, or copy public ones there (docs/features.md)"
         for folder in dict.fromkeys(source.features for source in (*recipe.data, *recipe.validation))
         if not Path(folder).is_dir()
     ]
+    found.missing = list(dict.fromkeys(found.missing))  # training and validation name the same files
     _steps(recipe, sources, world, found)
     if model is not None:
         found.memory = _memory(recipe, model, found)
