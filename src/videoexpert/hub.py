@@ -190,8 +190,8 @@ def check_weights(name: str | Path, folder: Path) -> None:
         if pickle is not None:
             raise CheckpointError(
                 f"{name} holds its weights as a pickle ({pickle}), which can run code and is not opened; `videoexpert "
-                f"models rewrite {name} FOLDER` writes it again as safetensors, reading numbers alone, or use another "
-                "model of `videoexpert models`."
+                f"convert {name} FOLDER` writes it again as safetensors, reading numbers alone, or use another model "
+                "of `videoexpert models`."
             )
         raise CheckpointError(f"{name} has no weights (*.safetensors); download or copy it again.")
     for file in found:

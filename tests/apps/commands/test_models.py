@@ -107,20 +107,19 @@ def test_pickled_weights_are_written_again(call, video, tmp_path):
     folder = write_tower("clip", tmp_path / "clip")
     asked = ("ground", video, "it falls", "--device", "cpu", "--format", "json", "--model")
     before = call(*asked, folder).json["queries"]
-    done = call("models", "rewrite", folder, tmp_path / "again")
+    done = call("convert", folder, tmp_path / "again")
     assert (done.code, "has safetensors" in done.err) == (2, True)
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    assert f"`videoexpert models rewrite {folder} FOLDER`" in call(*asked, folder).err
-    assert call("models", "rewrite", folder, tmp_path / "again", "--format", "json").json == {
-        "model": str(folder),
-        "folder": str(tmp_path / "again"),
+    assert f"`videoexpert convert {folder} FOLDER`" in call(*asked, folder).err
+    assert call("convert", folder, tmp_path / "again", "--format", "json").json == {
+        "out": str(tmp_path / "again"),
     }
     assert call(*asked, tmp_path / "again").json["queries"] == before
-    assert call("models", "rewrite", folder, tmp_path / "again").code == 2  # it exists
-    assert "cannot be reached" in call("models", "rewrite", "owner/model", tmp_path / "b").err
+    assert call("convert", folder, tmp_path / "again").code == 2  # it exists
+    assert "cannot be reached" in call("convert", "owner/model", tmp_path / "b").err
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch it_ran'\ntR.")
-    assert call("models", "rewrite", folder, tmp_path / "b").code == 1
+    assert call("convert", folder, tmp_path / "b").code == 1
     assert not (tmp_path / "b").exists()
 
 

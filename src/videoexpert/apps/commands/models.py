@@ -1,15 +1,13 @@
-"""``models``: what can be loaded, which model commands use by default, and pickled weights written again."""
+"""``models``: what can be loaded, and which model commands use by default."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .. import options, terminal
 from ..terminal import Format
-from ..waiting import Waiting
 
 group = typer.Typer(
     name="models",
@@ -72,37 +70,6 @@ def use(
     variable = os.environ.get(settings.MODEL_VARIABLE, "").strip()
     if variable and variable != name:
         terminal.complain(f"{settings.MODEL_VARIABLE} is set to {variable} and comes first.")
-
-
-@group.command()
-def rewrite(
-    name: Annotated[
-        str, typer.Argument(help="Folder or hub id of a model whose weights are pytorch_model.bin.")
-    ],
-    out: Annotated[Path, typer.Argument(help="New model folder, with safetensors.")],
-    format: options.Printed = Format.table,
-) -> None:
-    """Write a model whose weights are a pickle again as safetensors, which every command reads.
-
-    Only numbers are read from the pickle: one that holds anything else is refused, and nothing in it is run.
-    """
-    from ... import hub
-    from ...checkpoints.released.base import needs_safetensors, write_base
-    from ...errors import InputError
-
-    if not needs_safetensors(name):
-        hub.files(name)  # says what else is wrong
-        raise InputError(
-            f"{name} has safetensors, expected a model whose weights are a pickle; use it as it is."
-        )
-    if out.exists():
-        raise InputError(f"{out} exists, expected a folder to be made; name another.")
-    with Waiting("rewriting"):
-        write_base(name, out)
-    if format is Format.json:
-        terminal.print_json({"model": name, "folder": str(out)})
-    else:
-        terminal.say(f"{name} as safetensors: {out}")
 
 
 def listing() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Commands that make models: ``train``, ``finetune``, ``convert`` the authors' checkpoint."""
+"""Commands that make models: ``train``, ``finetune``, ``convert`` the authors' checkpoint or pickled weights."""
 
 from __future__ import annotations
 
@@ -137,12 +137,21 @@ def finetune(
 
 
 def convert(
-    authors: Annotated[
-        Path, typer.Argument(metavar="AUTHORS_DIR", help="Folder with stage1/ and stage2_output/.")
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="AUTHORS_DIR|MODEL",
+            help="The authors' folder, with stage1/ and stage2_output/; or a model (folder or hub id) whose weights "
+            "are a pickle, which is written again as safetensors.",
+        ),
     ],
-    out: Annotated[Path, typer.Argument(help="New model folder; it holds only what was trained.")],
-    language: Annotated[str, typer.Option(help="Base language model: folder or hub id.")],
-    vision: Annotated[str, typer.Option(help="Base vision encoder (CLIP): folder or hub id.")],
+    out: Annotated[Path, typer.Argument(help="New model folder; of the authors' it holds what was trained.")],
+    language: Annotated[
+        str | None, typer.Option(help="Of the authors': base language model, folder or hub id.")
+    ] = None,
+    vision: Annotated[
+        str | None, typer.Option(help="Of the authors': base vision encoder (CLIP), folder or hub id.")
+    ] = None,
     stage1: Annotated[Path | None, typer.Option(help="mm_projector.bin, if it is elsewhere.")] = None,
     stage2: Annotated[Path | None, typer.Option(help="Stage-2 output folder, if it is elsewhere.")] = None,
     fusion: Annotated[
@@ -151,16 +160,51 @@ def convert(
     verbose: Annotated[bool, typer.Option("--verbose", help="A line for every key.")] = False,
     format: Annotated[str, typer.Option(help="How to print the report: table or json.")] = "table",
 ) -> None:
-    """Convert the authors' released checkpoint to a model folder; every key is accounted for."""
+    """Convert the authors' released checkpoint to a model folder; or write a pickled model again as safetensors.
+
+    Of the authors' files every key is accounted for. No other command opens a pickle, and this one reads numbers
+    alone: a pickle that holds anything else is refused, and nothing in it is run.
+    """
     from ...errors import InputError
 
     if format not in ("table", "json"):
         raise InputError(f"format is {format!r}, expected table or json.")
+    if language is None and vision is None:
+        _rewrite(source, out, format)
+        return
+    if language is None or vision is None:
+        raise InputError("the authors' checkpoint needs both bases; give --language and --vision.")
     from ...checkpoints.released.convert import convert as run
 
-    report = run(authors, out, language=language, vision=vision, stage1=stage1, stage2=stage2, fusion=fusion)
+    report = run(
+        Path(source), out, language=language, vision=vision, stage1=stage1, stage2=stage2, fusion=fusion
+    )
     if format == "json":
         typer.echo(json.dumps({"out": str(out), **report.to_json()}, indent=2))
     else:
         typer.echo(report.to_table(verbose))
         typer.echo(f"written to {out}")
+
+
+def _rewrite(name: str, out: Path, format: str) -> None:
+    from ... import hub
+    from ...checkpoints.released.base import needs_safetensors, write_base
+    from ...errors import InputError
+
+    if (Path(name) / "stage1").is_dir():
+        raise InputError(
+            f"{name} looks like the authors' checkpoint; name its bases with --language and --vision."
+        )
+    if not needs_safetensors(name):
+        hub.files(name)  # says what else is wrong
+        raise InputError(
+            f"{name} has safetensors, expected a model whose weights are a pickle; use it as it is."
+        )
+    if out.exists():
+        raise InputError(f"{out} exists, expected a folder to be made; name another.")
+    with Waiting("rewriting"):
+        write_base(name, out)
+    if format == "json":
+        terminal.print_json({"out": str(out)})
+    else:
+        terminal.say(f"written to {out}")
