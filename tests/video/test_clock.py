@@ -91,6 +91,17 @@ def test_a_few_insane_times_are_left_out(where: tuple[int, int], off: int, keys:
     assert laid(ticks, keys=keys) == (expected, [])
 
 
+@pytest.mark.parametrize("places", [(59,), (58, 59), (0,), (20, 41), (57,)])
+def test_a_picture_shown_long_after_it_is_decoded_is_left_out(places: tuple[int, ...]) -> None:
+    """Where decoding times are stated, they tell an insane last time from a long gap."""
+    decoding = list(range(60))
+    ticks = [tick + (500 if tick in places else 0) for tick in decoding]
+    expected = [None if tick in places else tick for tick in decoding]
+    assert laid(ticks, dts=decoding) == (expected, [])
+    gap = [*range(58), 600, 601]
+    assert laid(gap, dts=gap) == (gap, [])
+
+
 def test_an_insane_first_time_is_left_out() -> None:
     assert laid([5000, *range(1, 100)])[0] == [None, *range(1, 100)]
 
@@ -215,6 +226,71 @@ def test_joined_recordings_are_laid_end_to_end(
     assert all(
         abs(a - b) <= 1 for a, b in zip(numbers(media, late.pixels), [122, 127, 132, 137], strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "libx264"), (".flv", "flv"), (".wmv", "wmv2"), (".mkv", "mpeg4")]
+)
+def test_a_recording_behind_the_end_is_named(media: SimpleNamespace, tmp_path: Path, suffix, codec) -> None:
+    """FFmpeg reads one, of Matroska two, of several recordings in such a file."""
+    one = media.make_video(tmp_path / f"one{suffix}", TEN, codec=codec, b_frames=0)
+    path = tmp_path / f"three{suffix}"
+    path.write_bytes(3 * one.read_bytes())
+    said = "another recording begins where this one ends"
+    with pytest.warns(VideoWarning, match=said):
+        read_frames(path, 4)
+    assert any(said in problem for problem in probe(path).problems)
+    assert glance(path).problems
+    assert not any(said in problem for problem in probe(one).problems)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".flv", "flv"), (".mkv", "mpeg4"), (".mp4", "libx264")])
+def test_a_file_that_is_cut_short_ends_with_its_pictures(
+    media: SimpleNamespace, tmp_path: Path, suffix, codec
+) -> None:
+    path = tmp_path / f"cut{suffix}"
+    whole = media.make_video(tmp_path / f"a{suffix}", TEN, codec=codec, b_frames=0)
+    if suffix == ".mp4":  # its index comes first
+        with (
+            av.open(str(whole)) as source,
+            av.open(str(path), "w", options={"movflags": "faststart"}) as target,
+        ):
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    target.mux(packet)
+        whole.write_bytes(path.read_bytes())
+    path.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.7)])
+    said = "the header says 6.0 s, the pictures end at"
+    with pytest.warns(VideoWarning, match=said):
+        frames = read_frames(path, 12)
+    last = media.read_number(frames.pixels[-1].numpy())
+    assert frames.duration_s == pytest.approx((last + 1) / 10, abs=0.5)
+    assert 1.0 < frames.duration_s < 5.0
+    assert any(said in problem for problem in probe(path).problems)
+
+
+@pytest.mark.filterwarnings("error::videoexpert.video.VideoWarning")
+def test_packets_without_bytes_let_the_picture_stay(media: SimpleNamespace, tmp_path: Path) -> None:
+    """Theora's and AVI's way of saying that nothing changes. Decoders take such packets for the end."""
+    plain = media.make_video(tmp_path / "plain.avi", range(0, 120, 2), codec="mpeg4", b_frames=0, clock=20)
+    path = tmp_path / "still.nut"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size and packet.pts is not None:
+                empty = av.Packet(b"")
+                empty.pts = empty.dts = packet.dts + 1
+                empty.time_base = packet.time_base
+                packet.stream = empty.stream = stream
+                target.mux(packet)
+                target.mux(empty)
+    frames, info = read_frames(path, 12), probe(path)
+    assert info.frame_count == 60
+    assert not any("damaged" in problem for problem in info.problems)
+    assert frames.duration_s == pytest.approx(6.0, abs=0.1)
+    assert numbers(media, frames.pixels) == list(range(2, 60, 5))
 
 
 @pytest.mark.filterwarnings("ignore::videoexpert.video.VideoWarning")

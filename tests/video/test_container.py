@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 import zlib
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,12 +46,15 @@ def refused(path: Path, *, match: str) -> str:
         ("a.mov", "libx264", b"avc1", b"q~ z"),
         ("a.avi", "mpeg4", b"FMP4", b"ZZZZ"),
         ("a.mkv", "libx264", b"V_MPEG4/ISO/AVC", b"V_NEXT/ISO/1999"),
+        ("a.wmv", "wmv2", b"WMV2", b"WXQ9"),
     ],
 )
 def test_an_unknown_codec_is_named(
     media: SimpleNamespace, tmp_path: Path, name: str, codec: str, stored: bytes, unknown: bytes
 ) -> None:
-    path = media.make_video(tmp_path / name, TICKS, codec=codec, clock=1000 if name != "a.avi" else 25)
+    path = media.make_video(
+        tmp_path / name, TICKS, codec=codec, clock=1000 if name != "a.avi" else 25, b_frames=0
+    )
     assert stored_codec(str(path)) == stored.decode()
     path.write_bytes(path.read_bytes().replace(stored, unknown))
     sentence = refused(path, match="codec")
@@ -68,6 +72,40 @@ def test_other_streams_of_a_known_codec_are_used(media: SimpleNamespace, tmp_pat
             media.add_pictures(container, stream, TICKS[:5], 1000, media.numbered_picture)
     path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/ASP", b"V_NEXT2/ISO/ASP"))
     assert probe(path).codec == "h264"
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv"])
+def test_the_largest_stream_is_read(media: SimpleNamespace, tmp_path: Path, suffix: str) -> None:
+    """As FFmpeg's command line does; a stream for previews often comes first."""
+    path = tmp_path / f"two{suffix}"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=10) for _ in range(2)]
+        for stream, scale in zip(streams, (1, 2), strict=True):
+            stream.width, stream.height, stream.pix_fmt = 80 * scale, 32 * scale, "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 90_000)
+        ticks = range(0, 90_000, 9000)
+        for stream, scale in zip(streams, (1, 2), strict=True):
+            media.add_pictures(
+                container, stream, ticks, 90_000, lambda i, by=scale: media.numbered_picture(i, by)
+            )
+    assert (probe(path).width, probe(path).frame_count) == (160, 10)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 9, 9, 8, 2, 0, 0, 0),
+        b"RIFF\x40\0\0\0WEBPVP8X",
+        b"\xff\xd8\xff\xe0\0\x10JFIF",
+        b"II*\0\x08\0\0\0",
+        b"BM\x40\0\0\0",
+        b"\0\0\0\x18ftypheic",
+    ],
+)
+@pytest.mark.parametrize("name", ["img001.png", "clip.mp4"])
+def test_a_picture_is_called_a_picture(tmp_path: Path, head: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(head + bytes(200))
+    refused(tmp_path / name, match="is a picture")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])

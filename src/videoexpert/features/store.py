@@ -34,7 +34,7 @@ from ..types import Hole, VisualTokens
 STORE = "store.json"
 MADE_BY = "made_by.json"  # the model folder as it was when the store was filled (unchanged.py)
 FORMAT = 1
-READER = 1  # raise it when the same file gives other frames: stores of another number are refused
+READER = 2  # raise it when the same file gives other frames: stores of another number are refused
 SHARD_VIDEOS = 64  # 35 MB at N + M = 356 tokens of 768; what a kill can cost, and no more
 HASH_BLOCK = 1 << 16
 

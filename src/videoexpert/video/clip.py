@@ -15,9 +15,10 @@ import numpy as np
 from .. import files
 from .container import OpenFile, open_video
 from .encode import Span, encode_spans
+from .packets import Packets, last_key, read_packets
 from .pictures import DamageError
 from .runs import seek_to
-from .timeline import Packets, last_key, read_packets, timeline_of
+from .timeline import timeline_of
 
 # Containers that take back what came out of them; everything else goes into Matroska, which holds all codecs.
 _SAME = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".webm": "webm"}

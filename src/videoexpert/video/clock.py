@@ -81,7 +81,10 @@ def lay_out(
     if not len(ticks):
         return Layout(np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(0, bool), ())
     step = _median_step(ticks)
-    left_out = _outliers(ticks, keys, max(JUMP_S * second, 20 * step))
+    jump = max(JUMP_S * second, 20 * step)
+    left_out = _far_from_decoding(ticks, dts, jump)
+    rest = np.flatnonzero(~left_out)
+    left_out[rest] = _outliers(ticks[rest], keys[rest], jump)
     kept = np.flatnonzero(~left_out)
     starts = _restarts(
         ticks[kept], None if dts is None else dts[kept], keys[kept], second, step, closes_jumps
@@ -106,12 +109,25 @@ def _median_step(ticks: np.ndarray) -> float:
     return float(np.median(steps)) if len(steps) else 0.0
 
 
+def _far_from_decoding(ticks: np.ndarray, dts: np.ndarray | None, jump: float) -> np.ndarray:
+    """(P,) True for the few packets shown long before or after they are decoded: no decoder holds a picture so long."""
+    if dts is None:
+        return np.zeros(len(ticks), dtype=bool)
+    held = ticks - dts
+    far = np.abs(held - np.median(held)) > jump
+    return far if far.sum() <= _most(len(ticks)) else np.zeros_like(far)
+
+
+def _most(packets: int) -> int:
+    return max(2, int(_MOST_LEFT_OUT * packets))
+
+
 def _outliers(ticks: np.ndarray, keys: np.ndarray, jump: float) -> np.ndarray:
     """(P,) True for the few packets that jump away from their neighbours, whose times continue undisturbed."""
     left_out = np.zeros(len(ticks), dtype=bool)
     edges = [0, *(np.flatnonzero(np.abs(np.diff(ticks)) > jump) + 1).tolist(), len(ticks)]
     pieces = list(pairwise(edges))
-    most = max(2, int(_MOST_LEFT_OUT * len(ticks)))
+    most = _most(len(ticks))
     place, before = 0, -1  # before: the last packet that is kept
     while place < len(pieces):
         after = _goes_on(ticks, keys, pieces, place, before, jump, most)

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import VideoError
 from ..limits import limits, variable
 from .colour import PYAV, TRANSFERS, to_rgb
-from .diagnosis import is_protected, stored_codec
+from .diagnosis import is_picture, is_protected, stored_codec
 
 # Formats that are one file each and carry their own times. Everything else is refused before its header is
 # read: playlists and lists (hls, dash, concat, sdp) open other files or addresses, image sequences are
@@ -34,6 +34,7 @@ FULL_PIXELS = 4096 * 2304  # pictures up to 4K are decoded and converted as they
 FULL_HDR_PIXELS = 1280 * 720  # tone mapping costs more
 _REDUCED_BY_DECODER = frozenset({"mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "jpeg2000", "dvvideo"})
 _CLOCK_MAY_JUMP = 0x200  # AVFMT_TS_DISCONT
+_DEFAULT_COUNTS = 5_000_000  # pixels
 _MICROSECOND = Fraction(1, 1_000_000)
 _MAX_SAMPLE_ASPECT = 8  # outside [1/8, 8] a sample aspect ratio is a broken header, not a picture
 
@@ -238,6 +239,11 @@ def _check_file(name: str) -> None:
         ) from error
     if not head:
         raise VideoError(f"{name!r} is empty (0 bytes), expected a video file: copy or download it again.")
+    if is_picture(head):
+        raise VideoError(
+            f"{name!r} is a picture, or pictures in a picture's format (PNG, WebP), which are not read; expected a "
+            f"video: convert it to mp4."
+        )
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_PLAYLIST_MARKS) or (
         head.lstrip().startswith(b"<?xml") and b"<MPD" in head
     ):
@@ -275,7 +281,7 @@ def protected(name: str) -> str:
 
 
 def picture_stream(name: str, container: av.container.InputContainer, most: int) -> av.VideoStream:
-    """FFmpeg's best video stream (default flag, size, bit rate), cover art and stills left out."""
+    """The video stream that FFmpeg's command line takes, cover art and stills left out."""
     not_moving = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     moving = [s for s in container.streams.video if not s.disposition & not_moving]
     if not moving:
@@ -291,14 +297,19 @@ def picture_stream(name: str, container: av.container.InputContainer, most: int)
     if not known:
         codec = stored_codec(name)
         raise VideoError(
-            f"{name!r} has pictures in the codec {codec or 'of an unknown name'!r}, which this FFmpeg does not "
-            f"know, expected one such as H.264, HEVC, VP9 or AV1: convert it to mp4."
+            f"{name!r} has pictures in a codec that this FFmpeg does not know{f' ({codec!r})' if codec else ''}, "
+            f"expected one such as H.264, HEVC, VP9 or AV1: convert it to mp4."
         )
-    best = container.streams.best("video")
-    chosen = next((s for s in known if best is not None and s.index == best.index), None)
-    chosen = chosen or max(known, key=lambda s: s.width * s.height)
+    chosen = max(known, key=lambda s: _rank(s, known))
     _check_size(name, chosen, most)
     return chosen
+
+
+def _rank(stream: av.VideoStream, streams: list[av.VideoStream]) -> tuple[bool, int]:
+    """Streams with pictures first, then as FFmpeg's command line chooses: by size, a default flag counts 5 million."""
+    empty = not stream.frames and any(other.frames for other in streams)
+    default = bool(stream.disposition & av.stream.Disposition.default)
+    return not empty, stream.width * stream.height + _DEFAULT_COUNTS * default
 
 
 def _check_size(name: str, stream: av.VideoStream, most: int) -> None:

@@ -23,11 +23,12 @@ from ..errors import InputError, VideoError, VideoWarning
 from ..limits import limits
 from ..types import Frames, Stretch
 from .container import OpenFile, open_video
+from .packets import Packets, read_packets
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .runs import Run, decode_run, plan_runs
 from .sampling import linspace_indices, shown_at
 from .sandbox import apart
-from .timeline import Packets, Timeline, read_packets, timeline_of
+from .timeline import Timeline, timeline_of
 
 if TYPE_CHECKING:
     import torch
@@ -280,4 +281,4 @@ def _fetch(source: OpenFile, packets: Packets, measured: Measured, choice: Choic
 def warn_of(path: str, problems: Sequence[str]) -> None:
     """One VideoWarning that names all problems, if there is one."""
     if problems:
-        warnings.warn(f"{path!r}: {'; '.join(problems)}.", VideoWarning, stacklevel=4)
+        warnings.warn(f"{path!r}: {'; '.join(dict.fromkeys(problems))}.", VideoWarning, stacklevel=4)

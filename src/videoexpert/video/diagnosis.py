@@ -18,11 +18,26 @@ _ASF_PROTECTION = tuple(  # Content Encryption Object, Extended Content Encrypti
     UUID(name).bytes_le
     for name in ("2211b3fb-bd23-11d2-b4b7-00a0c955fc6e", "298ae614-2622-4c17-b935-dae07ee9289c")
 )
+_PNG, _PNG_HEAD = b"\x89PNG\r\n\x1a\n", 512  # bytes in which an animation says that it is one
+_PICTURES = (b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"8BPS", b"BM")
+_STILLS = (b"heic", b"heix", b"mif1", b"avif")
+_BITMAP = re.compile(
+    rb"[\x28-\xff]\0\0\0.{8}\x01\0[\x01-\x40]\0(.{4})", re.DOTALL
+)  # BITMAPINFOHEADER: size, codec
 _EBML = bytes.fromhex("1a45dfa3")
 _MATROSKA_PROTECTION = re.compile(
     rb"\x6d\x80.{1,64}?\x50\x35", re.DOTALL
 )  # ContentEncryption in ContentEncodings
 _PROGRAM_STREAM = b"\0\0\1\xba"
+# How recordings begin: in files of these kinds FFmpeg reads one, or two, of several that were joined byte by byte.
+_BEGINNINGS = (
+    re.compile(rb"\x1a\x45\xdf\xa3.{0,48}?\x42\x82.(?:matroska|webm)", re.DOTALL),
+    re.compile(rb"FLV\x01[\x01\x04\x05]\0\0\0\x09"),
+    re.compile(rb"\0\0\0[\x08-\x80]ftyp[\x20-\x7e]{4}"),
+    re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"),
+    re.compile(rb"OggS\x00\x02"),
+)
+_TAIL = 4 * 1024 * 1024  # bytes looked at behind the last picture: sound that outlasts it, an index
 _TS_PACKET = 188
 
 
@@ -39,6 +54,8 @@ def stored_codec(path: str) -> str | None:
         return None
     if head[:4] == b"RIFF":
         found = re.search(rb"strh.{4}vids(.{4})", head, re.DOTALL)
+    elif head.startswith(_ASF):
+        found = _BITMAP.search(head)
     else:
         found = re.search(rb"\x86[\x80-\xff](V_[\w./]+)", head)
     return _printable(found[1].decode("latin-1")) if found else None
@@ -62,6 +79,29 @@ def is_protected(path: str) -> bool:
     if head.startswith(_PROGRAM_STREAM):
         return _scrambled_program(head)
     return _scrambled_transport(head)
+
+
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so is a picture of a common format; an animated PNG is a video."""
+    if head.startswith(_PNG):
+        return b"acTL" not in head[:_PNG_HEAD]
+    if head[4:8] == b"ftyp":
+        return head[8:12] in _STILLS
+    return head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def begins_again(path: str, place: int) -> bool:
+    """Whether, soon behind byte ``place``, another recording of the file's own kind begins."""
+    try:
+        with open(path, "rb") as handle:
+            head = handle.read(64)
+            kind = next((begins for begins in _BEGINNINGS if begins.match(head)), None)
+            if kind is None:
+                return False
+            handle.seek(max(place, 1))
+            return kind.search(handle.read(_TAIL)) is not None
+    except (OSError, ValueError):
+        return False
 
 
 def _printable(name: str) -> str:

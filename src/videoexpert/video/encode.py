@@ -15,10 +15,11 @@ import numpy as np
 from .. import files
 from ..errors import VideoError
 from .container import OpenFile, open_video
+from .packets import Packets, last_key, read_packets
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .runs import seek_to
 from .sound import HERTZ, has_sound, sound
-from .timeline import Packets, Timeline, last_key, read_packets, timeline_of
+from .timeline import Timeline, timeline_of
 
 _CLOCK = 90_000  # ticks a second; holds the times of 24, 25, 30, 50 and 60 pictures a second exactly
 _CRF = 18  # no loss that people see

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ..types import Stretch
 from .container import open_video
+from .packets import read_packets
 from .sandbox import apart
-from .timeline import read_packets, timeline_of
+from .timeline import timeline_of
 
 
 @dataclass(frozen=True)

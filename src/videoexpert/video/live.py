@@ -20,8 +20,8 @@ from .clock import JUMP_S
 from .container import OpenFile
 from .decode import Resize, convert, same_shape, warn_of
 from .feeds import Feed, open_feed
+from .packets import Reclock
 from .pictures import decode_carefully
-from .timeline import Reclock
 
 RESTART_S = 0.5  # times that fall by more begin a new clock; by less, a picture is out of order
 LATE_S = 0.5  # a video whose first picture begins later begins with it

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..types import MediaInfo
 from .container import OpenFile, open_video
+from .packets import read_packets
 from .sandbox import apart
-from .timeline import Timeline, read_packets, timeline_of
+from .timeline import Timeline, timeline_of
 
 EVEN_S = 0.004  # gaps between pictures that differ by less are a rounded constant frame rate
 _TOLERANCE = Fraction(1, 500)  # a header's rate this near to the measured one is the exact form of it

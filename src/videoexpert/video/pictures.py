@@ -12,7 +12,8 @@ import numpy as np
 
 from ..errors import VideoError
 from .container import OpenFile, clockwise_turn, open_video
-from .timeline import Packets, Reclock, Timeline, demux, is_left_out, timeline_of
+from .packets import Packets, Reclock, demux, is_left_out, stays
+from .timeline import Timeline, timeline_of
 
 Picture = tuple[int, av.VideoFrame]  # presentation tick, and the picture as stored
 
@@ -32,6 +33,8 @@ def decode_quickly(
     for packet, broken in demux(source, problems, clock):
         if broken:
             raise DamageError
+        if stays(packet):
+            continue
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
@@ -56,7 +59,7 @@ def decode_carefully(source: OpenFile, clock: Reclock, problems: list[str]) -> I
     damaged = flagged = timeless = 0
     waiting = False  # for a key frame
     for packet, broken in demux(source, problems, clock):
-        if waiting and not packet.is_keyframe:
+        if (waiting and not packet.is_keyframe) or stays(packet):
             continue
         frames = None if broken else _decode(source, packet)
         waiting = frames is None

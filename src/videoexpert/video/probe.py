@@ -15,9 +15,10 @@ from .colour import TRANSFERS
 from .container import OpenFile, open_video
 from .decode import Sampling, choose
 from .media import EVEN_S
+from .packets import read_packets
 from .pictures import Measured, measure
 from .sandbox import run_safely
-from .timeline import Timeline, read_packets
+from .timeline import Timeline
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,14 @@ def _info(source: OpenFile, measured: Measured) -> VideoInfo:
         holes=whole.holes,
         has_audio=bool(container.streams.audio),
         streams=tuple(_describe(s) for s in container.streams),
-        problems=(
-            *timeline.problems,
-            *measured.problems,
-            *_header_problems(source, len(times), duration_s, declared_s),
+        problems=tuple(
+            dict.fromkeys(
+                [
+                    *timeline.problems,
+                    *measured.problems,
+                    *_header_problems(source, len(times), duration_s, declared_s),
+                ]
+            )
         ),
         timeline=timeline,
     )

@@ -10,8 +10,8 @@ import av
 import numpy as np
 
 from .container import OpenFile
+from .packets import Packets
 from .pictures import DamageError, Picture, decode_quickly
-from .timeline import Packets
 
 _SEEK_COST = 24  # packets that decode while a seek refills the decoder's threads and reordering
 _DECODER_DELAY = 8  # packets read past a picture before it comes out

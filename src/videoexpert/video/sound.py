@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from .container import open_video
-from .timeline import read_packets
+from .packets import read_packets
 
 HERTZ = 48_000
 _BEFORE_S = 1  # decoding begins this much earlier: codecs need a run-up

@@ -30,11 +30,12 @@ from .decode import (
     same_shape,
     warn_of,
 )
+from .packets import Packets, read_packets
 from .pictures import DamageError, Measured, decode_carefully, decode_quickly, measured_ways
 from .runs import Run, decode_run, plan_runs
 from .sampling import shown_at
 from .sandbox import apart_each
-from .timeline import Packets, Timeline, read_packets, timeline_of
+from .timeline import Timeline, timeline_of
 
 if TYPE_CHECKING:
     import torch
@@ -315,7 +316,7 @@ def _planned(
                 picture = convert(source, frame, resize)
                 shape = same_shape(source, picture, shape)
                 yield low, high, picture, tick
-    warn_of(name, problems)
+    warn_of(name, [problem for problem in problems if problem not in timeline.problems])
 
 
 def _promised(choose_from: Callable[[Timeline], T], timeline: Timeline) -> T:

@@ -2,76 +2,31 @@
 
 from __future__ import annotations
 
-from array import array
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
 
-from ..errors import InputError, VideoError
+from ..errors import InputError
 from ..types import Stretch
-from .clock import Break, Layout, holes, lay_out
+from .clock import holes
 from .container import OpenFile
+from .packets import Packets
 from .sampling import centre_ticks
 
 END_SLACK_S = (
     1.0  # an end this little past the last picture is cut to it: lists of videos round their lengths
 )
+_CUT_S = (
+    1.0  # pictures that end this much, and twenty pictures, before their stated end: the file is cut short
+)
 _DEFAULT_RATE = Fraction(25)  # a lone picture of no stated length is shown for 1/25 s, FFmpeg's own default
-_JOINT = 4  # packets ahead of a break whose counters it may have touched
-_LEFT_OUT = -(1 << 60)  # time of pictures that are left out: far below any clock
 
 
-@dataclass(frozen=True)
-class Packets:
-    """The picture stream's packets in file order, not decoded; those with insane times are left out.
-
-    ticks       (P,) presentation time on one clock, or decoding time where the container knows no other
-    dts         (P,) decoding time, on the file's own clock
-    durations   (P,) ticks, 0 where unknown
-    keys        (P,) True where decoding can start
-    seekable    packets have presentation times and begin with a key frame: a picture is found by its time
-    zero        tick of the players' zero: where the file begins, sound included
-    """
-
-    ticks: np.ndarray
-    dts: np.ndarray
-    durations: np.ndarray
-    keys: np.ndarray
-    seekable: bool
-    zero: Fraction
-    clock: Reclock
-
-
-@dataclass(frozen=True)
-class Reclock:
-    """Puts packets on one clock while they are read again.
-
-    numbers     (G,) running number, in the file, of the packet with which each part begins
-    offsets     (G,) ticks to add there
-    left_out    ``(pts, dts)``, in the file, of the packets whose times are insane
-    joints      running numbers of packets at a break: where streams were joined, their counters break too, and
-                FFmpeg calls sound packets corrupt
-    breaks      where the file's own clock breaks
-    """
-
-    numbers: tuple[int, ...] = (0,)
-    offsets: tuple[int, ...] = (0,)
-    left_out: frozenset[tuple[int | None, int | None]] = frozenset()
-    joints: frozenset[int] = frozenset()
-    breaks: tuple[Break, ...] = ()
-
-    @property
-    def one_clock(self) -> bool:
-        return len(self.numbers) == 1
-
-    @property
-    def sound(self) -> bool:
-        """Whether the file's own clock is used as it is; what its headers say of lengths is then worth reading."""
-        return self.one_clock and not self.left_out
+_CLOCK = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 
 
 @dataclass(frozen=True)
@@ -165,95 +120,6 @@ def _exact(seconds: float, name: str) -> Fraction:
         raise InputError(f"{name} is {seconds} s, expected a finite number of seconds.") from error
 
 
-def read_packets(source: OpenFile) -> Packets:
-    """Lists the packets of the picture stream. Reads the file once and decodes nothing.
-
-    Raises:
-        VideoError: no packet, or none with a time.
-    """
-    found = _list_packets(source)
-    ticks, dts, durations, numbers = found.columns()
-    keys, broken = (np.frombuffer(values, dtype=bool) for values in (found.keys, found.broken))
-    second = float(1 / source.time_base)
-    stated = dts if found.all_dts else None
-    layout = lay_out(ticks, stated, durations, keys, second, source.clock_may_jump)
-    clock = _reclock(layout, ticks, dts, numbers)
-    kept = ~layout.left_out & ~(broken & ~np.isin(numbers, list(clock.joints)))
-    if not kept.any():
-        raise VideoError(
-            f"{source.path!r} holds no picture with a time (0 frames), expected a video: copy or download it "
-            f"again, or convert it to mp4."
-        )
-    laid = (ticks + layout.offset_of(len(ticks)))[kept]
-    # A recording cut out of a stream may begin with pictures that do not decode: only decoding shows it.
-    seekable = found.all_pts and bool(keys[kept][0]) and laid.min() == laid[0] and clock.one_clock
-    zero = source.zero(pictures_too=not layout.left_out[0])
-    first = Fraction(int(laid.min()))
-    return Packets(
-        laid,
-        dts[kept],
-        durations[kept],
-        keys[kept],
-        seekable,
-        first if zero is None else min(zero, first),
-        clock,
-    )
-
-
-class _Listed:
-    """Columns of the packets while they are read: 42 bytes a packet."""
-
-    def __init__(self) -> None:
-        self.ticks, self.dts, self.durations, self.numbers = (array("q") for _ in range(4))
-        self.keys, self.broken = array("b"), array("b")
-        self.all_pts = self.all_dts = True
-
-    def columns(self) -> tuple[np.ndarray, ...]:
-        return tuple(
-            np.frombuffer(values, dtype=np.int64)
-            for values in (self.ticks, self.dts, self.durations, self.numbers)
-        )
-
-
-def _list_packets(source: OpenFile) -> _Listed:
-    found = _Listed()
-    for number, (packet, broken) in enumerate(demux(source, [])):
-        if packet.is_discard:  # cut away by an edit list: never shown
-            continue
-        if not packet.size and packet.pts is None:  # FFmpeg's flush packet at the end
-            continue
-        tick = packet.dts if packet.pts is None else packet.pts
-        if tick is None:
-            found.all_pts = False
-            continue
-        found.all_pts = found.all_pts and packet.pts is not None
-        found.all_dts = found.all_dts and packet.dts is not None
-        found.ticks.append(tick)
-        found.dts.append(tick if packet.dts is None else packet.dts)
-        found.durations.append(packet.duration or 0)
-        found.keys.append(packet.is_keyframe)
-        found.broken.append(broken)
-        found.numbers.append(number)
-    return found
-
-
-def _reclock(layout: Layout, ticks: np.ndarray, dts: np.ndarray, numbers: np.ndarray) -> Reclock:
-    first = [0, *(int(numbers[place]) for place in layout.first[1:])]
-    return Reclock(
-        tuple(first),
-        tuple(layout.offsets.tolist()),
-        frozenset((int(ticks[i]), int(dts[i])) for i in np.flatnonzero(layout.left_out)),
-        frozenset(number - back for number in first[1:] for back in range(_JOINT + 1)),
-        layout.breaks,
-    )
-
-
-def last_key(packets: Packets, tick: float | Fraction) -> int | None:
-    """Place of the packet with which decoding for a picture at ``tick`` can start; None where there is none."""
-    keys = np.flatnonzero(packets.keys & (packets.ticks <= float(tick)))
-    return int(keys[np.argmax(packets.ticks[keys])]) if len(keys) else None
-
-
 def timeline_of(source: OpenFile, packets: Packets, shown: np.ndarray | None = None) -> Timeline:
     """Timeline of the ``shown`` ticks (those of decoded pictures), by default of every packet.
 
@@ -271,7 +137,11 @@ def timeline_of(source: OpenFile, packets: Packets, shown: np.ndarray | None = N
         end = last + duration
         if declared is not None and last < declared < end:
             end = declared
-    elif declared is not None and declared > last and last == packets.ticks.max():
+    elif (
+        declared is not None
+        and declared > last == packets.ticks.max()
+        and not _is_cut(declared, last, ticks, base)
+    ):
         end = declared
     elif len(ticks) > 1:
         end = last + max(1, int(np.median(np.diff(ticks))))
@@ -280,7 +150,19 @@ def timeline_of(source: OpenFile, packets: Packets, shown: np.ndarray | None = N
         end = last + max(1, round(1 / (rate * base)))
     zero = min(packets.zero, Fraction(int(ticks[0])))
     empty = holes(ticks, _lasting(packets, ticks), zero, float(1 / base))
-    return Timeline(ticks, end, base, zero, tuple(empty), tuple(_problems(packets, zero, base, empty)))
+    problems = [*_problems(packets, zero, base, empty), *packets.unread]
+    stated = _stated_end(source) if packets.clock.sound else None
+    if stated is not None and _is_cut(stated, end, ticks, base):
+        said, found = (float((tick - zero) * base) for tick in (stated, end))
+        problems.append(
+            f"the header says {said:.1f} s, the pictures end at {found:.1f} s: the file may be cut short"
+        )
+    return Timeline(ticks, end, base, zero, tuple(empty), tuple(problems))
+
+
+def _is_cut(stated: int, end: int, ticks: np.ndarray, base: Fraction) -> bool:
+    step = float(np.median(np.diff(ticks))) if len(ticks) > 1 else 0.0
+    return stated - end > max(_CUT_S / float(base), 20 * step)
 
 
 def _lasting(packets: Packets, ticks: np.ndarray) -> np.ndarray:
@@ -317,6 +199,19 @@ def _some(phrases: list[str]) -> str:
     return ", ".join(phrases[:3]) + more
 
 
+def _stated_end(source: OpenFile) -> int | None:
+    """Tick before which the pictures of a whole file do not end, as the header or Matroska's statistics say."""
+    said = _CLOCK.match(source.stream.metadata.get("DURATION", ""))
+    if said is not None:
+        hours, minutes, seconds = said.groups()
+        return int((int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)) / source.time_base)
+    declared = _declared_end(source)
+    if declared is None or source.stream.duration:
+        return declared
+    # some containers count it from the beginning, some from 0
+    return declared - max(0, int(Fraction(source.container.start_time or 0, av.time_base) / source.time_base))
+
+
 def _declared_end(source: OpenFile) -> int | None:
     """Tick at which the header says the picture stream ends, None where it says nothing about it alone."""
     stream, container = source.stream, source.container
@@ -326,48 +221,3 @@ def _declared_end(source: OpenFile) -> int | None:
         start = container.start_time or 0
         return int(Fraction(start + container.duration, av.time_base) / source.time_base)
     return None
-
-
-def demux(
-    source: OpenFile, problems: list[str], clock: Reclock | None = None
-) -> Iterator[tuple[av.Packet[Any], bool]]:
-    """Packets of the picture stream, the flush packet last; a file that breaks off ends where it does.
-
-    With each, whether it is broken off. With a ``clock`` the times are put on it, which needs reading from the
-    beginning where it has several parts.
-    """
-    packets = source.container.demux(source.stream)
-    number, part = 0, 0
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.FFmpegError as error:
-            problems.append(f"the file breaks off ({error.strerror})")
-            return
-        broken = packet.is_corrupt
-        if clock is not None:
-            while part + 1 < len(clock.numbers) and number >= clock.numbers[part + 1]:
-                part += 1
-            _put(packet, clock, clock.offsets[part])
-            broken = broken and number not in clock.joints
-        number += 1
-        yield packet, broken
-
-
-def _put(packet: av.Packet[Any], clock: Reclock, offset: int) -> None:
-    pts, dts = packet.pts, packet.dts
-    tick = dts if pts is None else pts
-    if tick is None:
-        return
-    if clock.left_out and (tick, tick if dts is None else dts) in clock.left_out:
-        packet.pts = _LEFT_OUT
-    elif offset:
-        packet.pts = None if pts is None else pts + offset
-        packet.dts = None if dts is None else dts + offset
-
-
-def is_left_out(tick: int) -> bool:
-    """Whether a picture's time is that of those which are left out."""
-    return tick < _LEFT_OUT // 2
