@@ -127,3 +127,36 @@ def test_evidence_is_refused_in_one_sentence_or_given(call, server, address, vid
     done = call("ground", video, "it falls", "--model", address, "--evidence", "--format", "json")
     assert done.code == 0
     assert done.json["queries"][0]["evidence"]["overlap"] == 1.0
+
+
+def test_eval_through_a_server_that_stops_and_comes_back(call, server, address, video, tmp_path):
+    (tmp_path / "charades_sta_test.txt").write_text(
+        "a 1.0 3.0##it falls\na 2.0 4.0##it rises\nb 0.0 4.0##it stops\n"
+    )
+    (tmp_path / "videos").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copyfile(video, tmp_path / "videos" / name)
+    evaluate = ("eval", "charades-sta", "--annotations", tmp_path / "charades_sta_test.txt")
+    evaluate += ("--videos", tmp_path / "videos", "--out", tmp_path / "out", "--model", address)
+    evaluate += ("--model-option", "workers=1", "--format", "json")
+
+    def answer(_, body):
+        said = {"it falls": "[[1, 3]]", "it rises": "The 2 men rise at 3.5 s.", "it stops": "00:00 - 00:04"}
+        question = str(body["messages"][0]["content"][-1]["text"])
+        return completion(next(text for query, text in said.items() if query in question))
+
+    server.answer = lambda number, body: (
+        (401, {"error": "no key"}) if "it stops" in str(body) else answer(number, body)
+    )
+    done = call(*evaluate)
+    assert (done.code, "no key" in done.err) == (1, True)
+    lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["a_1", "a_2"]
+    server.answer = answer
+    server.requests.clear()
+    result = call(*evaluate).json
+    assert len(server.requests) == 1
+    assert result["metrics"]["R1@0.5"] == pytest.approx(200 / 3, abs=0.01)
+    assert result["run"]["parsed"] == {"failed": 1, "mm:ss": 1, "pairs": 1}
+    assert result["run"]["parse_failures"] == 1
+    assert result["run"]["system"]["prompts"]["name"] == "spans"
