@@ -31,7 +31,7 @@ test-slow: $(VENV)/.dev
 FUZZ_CASES ?= 10000
 FUZZ_FIRST ?= 0
 fuzz: $(VENV)/.dev
-	cd tests && for target in videos foreign; do \
+	cd tests && for target in videos foreign beside; do \
 	  ../$(BIN)/python -m fuzz.harness $$target --cases $(FUZZ_CASES) --first $(FUZZ_FIRST) --keep ../found/$$target || exit 1; \
 	done
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from videoexpert.errors import VideoWarning
+from videoexpert.limits import limits
 from videoexpert.video import sandbox
 
 
@@ -38,4 +39,4 @@ def warns(path: Any) -> int:
 
 def greedy(_: Any) -> int:
     """A file that takes all the memory there is."""
-    return len(bytearray(sandbox.MEMORY_BYTES + 2**30))
+    return len(bytearray(limits().decoder_bytes + 2**30))

@@ -8,7 +8,6 @@ import time
 import pytest
 
 from chat_server import Server, completion
-from videoexpert import http_client
 from videoexpert.errors import InputError
 from videoexpert.http_client import ChatServer, Refused, chat
 
@@ -78,9 +77,9 @@ def test_nobody_listens():
 
 
 def test_a_reply_without_end_is_cut(server, monkeypatch):
-    monkeypatch.setattr(http_client, "LARGEST_REPLY", 1000)
+    monkeypatch.setenv("VIDEOEXPERT_MAX_REPLY_BYTES", "1000")
     server.answer = lambda *_: completion("x" * 2000)
-    with pytest.raises(Refused, match="a reply of more than"):
+    with pytest.raises(Refused, match=r"a reply of more than 1,000 bytes .*VIDEOEXPERT_MAX_REPLY_BYTES"):
         chat(client(server), ASK)
 
 

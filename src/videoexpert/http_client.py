@@ -14,12 +14,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
+from .files import loads
+from .limits import limits, variable
 
 if TYPE_CHECKING:
     import httpx2
 
 LONGEST_WAIT_S = 60.0  # before another attempt, even if the server asks for more
-LARGEST_REPLY = 16 * 2**20  # bytes; an answer is text, and a broken server may send without end
 
 
 class Refused(Exception):
@@ -108,7 +109,7 @@ def chat(
         if status == 200:
             try:
                 return replace(_completion(content), attempts=attempt + 1)
-            except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
                 problem = f"a reply that is not a chat completion ({type(error).__name__}: {error})"
                 continue
         problem = content if status is None else f"HTTP {status}{_reason(content)}"
@@ -129,7 +130,7 @@ def list_models(server: ChatServer) -> list[str]:
     if status != 200:
         raise Refused(content if status is None else f"HTTP {status}{_reason(content)}")
     try:
-        return [str(model["id"]) for model in json.loads(content)["data"]]
+        return [str(model["id"]) for model in loads(content)["data"]]
     except (ValueError, KeyError, TypeError) as error:
         raise Refused(f"a reply that is not a list of models ({type(error).__name__}: {error})") from error
 
@@ -145,14 +146,19 @@ def _send(
         headers["Authorization"] = f"Bearer {os.environ[server.key_variable]}"
     address = f"{server.base_url.rstrip('/')}/{path}"
     content = None if body is None else json.dumps(body).encode()
+    most = limits().reply_bytes
     try:
         with _client(server.timeout_s).stream(method, address, content=content, headers=headers) as response:
             parts, size = [], 0
             for part in response.iter_bytes():
                 parts.append(part)
                 size += len(part)
-                if size > LARGEST_REPLY:
-                    return None, f"a reply of more than {LARGEST_REPLY >> 20} MiB", 0.0
+                if size > most:
+                    return (
+                        None,
+                        f"a reply of more than {most:,} bytes ({variable('reply_bytes')} allows more)",
+                        0.0,
+                    )
             text = b"".join(parts).decode("utf-8", "replace")
             return response.status_code, text, _seconds(response.headers.get("Retry-After"))
     except httpx2.TimeoutException:
@@ -170,7 +176,7 @@ def _client(timeout_s: float) -> httpx2.Client:
 
 
 def _completion(text: str) -> ChatReply:
-    content = json.loads(text)
+    content = loads(text)
     usage = content.get("usage") or {}
     choice = content["choices"][0]
     said = choice["message"]["content"]
@@ -190,7 +196,7 @@ def _completion(text: str) -> ChatReply:
 def _reason(content: str) -> str:
     """What the server says of its refusal, in short; '' where it says nothing."""
     try:
-        said = json.loads(content)
+        said = loads(content)
     except ValueError:
         said = "" if "<" in content else content
     for key in ("error", "message", "detail"):

@@ -25,7 +25,16 @@ class Limits:
     """Bytes of one annotation, prediction or recipe file."""
 
     decompressed_bytes: int = 512 * 2**20
-    """Bytes that one gzip file may grow to."""
+    """Bytes that one gzip file, or one array of an .npz, may grow to."""
+
+    yaml_values: int = 1_000_000
+    """Values of one YAML document, its aliases written out."""
+
+    layers: int = 1_000
+    """Layers of a network, or heads of one of them, that the config of a model may ask for."""
+
+    reply_bytes: int = 16 * 2**20
+    """Bytes of one reply of a model's server."""
 
     query_characters: int = 2_000
     """Characters of one query, question or choice."""
@@ -65,6 +74,9 @@ class Limits:
 
     remote_bytes: int = 64 * 2**30
     """Bytes of one video that is fetched from an object store."""
+
+    decoder_bytes: int = 4 * 2**30
+    """Memory of the process in which a server decodes one video."""
 
     def check(self, name: str, value: float, what: str, error: type[VideoExpertError] = InputError) -> None:
         """Raises ``error`` where ``value`` is above the limit ``name``; ``what`` begins the sentence."""

@@ -14,11 +14,11 @@ from typing import Any
 
 from . import files, hub
 from .errors import CheckpointError, DataError, InputError, VideoExpertError
+from .limits import limits
 
 ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 FLOATING = ("F16", "BF16", "F32", "F64")  # as safetensors calls them
 VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")  # files that hold a tokenizer's words
-MOST_LAYERS = 1_000  # of a network; a config that asks for more would be built for hours
 _COUNTS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_attention_heads")
 _CONFIGS = (
     "config.json",
@@ -111,10 +111,8 @@ def check_fields(file: str | Path, fields: Mapping[str, Any]) -> None:
                 waiting += [one for one in value if isinstance(one, Mapping)]
             if key.endswith("attn_implementation"):
                 _check_attention(file, key, value)
-            if key in _COUNTS and isinstance(value, (int, float)) and value > MOST_LAYERS:
-                raise CheckpointError(
-                    f"{file} has {key} {str(value)[:20]}, expected at most {MOST_LAYERS:,}; copy the model again."
-                )
+            if key in _COUNTS and isinstance(value, (int, float)):
+                limits().check("layers", value, f"{file} has {key} {str(value)[:20]}", CheckpointError)
 
 
 def _check_attention(file: str | Path, key: str, value: Any) -> None:

@@ -259,7 +259,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "experts missing": (lambda a: (a / EXPERTS).unlink(), "has no pytorch_model.bin, half a checkpoint"),
     "others missing": (lambda a: (a / OTHERS).unlink(), "has no non_lora_trainables.bin, half a checkpoint"),
     "config missing": (lambda a: (a / "stage2_output/config.json").unlink(), r"has no config\.json, half"),
-    "config cut": (lambda a: truncate(a / "stage2_output/config.json"), r"config\.json is not valid JSON"),
+    "config cut": (lambda a: truncate(a / "stage2_output/config.json"), r"config\.json: not valid JSON"),
     "projector missing": (lambda a: (a / PROJECTOR).unlink(), "give it with --stage1"),
     "no stage 2": (lambda a: shutil.rmtree(a / "stage2_output"), "holds no stage-2 output"),
     "two outputs": (

@@ -101,15 +101,20 @@ def check(data: bytes, folder: Path) -> None:
             warnings.simplefilter("ignore")
             _CHECK[kind.decode()](body, folder)
     except VideoExpertError as error:
-        said = str(error)
-        assert said.endswith((".", "?", ")", "others")) or "\n" in said, f"no sentence: {said!r}"
-        assert len(said) < 5000 or " faults (" in said, f"{len(said)} characters: {said[:100]!r}"
+        is_sentence(str(error))
+
+
+def is_sentence(said: str) -> None:
+    """Fails for a message that does not end, or goes on without end."""
+    assert said.endswith((".", "?", ")", "others")) or "\n" in said, f"no sentence: {said!r}"
+    assert len(said) < 5000 or " faults (" in said, f"{len(said)} characters: {said[:100]!r}"
 
 
 # --- cases ---
 
 
-def _text(value: Any) -> bytes:
+def as_text(value: Any) -> bytes:
+    """JSON, with what UTF-8 cannot hold."""
     return json.dumps(value).encode("utf-8", "surrogatepass")
 
 
@@ -120,7 +125,7 @@ def _lines(text: str, rng: random.Random) -> bytes:
         return mutations.damaged(text.encode(), rng)
     made = [line.encode() for line in lines]
     for place in rng.sample(range(len(lines)), min(len(lines), rng.choice((1, 1, 3)))):
-        made[place] = _text(damaged(json.loads(lines[place]), rng))
+        made[place] = as_text(damaged(json.loads(lines[place]), rng))
     return b"\n".join(made) + b"\n"
 
 
@@ -146,15 +151,15 @@ def _predictions(state: State, rng: random.Random) -> bytes:
 
 def _config(state: State, rng: random.Random) -> bytes:
     if rng.random() < 0.2:
-        return mutations.damaged(_text(state.config), rng)
-    return _text(damaged(state.config, rng))
+        return mutations.damaged(as_text(state.config), rng)
+    return as_text(damaged(state.config, rng))
 
 
 def _recipe(state: State, rng: random.Random) -> bytes:
     changed = damaged(RECIPE, rng)
     if rng.random() < 0.3:
         return mutations.damaged(yaml.safe_dump(RECIPE).encode(), rng)
-    return _text(changed)
+    return as_text(changed)
 
 
 def _weights(state: State, rng: random.Random) -> bytes:
@@ -168,7 +173,7 @@ def _weights(state: State, rng: random.Random) -> bytes:
     if isinstance(changed, dict):
         header.pop(key)
         header |= changed
-    text = _text(header)
+    text = as_text(header)
     told = rng.choice((len(text), len(text), len(text), 0, 2**63, len(text) * 2))
     return struct.pack("<Q", told) + text + state.weights[8 + size :]
 
@@ -184,7 +189,7 @@ def _prompt(state: State, rng: random.Random) -> bytes:
 def _tokenizer(state: State, rng: random.Random) -> bytes:
     if rng.random() < 0.3:
         return mutations.damaged(state.tokenizer.encode(), rng)
-    return _text(damaged(json.loads(state.tokenizer), rng))
+    return as_text(damaged(json.loads(state.tokenizer), rng))
 
 
 # --- checks ---

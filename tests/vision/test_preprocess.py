@@ -147,7 +147,7 @@ def test_dict_round_trip() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "not a readable JSON file"),
+        ("{", "not valid JSON"),
         ('{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}', "one square size"),
         ('{"size": {"height": 224, "width": 336}}', "one square size"),
         ('{"size": 224, "resample": 0}', "resample 0"),

@@ -7,7 +7,6 @@ OUT/TABLE.json, .md, .png         what was found (ablation/report.py)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,7 +85,7 @@ def run(bench: Bench, variant: Variant, seed: int, folder: Path) -> Scores:
     """One variant and seed, or what it scored before."""
     file = folder / "scores.json"
     if file.exists():
-        return dict(json.loads(file.read_text()))
+        return dict(files.load_json(file))
     folder.mkdir(parents=True, exist_ok=True)
     scores = bench.score(bench.train(variant.fields, seed, folder), folder)
     files.write_json(file, scores)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -189,5 +188,4 @@ class Exporter:
 
     def _print(self, text: str) -> None:
         suffix = self.target.format.suffix if self.target.format else ""
-        sys.stdout.write(terminal.json_for(sys.stdout, text) if suffix in _JSON else text)
-        sys.stdout.flush()
+        terminal.print_file(text, suffix in _JSON)

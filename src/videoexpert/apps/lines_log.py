@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import append_lines, whole_lines, write_text
+from ..files import append_lines, loads, whole_lines, write_text
 
 
 class LinesLog:
@@ -58,7 +57,7 @@ class LinesLog:
 
     def _document(self, line: str) -> dict[str, Any]:
         try:
-            found = json.loads(line)
+            found = loads(line)
         except ValueError:
             found = None
         if not isinstance(found, dict) or "video" not in found:

@@ -79,13 +79,30 @@ def print_json(document: Any) -> None:
 
 
 def json_for(stream: TextIO, text: str) -> str:
-    """JSON text as it is, or in ASCII where the encoding of the stream lacks one of its characters."""
+    """JSON text as it is, without what steers a terminal; in ASCII where the stream's encoding lacks a character.
+
+    Its value is the same: outside its strings JSON is ASCII, and inside them any character may be written as a number.
+    """
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
-        return text
+        most = chr(sys.maxunicode)
     except (UnicodeEncodeError, LookupError):
-        # outside its strings JSON is ASCII, and inside them every character may be written as its number
-        return "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
+        most = "\x7f"
+    if most > "\x7f" and printable(text) == text:
+        return text
+    return "".join(
+        sign if sign <= most and printable(sign) == sign else json.dumps(sign)[1:-1] for sign in text
+    )
+
+
+def print_file(text: str, is_json: bool) -> None:
+    """The content of a file on stdout: to the letter in a pipe, on a terminal with what steers it escaped."""
+    if is_json:
+        text = json_for(sys.stdout, text)
+    elif sys.stdout.isatty():
+        text = "\t".join(printable(part) for part in text.replace("\r\n", "\n").split("\t"))
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
 def complain(text: str) -> None:

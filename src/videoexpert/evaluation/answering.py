@@ -115,7 +115,7 @@ def _lines(file: Path) -> list[str]:
 
 def _id_of(line: str) -> str | None:
     try:
-        row = json.loads(line)
+        row = files.loads(line)
     except ValueError:
         return None
     found = row.get("id") if isinstance(row, dict) else None
@@ -296,6 +296,6 @@ def _finished(predictions: Path) -> set[str]:
 def _in_order(predictions: Path, samples: list[Sample]) -> None:
     """Rows in the order of the samples, regardless of the order in which interrupted runs wrote them."""
     place = {sample.id: i for i, sample in enumerate(samples)}
-    rows = [json.loads(line) for line in files.whole_lines(predictions)]
+    rows = [files.loads(line) for line in files.whole_lines(predictions)]
     rows.sort(key=lambda row: place.get(row["id"], len(place)))
     files.write_text(predictions, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

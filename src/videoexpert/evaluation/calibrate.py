@@ -7,7 +7,6 @@ are saved while they are gathered, so that an interrupted run resumes.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Callable, Sequence
@@ -101,7 +100,7 @@ def calibrate(
     failed = answer_all(
         BackendSystem(backend, TOP_K), asked, VideoFolder(Path(videos)).require, answers, Ranks(), progress
     )
-    rows = {row["id"]: row for row in map(json.loads, answers.read_text(encoding="utf-8").splitlines())}
+    rows = {row["id"]: row for row in map(files.loads, files.whole_lines(answers))}
     scores, presence = evidence(asked, rows)
     made = Fit(
         scores.fit(), presence.fit(), made_with=_made_with(dataset, benchmark, own, scores, presence, seed)

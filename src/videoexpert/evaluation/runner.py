@@ -172,14 +172,14 @@ def _begin(file: Path, run: dict[str, Any]) -> None:
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(files.loads(text), dict)
     except ValueError:
         return False
 
 
 def _parsing(predictions: Path) -> dict[str, Any]:
     """How answers in text were read, {"parsed": {rule: count}, "parse_failures"}; nothing of other systems' answers."""
-    rows = [json.loads(line) for line in files.whole_lines(predictions)]
+    rows = [files.loads(line) for line in files.whole_lines(predictions)]
     parsed = Counter(str(row["parsed"]) for row in rows if "parsed" in row)
     failed = sum(count for how, count in parsed.items() if how in FAILURES)
     return {"parsed": dict(sorted(parsed.items())), "parse_failures": failed}
@@ -189,7 +189,7 @@ def write_submission(predictions: Path, out: Path) -> None:
     """The zip that the QVHighlights server takes: ``hl_val_submission.jsonl`` and the same rows as test."""
     rows = []
     for line in files.whole_lines(predictions):
-        row = json.loads(line)
+        row = files.loads(line)
         rows.append(
             {
                 "qid": int(row["id"]) if row["id"].isdigit() else row["id"],

@@ -11,10 +11,12 @@ Both projects cast to float32 and normalise rows as they load them. Sources: ``t
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +39,7 @@ LAYOUTS = {"lighthouse": ("clip", "clip_text"), "moment-detr": ("clip_features",
 VIDEO_KEY, TEXT_KEYS = "features", ("last_hidden_state", "pooler_output")
 QUERIES = "queries.jsonl"
 TOGETHER = 64  # sentences in one pass of the text tower
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
 class ClipFeatures(Mapping[str, VisualTokens]):
@@ -104,8 +106,9 @@ def open_features(
 def clip_rows(file: Path) -> np.ndarray:
     """(L, C) float32. Raises DataError for a file without ``features``, or with others than a row of numbers a clip."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            rows = np.asarray(stored[VIDEO_KEY], dtype=np.float32)
+        with zipfile.ZipFile(file) as stored, stored.open(f"{VIDEO_KEY}.npy") as packed:
+            array = files.unpacked(packed, file)
+        rows = np.asarray(np.load(io.BytesIO(array), allow_pickle=False), dtype=np.float32)
     except _UNREADABLE as error:
         raise DataError(f"{file} holds no {VIDEO_KEY} of clips ({error}); download it again.") from error
     if rows.ndim != 2 or not rows.size or not np.isfinite(rows).all():

@@ -37,6 +37,7 @@ FORMAT = 1
 READER = 2  # raise it when the same file gives other frames: stores of another number are refused
 SHARD_VIDEOS = 64  # 35 MB at N + M = 356 tokens of 768; what a kill can cost, and no more
 HASH_BLOCK = 1 << 16
+_LONGEST_S = 1e9  # a time in an index that is longer is damage
 
 # Fields of VideoExpertConfig that decide what a video's tokens are (stages 1 and 2)
 TOKEN_FIELDS = (
@@ -117,6 +118,17 @@ class Entry:
     frames: int
     holes: Sequence[Hole] = ()
 
+    def __post_init__(self) -> None:
+        times = (self.duration_s, self.start_s, *(edge for hole in self.holes for edge in hole))
+        sound = (
+            all(isinstance(text, str) for text in (self.key, self.content))
+            and all(isinstance(number, int) and number >= 0 for number in (self.row, self.frames))
+            and all(isinstance(time, (int, float)) and abs(time) <= _LONGEST_S for time in times)
+            and all(len(hole) == 2 for hole in self.holes)
+        )
+        if not sound:
+            raise ValueError(f"{self} is not what a video of a store is")
+
 
 class FeatureStore(Mapping[str, VisualTokens]):
     """Video key -> VisualTokens in half precision, temporal (N, C) and spatial (M, C).
@@ -168,7 +180,8 @@ class FeatureStore(Mapping[str, VisualTokens]):
                 f"{path} is not a feature store: it has no {STORE}; make one with `videoexpert encode`."
             )
         stored = _read_json(path / STORE)
-        encoder = EncoderId(stored.get("encoder", {}))
+        fields = stored.get("encoder")
+        encoder = EncoderId(fields if isinstance(fields, dict) else {})
         if stored.get("format") != FORMAT or stored.get("encoder_hash") != encoder.digest:
             raise DataError(
                 f"{path / STORE} is damaged or of another version; encode the videos into a new folder."
@@ -211,7 +224,7 @@ class FeatureStore(Mapping[str, VisualTokens]):
         try:
             handle = self._handle(entry.shard)
             temporal, spatial = (_row(handle, name, entry.row) for name in ("temporal", "spatial"))
-        except (OSError, SafetensorError, IndexError) as error:
+        except (OSError, SafetensorError, IndexError, TypeError, ValueError) as error:
             raise self._damaged(entry.shard) from error
         holes = tuple((float(a), float(b)) for a, b in entry.holes)
         return VisualTokens(temporal, spatial, entry.duration_s, entry.start_s, holes)
@@ -243,7 +256,7 @@ class FeatureStore(Mapping[str, VisualTokens]):
         try:
             for video in index["videos"]:
                 self.entries.setdefault(video["key"], Entry(shard=shard, **video))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise self._damaged(shard) from error
 
     def _handle(self, shard: str) -> Any:
@@ -387,9 +400,9 @@ def _short(value: Any) -> str:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); run `videoexpert encode` anew.") from error
+        value = files.load_json(file)
+    except DataError as error:
+        raise DataError(f"{str(error).rstrip('.')}; run `videoexpert encode` anew.") from error
     if not isinstance(value, dict):
         raise DataError(f"{file} holds no JSON object; run `videoexpert encode` anew.")
     return value

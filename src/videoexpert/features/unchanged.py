@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
+from ..errors import DataError
 from .clips import Clip
 from .encode import _changed, default_workers
 from .store import MADE_BY, FeatureStore
@@ -34,9 +35,9 @@ def remember(store: Path, made_by: dict[str, Any] | None) -> None:
 def kept(store: Path, made_by: dict[str, Any] | None, clips: Sequence[Clip]) -> int | None:
     """How many clips are in the store, where all are, from the same files and by the same model; else None."""
     try:
-        if made_by is None or json.loads((store / MADE_BY).read_text(encoding="utf-8")) != made_by:
+        if made_by is None or files.load_json(store / MADE_BY) != made_by:
             return None
-    except (OSError, ValueError):
+    except DataError:
         return None
     opened = FeatureStore.open(store)
     if any(clip.key not in opened.entries for clip in clips) or _changed(clips, opened, default_workers()):

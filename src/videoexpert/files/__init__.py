@@ -16,9 +16,11 @@ from .read import (
     json_records,
     lines,
     load_json,
+    loads,
     parse_json,
     parse_yaml,
     read_text,
+    unpacked,
 )
 from .records import (
     csv_rows,
@@ -60,6 +62,7 @@ __all__ = [
     "lines",
     "list_field",
     "load_json",
+    "loads",
     "locate",
     "number",
     "pair",
@@ -69,6 +72,7 @@ __all__ = [
     "read_text",
     "split_in_name",
     "text_field",
+    "unpacked",
     "whole_file",
     "whole_folder",
     "whole_lines",

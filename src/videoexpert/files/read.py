@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,6 @@ from ..errors import DataError
 from ..limits import limits
 
 _BLOCK = 2**20
-_NODES = 1_000_000  # of a YAML document with its aliases written out
 
 
 def digest(path: str | os.PathLike[str]) -> str:
@@ -45,15 +45,31 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 def _read_bytes(path: str | os.PathLike[str]) -> bytes:
     bounds = limits()
-    with open(path, "rb") as stream:
+    with open(path, "rb", opener=_at_once) as stream:
         data = _at_most(stream, bounds.text_bytes + 1)
+        if not data and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+            raise ValueError("a pipe into which nothing writes")
     bounds.check("text_bytes", len(data), f"{path} is too large", DataError)
     if data[:2] != b"\x1f\x8b":
         return data
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-        plain = _at_most(packed, bounds.decompressed_bytes + 1)
+        return unpacked(packed, path)
+
+
+def unpacked(packed: IO[bytes] | gzip.GzipFile, path: str | os.PathLike[str]) -> bytes:
+    """What a stream gives. Raises DataError for more than ``limits`` allow, and the stream's own errors."""
+    bounds = limits()
+    plain = _at_most(packed, bounds.decompressed_bytes + 1)
     bounds.check("decompressed_bytes", len(plain), f"{path} is too large once unpacked", DataError)
     return plain
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A pipe into which nobody writes would be waited for without end; one with a writer is read as it comes."""
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(handle, True)
+    return handle
 
 
 def _at_most(stream: IO[bytes] | gzip.GzipFile, most: int) -> bytes:
@@ -87,6 +103,14 @@ def json_fault(error: json.JSONDecodeError) -> str:
     return error.msg
 
 
+def loads(text: str | bytes) -> Any:
+    """JSON as Python writes it: NaN and Infinity are numbers. Raises ValueError, nesting that is too deep included."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("lists or objects are nested too deep") from error
+
+
 def parse_json(text: str, where: str) -> Any:
     """Parsed JSON; NaN and Infinity are refused. Raises DataError that begins with ``where``."""
     try:
@@ -109,14 +133,13 @@ def parse_yaml(text: str, where: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{where}: not valid YAML ({said}).") from error
-    waiting, nodes = [value], 0
+    bounds, waiting, values = limits(), [value], 0
     while waiting:
         node = waiting.pop()
-        nodes += 1
-        if nodes > _NODES:  # aliases of aliases: a few lines that expand to billions
-            raise DataError(
-                f"{where}: the YAML aliases stand for more than {_NODES:,} values; write them out."
-            )
+        values += 1
+        if values > bounds.yaml_values:  # aliases of aliases: a few lines that expand to billions
+            what = f"{where}: the YAML and its aliases stand for at least {values:,} values"
+            bounds.check("yaml_values", values, what, DataError)
         waiting += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     return value
 

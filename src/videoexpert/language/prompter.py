@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..config import VideoExpertConfig
+from ..errors import CheckpointError
 from . import prompt
 from .conversation import Conversation, Exchange, PromptLists, tokenize_many
 from .sequence import Segment
@@ -18,12 +19,16 @@ class Prompter:
     """Turns questions and answers into what precedes and follows the video in the prompt.
 
     prefix_ids      ids before the video; the same for every question, so the video's prefix is computed once
+
+    Raises CheckpointError for a tokenizer that loses what it is given.
     """
 
     def __init__(self, config: VideoExpertConfig, tokenizer: Any) -> None:
         self.config, self.tokenizer = config, tokenizer
         self.has_head = config.times == "head"
         asked = self._tokenized([(Exchange("video"),)])[0]
+        if not asked.ids[asked.after :]:
+            raise CheckpointError("the tokenizer makes no token of a question; copy the model again.")
         self.prefix_ids: list[int] = asked.ids[: asked.after - 1]
 
     def segment(self, question: str, answer: str | None = None) -> Segment:

@@ -17,6 +17,7 @@ import numpy as np
 from ..backends.base import check_queries
 from ..backends.expert import Expert
 from ..errors import InputError, UnsupportedError
+from ..files import loads
 from ..language.words import Words
 from ..windows import iou
 from .encoders import LibraryEncoder
@@ -328,9 +329,9 @@ def _page(query: str, hits: Sequence[Hit], top: int, cursor: str | None, of: lis
 def _offset(cursor: str, of: list[str]) -> int:
     """Where a cursor stands. Raises InputError for one of another search, or of a library that has changed."""
     try:
-        value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        value = loads(base64.urlsafe_b64decode(cursor.encode()))
         known, offset = value["of"], int(value["o"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError("this cursor is not one of a search; leave it out to begin.") from error
     if known != of or offset < 0:
         raise InputError(

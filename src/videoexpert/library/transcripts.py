@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -97,8 +98,11 @@ def _read_whisper(file: Path) -> list[tuple[float, float, str]]:
     found = []
     for number, one in enumerate(segments, 1):
         try:
-            found.append((float(one["start"]), float(one["end"]), " ".join(str(one["text"]).split())))
-        except (KeyError, TypeError, ValueError) as error:
+            start, end = float(one["start"]), float(one["end"])
+            if not (math.isfinite(start) and math.isfinite(end)):
+                raise ValueError("not a time")
+            found.append((start, end, " ".join(str(one["text"]).split())))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{file}: segment {number} has no start, end and text; expected Whisper's JSON."
             ) from error

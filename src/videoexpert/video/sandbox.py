@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 
 from ..errors import VideoError, VideoExpertError, VideoWarning
+from ..limits import limits, variable
 from ..runtime import clean_start
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# Address space above what the child has mapped when it begins.
-MEMORY_BYTES = 4 * 2**30
 # What a child says: a picture to resize, something found, what was wrong, and that all is done.
 _PICTURE, _FOUND, _WRONG, _DONE = "picture", "found", "wrong", "done"
 # the errors that a child may name; any other becomes a VideoError
@@ -68,10 +67,10 @@ def apart(reader: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(reader)
     def read(*args: P.args, **options: P.kwargs) -> T:
-        limits = _APART.get()
-        if limits is None:
+        given = _APART.get()
+        if given is None:
             return reader(*args, **options)
-        found: T = _only(_from_child(limits, read, args, options, each=False))
+        found: T = _only(_from_child(given, read, args, options, each=False))
         return found
 
     return read
@@ -82,10 +81,10 @@ def apart_each(reader: Callable[P, Iterator[T]]) -> Callable[P, Iterator[T]]:
 
     @functools.wraps(reader)
     def read(*args: P.args, **options: P.kwargs) -> Iterator[T]:
-        limits = _APART.get()
-        if limits is None:
+        given = _APART.get()
+        if given is None:
             return reader(*args, **options)
-        return _from_child(limits, read, args, options, each=True)
+        return _from_child(given, read, args, options, each=True)
 
     return read
 
@@ -98,14 +97,15 @@ def run_safely(
     name: str | None = None,
     **options: Any,
 ) -> T:
-    """What ``work(path, ...)`` gives, done in a child process that may use MEMORY_BYTES and ``timeout_s`` seconds.
+    """What ``work(path, ...)`` gives, done in a child process that may use ``timeout_s`` seconds, and the memory that
+    the limit ``decoder_bytes`` allows.
 
     ``work`` is a function of a module, and what it gives is plain data (``_Unpacker``); ``name`` stands for the path in
     sentences. Raises what the work raises of this package's errors, and VideoError for a file that kills the decoder
     or outlasts the limits.
     """
-    limits = Apart(timeout_s, name)
-    found: T = _only(_from_child(limits, work, (path, *arguments), options, each=False))
+    given = Apart(timeout_s, name)
+    found: T = _only(_from_child(given, work, (path, *arguments), options, each=False))
     return found
 
 
@@ -118,7 +118,7 @@ def _only(found: Generator[Any, None, None]) -> Any:
 
 
 def _from_child(
-    limits: Apart,
+    given: Apart,
     work: Callable[..., Any],
     arguments: tuple[Any, ...],
     options: dict[str, Any],
@@ -127,15 +127,15 @@ def _from_child(
 ) -> Generator[Any, None, None]:
     """What a new child finds, one after the other; the child ends with this iterator, however that ends."""
     path = os.fspath(arguments[0])
-    shown = limits.name or os.path.basename(path)
+    shown = given.name or os.path.basename(path)
     resize = options.pop("resize", None)
     context = clean_start(__name__, "torch")
     ours, theirs = context.Pipe()
-    told = (work, (path, *arguments[1:]), options, resize is not None, each, limits.timeout_s, theirs)
+    told = (work, (path, *arguments[1:]), options, resize is not None, each, given.timeout_s, theirs)
     child = context.Process(target=_child, args=told, daemon=True)  # type: ignore[attr-defined]
     child.start()
     theirs.close()
-    heard = _Heard(ours, limits.timeout_s, shown)
+    heard = _Heard(ours, given.timeout_s, shown)
     try:
         while True:
             kind, found, said = heard.next()
@@ -171,7 +171,9 @@ class _Heard:
                 raise VideoError(
                     f"{self.shown!r} takes longer than {self.timeout_s:g} s to decode; cut it, or allow more time."
                 )
-            kind, found, said = _Unpacker(self.connection.recv_bytes(MEMORY_BYTES), self._memory).load()
+            kind, found, said = _Unpacker(
+                self.connection.recv_bytes(limits().decoder_bytes), self._memory
+            ).load()
         except (EOFError, OSError, pickle.UnpicklingError):
             raise self._fails() from None
         self.left -= time.monotonic() - began
@@ -223,7 +225,10 @@ def _child(
         except VideoExpertError as error:
             send(_WRONG, (type(error).__name__, str(error)))
         except MemoryError:
-            sentence = f"{arguments[0]!r} needs more memory to decode than this server gives a video."
+            sentence = (
+                f"{arguments[0]!r} needs more memory to decode than this server gives a video; set "
+                f"{variable('decoder_bytes')} to allow more."
+            )
             send(_WRONG, (VideoError.__name__, sentence))
 
 
@@ -235,7 +240,7 @@ def _limit(timeout_s: float) -> None:
         return
     mapped = Path("/proc/self/statm")
     if mapped.exists():
-        most = int(mapped.read_text().split()[0]) * resource.getpagesize() + MEMORY_BYTES
+        most = int(mapped.read_text().split()[0]) * resource.getpagesize() + limits().decoder_bytes
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     seconds = max(1, int(timeout_s))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))

@@ -41,6 +41,10 @@ class Discriminant:
     offset: Tensor
 
     def __post_init__(self) -> None:
+        if self.basis.ndim != 2 or not all(
+            t.is_floating_point() and t.isfinite().all() for t in vars(self).values()
+        ):
+            raise ValueError("a discriminant holds finite real numbers, and a basis of two axes")
         wide, narrow = self.basis.shape
         shapes = [tuple(t.shape) for t in (self.mean, self.curvature, self.slope, self.offset)]
         if shapes != [(wide,), (narrow, narrow), (narrow,), ()]:
@@ -131,7 +135,7 @@ class Familiarity:
             tensors = load(data)
             count = len({key.split(".")[0] for key in tensors})
             return cls(tuple(_known(tensors, number) for number in range(count)))
-        except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{name} does not hold what familiarity needs ({error}); copy the model folder again."
             ) from error
@@ -148,7 +152,7 @@ def _known(tensors: Mapping[str, Tensor], number: int) -> Known:
         parts[kind] = Discriminant(**own) if own else None
     temperature, bias = (float(value) for value in tensors[f"{number}.calibration"])
     temporal = parts["temporal"]
-    if temporal is None or not (temperature > 0 and math.isfinite(bias)):
+    if temporal is None or not (temperature > 0 and math.isfinite(temperature) and math.isfinite(bias)):
         raise ValueError(f"training {number} is incomplete")
     return Known(temporal, parts["spatial"], temperature, bias)
 

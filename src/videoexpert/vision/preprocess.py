@@ -8,7 +8,6 @@ fixed-point arithmetic, each rounded to uint8.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -20,11 +19,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, DataError, InputError
+from ..files import load_json
+from ..limits import limits
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, per RGB channel of pictures in [0, 1]
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+_MOST = 1e6  # of a mean, or of one over a std
 _FIXED_POINT_BITS = 22  # Pillow's: 255 * sum|weights| * 2**22 still fits an int32
 # PIL.Image.Resampling numbers, as stored in preprocessor_config.json
 FILTERS = {2: "bilinear", 3: "bicubic"}
@@ -50,11 +52,19 @@ class Preprocessor:
         # A config read back from JSON holds lists; equality and hashing want tuples.
         object.__setattr__(self, "mean", tuple(float(value) for value in self.mean))
         object.__setattr__(self, "std", tuple(float(value) for value in self.std))
-        if self.image_size < 1:
-            raise InputError(f"image_size is {self.image_size}, expected at least 1 pixel.")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+        size = self.image_size
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InputError(f"image_size is {size!r}, expected a whole number of at least 1 pixel.")
+        limits().check(
+            "picture_pixels",
+            size * size,
+            f"image_size is {size:,}, so that a picture has {size * size:,} pixels",
+        )
+        sound = all(abs(value) <= _MOST for value in (*self.mean, *self.std))  # which NaN is not
+        if len(self.mean) != 3 or len(self.std) != 3 or not sound or min(self.std) < 1 / _MOST:
             raise InputError(
-                f"mean {self.mean} and std {self.std} must hold three RGB values each, std above 0."
+                f"mean {self.mean} and std {self.std} must hold three RGB values each of at most {_MOST:,.0f}, "
+                "std above 0."
             )
         if self.interpolation not in FILTERS.values():
             raise InputError(
@@ -117,12 +127,16 @@ class Preprocessor:
         Raises CheckpointError for an unreadable file or for steps that this class does not do.
         """
         try:
-            stored = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path} is not a readable JSON file ({error}); copy it again.") from error
-        if "image_size" in stored:  # our own form; theirs has "size"
-            return cls(**stored)
-        return cls._from_stored(stored.get("image_processor", stored), str(path))
+            stored = load_json(Path(path))
+            if "image_size" in stored:  # our own form; theirs has "size"
+                return cls(**stored)
+            return cls._from_stored(stored.get("image_processor", stored), str(path))
+        except DataError as error:
+            raise CheckpointError(f"{str(error).rstrip('.')}; copy it again.") from error
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise CheckpointError(
+                f"{path} does not say how pictures are prepared ({error}); copy it again."
+            ) from error
 
     @classmethod
     def _from_stored(cls, stored: Mapping[str, Any], path: str) -> Preprocessor:

@@ -39,7 +39,7 @@ def ablate(
     from ...files import writing
     from ...locks import held
     from ...recipes import load_recipe
-    from ..terminal import complain
+    from ..terminal import complain, say
 
     found = load_recipe(recipe, overrides or [])
     with writing(out):
@@ -47,7 +47,11 @@ def ablate(
     with held(out):
         bench = open_bench(found, out, log=complain)
         summary = write_report(run(table, bench, seeds, out, log=complain), out)
-    print(json.dumps(summary, indent=1) if format == "json" else (out / f"{table}.md").read_text().rstrip())
+    say(
+        json.dumps(summary, indent=1)
+        if format == "json"
+        else (out / f"{table}.md").read_text("utf-8").rstrip()
+    )
     drawn = ".md, .json and .png" if (out / f"{table}.png").exists() else ".md and .json"
     complain(f"written to {out / table}{drawn}")
 

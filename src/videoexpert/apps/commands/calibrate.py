@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,7 +58,7 @@ def calibrate(
     else:
         _show(document)
     for video, sentence in found.failed.items():
-        print(f"Error: {video}: {sentence}", file=sys.stderr)
+        terminal.complain(f"Error: {video}: {sentence}")
     if found.failed:
         raise typer.Exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -47,9 +46,9 @@ def check(
     with Waiting("decoding videos", counted=True) as waiting:
         report = run(benchmark, annotations, videos, split=split, progress=waiting.reach, **given)
     if format is Format.json:
-        print(json.dumps(report.to_json(), indent=2))
+        print_json(report.to_json())
     else:
-        print(report.to_table())
+        say(report.to_table())
     if not report.ok:
         raise typer.Exit(1)
 
@@ -271,16 +270,15 @@ def _tell_encoded(done: Summary, out: Path, who: str, format: Format, began: flo
 
 def _fields(texts: list[str]) -> dict[str, Any]:
     """``FIELD=VALUE`` as a mapping; values are YAML."""
-    import yaml
-
     from ...errors import InputError
+    from ...files import parse_yaml
 
     found = {}
     for text in texts:
         name, separator, value = text.partition("=")
         if not (name and separator):
             raise InputError(f"--set was given {text!r}, expected FIELD=VALUE such as groups=8.")
-        found[name] = yaml.safe_load(value)
+        found[name] = parse_yaml(value, f"--set {name}")
     return found
 
 

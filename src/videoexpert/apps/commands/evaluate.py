@@ -13,7 +13,7 @@ import typer
 from ...annotations.readers import ANSWERED
 from .. import options
 from ..inputs import model_options, verifier
-from ..terminal import FEW, complain, plain_warnings
+from ..terminal import FEW, complain, plain_warnings, say
 from ..waiting import Waiting
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def evaluate(
         )
     if rank_of_process()[0]:
         return  # of several processes the first one speaks
-    print(render(outcome.result, format) if format != "json" else json.dumps(outcome.result, indent=1))
+    say(render(outcome.result, format) if format != "json" else json.dumps(outcome.result, indent=1))
     for video, sentence in outcome.failed.items():
         complain(f"Error: {video}: {sentence}")
     if outcome.failed:

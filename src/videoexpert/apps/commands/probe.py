@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from ... import files
 from ...annotations.readers import PROBED
 from ...errors import InputError
-from .. import options
+from .. import options, terminal
 from ..inputs import model_options
 
 if TYPE_CHECKING:
@@ -103,9 +102,9 @@ def bias(
         asked, name or files["true"].stem, files, weights=weights, answered_only=limit is not None
     )
     _write([report, *others], out)
-    print(bias_report.render([report, *others], format))
+    terminal.say(bias_report.render([report, *others], format))
     for video, sentence in failed.items():
-        print(f"Error: {video}: {sentence}", file=sys.stderr)
+        terminal.complain(f"Error: {video}: {sentence}")
     if failed:
         raise typer.Exit(1)
 

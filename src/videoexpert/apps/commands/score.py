@@ -58,6 +58,7 @@ def score(
     from ...scoring.score import refuse_another_file
     from ...scoring.score import score as score_files
     from ...scoring.tables import FORMATS, render
+    from ..terminal import say
     from ..waiting import Waiting
 
     if format not in FORMATS:
@@ -80,7 +81,7 @@ def score(
             judge=judge,
         )
     refuse_another_file(result)
-    typer.echo(render(result, format))
+    say(render(result, format))
     if result["run"]["failed"]:
         raise typer.Exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -180,10 +179,10 @@ def convert(
         Path(source), out, language=language, vision=vision, stage1=stage1, stage2=stage2, fusion=fusion
     )
     if format == "json":
-        typer.echo(json.dumps({"out": str(out), **report.to_json()}, indent=2))
+        terminal.print_json({"out": str(out), **report.to_json()})
     else:
-        typer.echo(report.to_table(verbose))
-        typer.echo(f"written to {out}")
+        terminal.say(report.to_table(verbose))
+        terminal.say(f"written to {out}")
 
 
 def _rewrite(name: str, out: Path, format: str) -> None:

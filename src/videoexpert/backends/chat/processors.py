@@ -8,7 +8,6 @@ counts the tokens, is transformers' own. So there is one route with and without 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +148,7 @@ def video_patches(folder: Path) -> VideoPatches | _NoVideo:
     settings: dict[str, Any] = {}
     for name in reversed(PROCESSOR_FILES):
         if (folder / name).is_file():
-            read = json.loads((folder / name).read_text(encoding="utf-8"))
+            read = read_object(folder / name)
             inner = read.get("video_processor") or read.get("image_processor")
             settings |= inner if isinstance(inner, dict) else read
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, DataError
+from ...files import load_json, read_text
 
 EXPERTS, OTHERS, CONFIG, PROJECTOR = (
     "pytorch_model.bin",
@@ -77,8 +77,10 @@ def _is_output(place: Path) -> bool:
     """Either of two marks, so that a folder which lost one file is found and the file is named."""
     if (place / OTHERS).exists():
         return True
-    config = place / CONFIG
-    return config.is_file() and "VTimeLLM" in config.read_text(encoding="utf-8", errors="replace")
+    try:
+        return "VTimeLLM" in read_text(place / CONFIG)
+    except DataError:
+        return False
 
 
 def _only(found: Any, folder: Path, what: str, stage: int) -> Path | None:
@@ -96,9 +98,9 @@ def _only(found: Any, folder: Path, what: str, stage: int) -> Path | None:
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object; raises CheckpointError for anything else."""
     try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} is not valid JSON; copy it again from the training output.") from error
+        fields = load_json(file)
+    except DataError as error:
+        raise CheckpointError(f"{str(error).rstrip('.')}; copy it again from the training output.") from error
     if not isinstance(fields, dict):
         raise CheckpointError(
             f"{file} holds a {type(fields).__name__}, expected a JSON object; copy it again."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, InputError
+from ...files import loads, read_text
 from ...scoring.predictions import digest
 from ...scoring.tables import FORMATS, Rows, aligned, markdown
 from .probe import CONDITIONS, Asked, Report, counted
@@ -169,13 +170,13 @@ def read_report(path: Path, asked: Asked) -> Report:
     that does not tell its annotations, as early versions wrote, is taken; ``render`` says so.
     """
     try:
-        found: Report = json.loads(path.read_text(encoding="utf-8"))
+        found: Report = loads(read_text(path))
         conditions, windows = found["conditions"], found["windows"]
         if not (
             set(conditions) <= set(CONDITIONS) and set(conditions) < set(windows) and found["annotations"]
         ) or not isinstance(found["run"]["notes"], list):
             raise KeyError("conditions")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (DataError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is not a bias.json of `videoexpert probe bias`; give one to compare."
         ) from error

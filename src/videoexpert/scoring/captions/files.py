@@ -9,7 +9,6 @@ VTimeLLM's log: {"video_id", "task", "answer"} a line                "vtimellm"
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 
 from ...annotations.records import Record
 from ...errors import DataError
+from ...files import loads
 from ..matching import match_names
 from ..predictions import Repeating, check_keys, read_json
 from ..unusable import Unusable
@@ -78,7 +78,8 @@ def read_caption_predictions(path: Path, durations: Mapping[str, float] | None =
             return _caption_file(((v, _timestamped(rows, key, v, path)) for v, rows in pairs), form)
     raise DataError(
         f"{path} holds no known form of caption predictions: expected our JSONL, VTimeLLM's log, "
-        '{"results": {video: [{"sentence", "timestamp"}]}} or {video: [{"caption", "timestamp"}]}'
+        '{"results": {video: [{"sentence", "timestamp"}]}} or {video: [{"caption", "timestamp"}]} '
+        "(docs/predictions.md)."
     )
 
 
@@ -169,28 +170,33 @@ def _event(times: Any, text: Any, video: str, path: Path) -> Event:
         return float(start), float(end), text
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(
-            f"{path}, video {video!r}: {times!r} with caption {text!r} is not an event: {error}"
+            f"{path}, video {video!r:.80}: {times!r:.80} with caption {text!r:.80} is not an event ({error}), expected "
+            "a start, an end and a text."
         ) from error
 
 
 def _timestamped(rows: Sequence[Any], key: str, video: str, path: Path) -> list[Event]:
     for row in rows:
         if not (isinstance(row, dict) and "timestamp" in row and key in row):
-            raise DataError(f'{path}, video {video!r}: expected {{"timestamp", "{key}"}}, got {row!r}')
+            raise DataError(
+                f'{path}, video {video!r:.80}: expected {{"timestamp", "{key}"}}, got {row!r:.80}.'
+            )
     return [_event(row["timestamp"], row[key], video, path) for row in rows]
 
 
 def _row_id(row: Mapping[str, Any], path: Path) -> str:
     name = row.get("id", row.get("video"))
     if name is None:
-        raise DataError(f'{path}: a prediction line needs "id", got keys {sorted(row)}')
+        raise DataError(f'{path}: a prediction line needs "id", got keys {sorted(row)!s:.80}.')
     return str(name)
 
 
 def _own(row: Mapping[str, Any], path: Path) -> list[Event]:
     video, moments = _row_id(row, path), row["moments"]
     if not (isinstance(moments, list) and all(isinstance(m, dict) for m in moments)):
-        raise DataError(f"{path}, video {video!r}: moments must be a list of objects, got {moments!r}")
+        raise DataError(
+            f"{path}, video {video!r:.80}: moments must be a list of objects, got {moments!r:.80}."
+        )
     return [_event((m.get("start"), m.get("end")), m.get("text") or "", video, path) for m in moments]
 
 
@@ -221,7 +227,7 @@ def _vtimellm(
     if not videos:
         raise DataError(
             f"{path} has no captioning row of a video whose length is known: "
-            "VTimeLLM's log counts in percent, so it needs the annotation file that belongs to it"
+            "VTimeLLM's log counts in percent, so it needs the annotation file that belongs to it."
         )
     return videos
 
@@ -231,9 +237,9 @@ def _vtimellm_events(answer: str) -> list[tuple[int, int, str]]:
     opening, closing = answer.find("["), answer.rfind("]")
     with_times = []
     try:
-        listed = json.loads(answer[opening : closing + 1]) if opening >= 0 else []
+        listed = loads(answer[opening : closing + 1]) if opening >= 0 else []
         with_times = [(str(item["event"]), str(item["timestamps"])) for item in listed]
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         pass  # no readable list: the sentences are tried
     if not with_times:
         pieces = re.split(rf"({_FROM_TO.pattern})", answer)

@@ -240,12 +240,12 @@ class _State:
     def __post_init__(self) -> None:
         for line in files.whole_lines(self.log):
             try:
-                row: dict[str, Any] = json.loads(line)
+                row: dict[str, Any] = files.loads(line)
                 key = (str(row["dimension"]), int(row["index"]))
                 current = self.fingerprints.get(key) == row["fingerprint"]
                 tokens = int(row["tokens_in"]), int(row["tokens_out"])
                 score = None if row["score"] is None else float(row["score"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError):
                 continue  # a line cut by a kill: its item is asked again
             if current:
                 self.tokens_in += tokens[0]
