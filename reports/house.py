@@ -22,8 +22,8 @@ BEGIN, END = "<!-- map: python reports/house.py --write -->", "<!-- end of map -
 LAYERS = (
     ("errors", "assets"),
     ("limits", "escapes", "look", "marks", "display"),
-    ("types", "windows", "columns", "files", "runtime", "http_client", "cluster"),
-    ("config", "settings", "hub", "locks"),
+    ("types", "windows", "columns", "files", "runtime", "cluster"),
+    ("config", "settings", "hub", "locks", "http_client"),
     ("pretrained",),
     ("video", "vision", "language", "grounding", "outputs", "export"),
     ("annotations", "notebook"),

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,8 @@ from ..config import VideoExpertConfig
 from ..errors import DataError, InputError
 from ..files import remote
 from ..locks import LOCK
-from ..types import Hole, VisualTokens
+from ..types import VisualTokens
+from .entry import Entry
 
 STORE = "store.json"
 MADE_BY = "made_by.json"  # the model folder as it was when the store was filled (unchanged.py)
@@ -37,7 +38,6 @@ FORMAT = 1
 READER = 2  # raise it when the same file gives other frames: stores of another number are refused
 SHARD_VIDEOS = 64  # 35 MB at N + M = 356 tokens of 768; what a kill can cost, and no more
 HASH_BLOCK = 1 << 16
-_LONGEST_S = 1e9  # a time in an index that is longer is damage
 
 # Fields of VideoExpertConfig that decide what a video's tokens are (stages 1 and 2)
 TOKEN_FIELDS = (
@@ -103,31 +103,6 @@ class EncoderId:
             for name in common
             if self.fields[name] != other.fields[name]
         ]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One video in a store. ``content`` is the hash of its file, ``frames`` the N it was looked at with."""
-
-    key: str
-    content: str
-    shard: str
-    row: int
-    duration_s: float
-    start_s: float
-    frames: int
-    holes: Sequence[Hole] = ()
-
-    def __post_init__(self) -> None:
-        times = (self.duration_s, self.start_s, *(edge for hole in self.holes for edge in hole))
-        sound = (
-            all(isinstance(text, str) for text in (self.key, self.content))
-            and all(isinstance(number, int) and number >= 0 for number in (self.row, self.frames))
-            and all(isinstance(time, (int, float)) and abs(time) <= _LONGEST_S for time in times)
-            and all(len(hole) == 2 for hole in self.holes)
-        )
-        if not sound:
-            raise ValueError(f"{self} is not what a video of a store is")
 
 
 class FeatureStore(Mapping[str, VisualTokens]):
