@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from starlette.testclient import TestClient
@@ -119,6 +120,42 @@ def test_verdicts():
     ]
     for answers, verdict in cases:
         assert verdict_of(answers) == verdict
+
+
+def test_a_long_window_is_shown_in_pieces(clip):
+    first = proposing((2, 28))
+    # of an event over a seam each piece shows a part; another one is in the last piece alone
+    second = Scripted(
+        lambda query, start, length, top_k: Moments(
+            query,
+            tuple(
+                Moment(max(a, start), min(b, start + length), score)
+                for a, b, score in ((9, 14, 0.8), (25, 27, 0.9))
+                if max(a, start) < min(b, start + length)
+            ),
+            0.9,
+        )
+    )
+    cascade = Cascade(first, second, longest_s=12, margin_s=2, join_s=2)
+    found = cascade.open(clip).ground("q")
+    assert second.opened == [(0, 10.5), (6.5, 17), (13, 23.5), (19.5, 30)]
+    assert [(m.start, m.end, m.score) for m in found] == [(25, 27, 0.9), (9, 14, 0.8)]
+    assert found.verified.windows == ((0, 30),)
+    whole = Cascade(first, second).open(clip)
+    assert whole.pieces((0, 30)) == [(0, 30)]
+    assert cascade.describe()["longest"] == 12
+    with pytest.raises(InputError, match="longest_s is 8, expected more than four margins"):
+        Cascade(first, second, longest_s=8)
+
+
+def test_pieces_cover_a_window(clip):
+    video = Cascade(proposing((0, 1)), finding(), longest_s=20).open(clip)
+    for end in (19.999, 20.0, 20.001, 35.5, 36.0, 36.001, 1000.123):
+        pieces = video.pieces((0.5, 0.5 + end))
+        assert pieces[0][0] == 0.5
+        assert pieces[-1][1] == pytest.approx(0.5 + end, abs=2e-3)
+        assert all(b - a <= 20.001 for a, b in pieces)
+        assert all(3.99 < a[1] - b[0] < 4.01 for a, b in pairwise(pieces))
 
 
 def test_where_nothing_is_proposed_the_second_model_is_not_asked(clip):

@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any, NoReturn, overload
 
 from ..errors import InputError, UnsupportedError
@@ -23,6 +25,7 @@ from .sourced import sourced
 PROPOSALS = 5  # moments of the first model whose surroundings the second one is shown
 MARGIN_S = 2.0  # shown on either side of a moment
 JOIN_S = 2.0  # windows closer than this are one
+LONGEST_S = 150.0  # shown at once; a chat model sees longer windows at fewer frames a second
 Window = tuple[float, float]
 
 
@@ -32,6 +35,7 @@ class Cascade:
     proposals   moments of the proposer that are looked at, the best first
     margin_s    seconds shown on either side of a moment
     join_s      windows closer than this become one
+    longest_s   longer windows are shown in pieces that overlap by twice the margin; moments that meet there are one
 
     Raises UnsupportedError for a model that does not ground, InputError for a wrong number.
     """
@@ -46,6 +50,7 @@ class Cascade:
         proposals: int = PROPOSALS,
         margin_s: float = MARGIN_S,
         join_s: float = JOIN_S,
+        longest_s: float = LONGEST_S,
     ) -> None:
         for backend in (proposer, verifier):
             if "ground" not in backend.can:
@@ -57,8 +62,13 @@ class Cascade:
         for name, value in (("margin_s", margin_s), ("join_s", join_s)):
             if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{name} is {value}, expected 0 or more seconds.")
+        if not longest_s > 4 * margin_s:
+            raise InputError(
+                f"longest_s is {longest_s}, expected more than four margins ({4 * margin_s:g} s)."
+            )
         self.proposer, self.verifier = proposer, verifier
         self.proposals, self.margin_s, self.join_s = proposals, margin_s, join_s
+        self.longest_s = longest_s
         self.name = f"{proposer.name}, verified by {verifier.name}"
         if hasattr(proposer, "open_long"):
             self.open_long = self._open_long
@@ -78,6 +88,7 @@ class Cascade:
             "proposals": self.proposals,
             "margin": self.margin_s,
             "join": self.join_s,
+            "longest": self.longest_s,
             "calibrated": self.calibrated,
         }
 
@@ -147,24 +158,38 @@ class CascadeVideo:
         # down: an end after the video's own would be refused
         return [(_milliseconds(start), _milliseconds(end)) for start, end in joined]
 
+    def pieces(self, window: Window) -> list[Window]:
+        """A window as it is shown: whole, or in equal pieces of at most ``longest_s`` that overlap by two margins."""
+        (start, end), overlap = window, 2 * self.backend.margin_s
+        count = math.ceil((end - start - overlap) / (self.backend.longest_s - overlap))
+        if end - start <= self.backend.longest_s or count < 2:
+            return [window]
+        step = (end - start - overlap) / count
+        starts = [_milliseconds(start + i * step) for i in range(count)]
+        return [(one, min(end, _milliseconds(one + step + overlap))) for one in starts]
+
     def _asked(
         self, queries: Sequence[str], windows: Sequence[Sequence[Window]], top_k: int | None
     ) -> list[list[Moments]]:
-        """The verifier's answers to each query, one a window; each window is opened once."""
+        """The verifier's answers to each query, one a piece of a window; each piece is opened once."""
+        shown = [[self.pieces(window) for window in own] for own in windows]
         wanted: dict[Window, list[int]] = {}
-        for number, own in enumerate(windows):
-            for window in own:
-                wanted.setdefault(window, []).append(number)
+        for number, own in enumerate(shown):
+            for piece in chain.from_iterable(own):
+                wanted.setdefault(piece, []).append(number)
         answers: dict[tuple[int, Window], Moments] = {}
-        for window in sorted(wanted):
-            numbers = wanted[window]
-            part = self.backend.verifier.open(self.path, start=window[0], end=window[1])
+        for piece in sorted(wanted):
+            numbers = wanted[piece]
+            part = self.backend.verifier.open(self.path, start=piece[0], end=piece[1])
             known = getattr(part, "familiarity", None)
             if known is not None:
                 self.familiarity = known if self.familiarity is None else min(known, self.familiarity)
             for number, found in zip(numbers, part.ground([queries[i] for i in numbers], top_k), strict=True):
-                answers[number, window] = found
-        return [[answers[number, window] for window in own] for number, own in enumerate(windows)]
+                answers[number, piece] = found
+        return [
+            [found for pieces in own for found in meeting([answers[number, piece] for piece in pieces])]
+            for number, own in enumerate(shown)
+        ]
 
     def _decided(
         self, proposed: Moments, windows: Sequence[Window], answers: Sequence[Moments], top_k: int | None
@@ -204,6 +229,31 @@ class CascadeVideo:
 
     def _refuse(self, what: str) -> NoReturn:
         raise UnsupportedError(f"a cascade of two models {what}, it grounds; ask one of them by itself.")
+
+
+def meeting(answers: Sequence[Moments]) -> list[Moments]:
+    """Answers about pieces of one window, in order: moments that meet where pieces overlap are one, in the first."""
+    found = list(answers)
+    for i in range(len(found) - 1):
+        items, later = list(found[i]), list(found[i + 1])
+        for moment in list(later):
+            met = next((m for m in items if m.start <= moment.end and moment.start <= m.end), None)
+            if met is not None:
+                later.remove(moment)
+                items.remove(met)
+                # it goes on with the later piece, where the next one may meet it
+                later.append(
+                    replace(
+                        met if met.score >= moment.score else moment,
+                        start=min(met.start, moment.start),
+                        end=max(met.end, moment.end),
+                    )
+                )
+        found[i], found[i + 1] = (
+            replace(found[i], items=tuple(items)),
+            replace(found[i + 1], items=tuple(later)),
+        )
+    return found
 
 
 def verdict_of(answers: Sequence[Moments]) -> str:
