@@ -12,8 +12,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,42 +158,75 @@ def parse_score(reply: str) -> float | None:
 
     What the judge thinks aloud (``<think>``) is cut off. Then the last JSON object with a score decides, with either
     kind of quotes; without one a bare number, or the last "score: n" of the text. A fractional score is kept (the
-    original scorer cuts 4.8 to 4).
+    original scorer cuts 4.8 to 4); one of another scale, such as 4/10, is none.
     """
     text = re.sub(r"<think>.*?(?:</think>|$)", " ", reply, flags=re.IGNORECASE | re.DOTALL)
-    # braces that hold no other braces: an object that only quotes another is none
-    for braced in reversed(re.findall(r"\{[^{}]*\}", text)):
-        score = _score_of_object(braced)
-        if score is not None:
-            return score if LOWEST <= score <= HIGHEST else None
-    bare = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*", text)
-    said = [bare[1]] if bare else _SAID.findall(re.sub(r"\{[^{}]*\}", " ", text))
-    score = float(said[-1]) if said else -1.0
-    return score if LOWEST <= score <= HIGHEST else None
+    score = next((found for said in _said_in_objects(text) if (found := _score_in(said)) is not None), None)
+    if score is None:
+        # braces that hold no other braces, and are not objects after all, such as {""score"": 4}
+        score = next(
+            map(_last_said, reversed(re.findall(r"\{[^{}]*\bscore\b[^{}]*\}", text, re.IGNORECASE))), None
+        )
+    if score is None:
+        bare = _BARE.fullmatch(text)
+        score = _number(bare[1]) if bare else _last_said(re.sub(r"\{[^{}]*\}", " ", text))
+    return score if score is not None and LOWEST <= score <= HIGHEST else None
 
 
-_SAID = re.compile(r"""["']{0,2}\bscore["']{0,2}\s*[:=]\s*["']?(-?\d+(?:\.\d+)?)""", re.IGNORECASE)
+_NUMBER = r"(-?\d+(?:[.,]\d+)?)"
+_OF_FIVE = r"(?:\s*(?:/|out of)\s*5(?:\.0)?)?"
+_BARE = re.compile(rf"[\s*_]*{_NUMBER}{_OF_FIVE}[\s*_.]*", re.IGNORECASE)
+_SAID = re.compile(
+    # with the marks of JSON and Markdown; "4/10" is another scale, "0 to 5" a range
+    rf"""\bscore["'*_`]{{0,4}}\s*(?:[:=\uff1a]|is\b|of\b)[\s"'*_`]{{0,6}}{_NUMBER}"""
+    r"(?![.,]?\d|\s*(?:/|out of)\s*(?!5\b)\d|\s*(?:to|-|\u2013)\s*\d)",
+    re.IGNORECASE,
+)
+_DECODER = json.JSONDecoder()
+_NOT_READ = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError)
 
 
-def _score_of_object(braced: str) -> float | None:
-    """The value of "score" in one object; None where it has none."""
-    for parse in (json.loads, ast.literal_eval):
+def _said_in_objects(text: str) -> Iterator[Any]:
+    """The objects of a text, the last first; where JSON finds none, Python's reading of the braces."""
+    found, place = [], 0
+    while (place := text.find("{", place)) >= 0:
         try:
-            value = {str(key).lower(): item for key, item in parse(braced).items()}.get("score")
-            return None if value is None or isinstance(value, bool) else float(value)
-        except (
-            ValueError,
-            TypeError,
-            SyntaxError,
-            AttributeError,
-            RecursionError,
-            MemoryError,
-            OverflowError,
-        ):
+            value, place = _DECODER.raw_decode(text, place)
+            found.append(value)
+        except (ValueError, RecursionError):
+            place += 1
+    yield from reversed(found)
+    whole = text[text.find("{") : text.rfind("}") + 1]
+    for braced in (whole, *reversed(re.findall(r"\{[^{}]*\}", text))):
+        try:
+            yield ast.literal_eval(braced)
+        except _NOT_READ:
             continue
-    # not an object after all, such as {""score"": 4}
-    said = _SAID.findall(braced)
-    return float(said[-1]) if said else None
+
+
+def _score_in(value: Any) -> float | None:
+    """The number under "score" of an object, or of an object in it; None where it has none."""
+    if not isinstance(value, dict):
+        return None
+    own = {str(key).lower(): item for key, item in value.items()}.get("score")
+    if own is not None:
+        return _number(own)
+    return next((score for item in value.values() if (score := _score_in(item)) is not None), None)
+
+
+def _number(value: Any) -> float | None:
+    """A number, or a text that says one: "4", "4,5", "4/5", "4 out of 5"."""
+    if isinstance(value, str):
+        said = _BARE.fullmatch(value)
+        return float(said[1].replace(",", ".")) if said else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) <= HIGHEST else math.inf
+
+
+def _last_said(text: str) -> float | None:
+    said = _SAID.findall(text)
+    return _number(said[-1]) if said else None
 
 
 def _known(dimension: str) -> str:
