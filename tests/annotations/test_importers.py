@@ -86,6 +86,9 @@ def test_a_folder_of_subtitles_gives_a_record_a_video(tmp_path: Path) -> None:
         ("clip.es-419.vtt", "clip"),
         ("clip.eng.forced.vtt", "clip"),
         ("clip.fil.VTT", "clip"),
+        ("clip.EN-US.vtt", "clip"),
+        ("clip.en_US.vtt", "clip"),
+        ("clip.en.hi.default.vtt", "clip"),
         ("cam.top.vtt", "cam.top"),
         ("cam.new.vtt", "cam.new"),
         ("a.b.c.vtt", "a.b.c"),
@@ -186,6 +189,46 @@ def test_an_empty_line_inside_a_cue(tmp_path: Path) -> None:
     assert cues(tmp_path, "webvtt", vtt) == (
         [((1.0, 3.0), "first"), ((4.0, 5.0), "next")], {"text_outside_cue": 1},
     )  # fmt: skip
+
+
+def test_times_as_other_programs_write_them(tmp_path: Path) -> None:
+    """Without hours, with points, with the spaces of a translator, with a broken arrow, shifted before the start."""
+    text = (
+        "1\n00:01,000 --> 00:02,000\na\n\n2\n0:00:03.5-->0:0:4,5\nb\n\n3\n00: 00: 05, 000 - > 00: 00: 06, 000\nc\n\n"
+        "4\n00:00:07,000 -> 00:00:08,000\nd\n\n5\n-00:00:01,000 --> 00:00:09,000 X1:10 X2:20\ne\n"
+    )
+    found, counts = cues(tmp_path, "srt", text)
+    assert found == [
+        ((1.0, 2.0), "a"), ((3.5, 4.5), "b"), ((5.0, 6.0), "c"), ((7.0, 8.0), "d"), ((0.0, 9.0), "e"),
+    ]  # fmt: skip
+    assert counts == {"start_before_zero": 1}
+
+
+def test_times_that_cannot_be_read_are_a_fault_and_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "a.srt"
+    file.write_text("1\n00:00:01,000 --> 00:00:02,000\na\n\n2\n00:00:03;000 --> 00:00:04;000\nb\n")
+    with pytest.raises(DataError, match="line 6: got '00:00:03;000"):
+        import_data("srt", file, tmp_path / "out.jsonl")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_subtitles_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "a.srt"
+    file.write_bytes("1\r\n00:00:01,000 --> 00:00:02,000\r\n\u65e5\u672c \u00e9\r\n".encode(encoding))
+    (sample,) = import_data("srt", file, tmp_path / "out.jsonl")
+    assert sample.captions == ("\u65e5\u672c \u00e9",)
+
+
+def test_rolling_captions_of_two_lines(tmp_path: Path) -> None:
+    lines = ["hello there", "general", "kenobi", "you are bold"]
+    text = "".join(
+        f"{i}\n00:00:0{2 * i},000 --> 00:00:0{2 * i + 2},000\n"
+        + "\n".join(lines[max(0, i - 1) : i + 1])
+        + "\n\n"
+        for i in range(4)
+    )
+    found, _ = cues(tmp_path, "srt", text)
+    assert [caption for _, caption in found] == lines
 
 
 def test_an_arrow_may_be_text(tmp_path: Path) -> None:

@@ -27,9 +27,11 @@ _CLOCK = r"(?:(\d{2,6}):)?([0-5]\d):([0-5]\d)"
 # WebVTT: hours may be left out, point before the milliseconds. SRT: comma; points occur in the wild.
 _TIME = {
     "webvtt": re.compile(_CLOCK + r"\.(\d{3})"),
-    "srt": re.compile(r"(?:(\d{1,6}):)([0-5]\d):([0-5]\d)[,.](\d{1,3})"),
+    "srt": re.compile(r"-?(?:(\d{1,6}):)?([0-5]?\d):([0-5]?\d)[,.](\d{1,3})"),
 }
-_SRT_TIMES = re.compile(r"^\s*[\d:.,]+\s*-->")  # an arrow may also be text
+# An arrow may also be text. Programs that translate subtitles put spaces into the times, and break the arrow.
+_SRT_TIMES = re.compile(r"^\s*-?\d+\s*:[\d\s:.,;]*-{1,2}\s?>")
+_ARROW = re.compile(r"-{1,2}\s?>")
 _COUNTER = re.compile(r"^\s*\d{1,9}\s*$")
 _WORD_TIME = re.compile(r"<(?:\d{2,6}:)?[0-5]\d:[0-5]\d\.\d{3}>")
 _MARKUP = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.]*>|\{\\[^}]*\}")
@@ -43,7 +45,10 @@ _CODES = (
     "|tt|tw|ty|ug|uk|ur|uz|ve|vi|vo|wa|wo|xh|yi|yo|za|zh|zu|ceb|chi|cmn|cze|dut|eng|fil|fin|fra|fre|ger|deu"
     "|gre|haw|hin|hmn|hun|ita|jpn|kor|nor|pol|por|rus|spa|swe|tur|yue|zho"
 )
-_LANGUAGE = re.compile(rf"\.(?:{_CODES})(?:-(?:orig|[A-Za-z]{{2,4}}|\d{{3}}))*(?:\.(?:forced|sdh|cc|auto))?$")
+_LANGUAGE = re.compile(
+    rf"\.(?:{_CODES})(?:[-_](?:orig|[a-z]{{2,4}}|\d{{3}}))*(?:\.(?:forced|sdh|cc|hi|auto|default))*$",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -196,6 +201,8 @@ def _drop_counter(text: list[str]) -> None:
 
 
 def _times(row: str, format: str) -> tuple[float, float] | None:
+    if format == "srt":
+        row = re.sub(r"(?<=\d)\s*([:,.])\s*(?=\d)", r"\1", _ARROW.sub(" --> ", row, count=1))
     left, _, right = row.partition("-->")
     fields = right.split()  # settings of the cue may follow its end
     start = parse_timestamp(left.strip(), format)
@@ -215,14 +222,16 @@ def parse_timestamp(text: str, format: str) -> float | None:
         return None
     hours, minutes, seconds, fraction = match.groups()
     whole = int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
-    return (whole * 1000 + int(fraction.ljust(3, "0"))) / 1000
+    found = (whole * 1000 + int(fraction.ljust(3, "0"))) / 1000
+    return -found if text.startswith("-") else found  # what a program shifted too far
 
 
 def _unrolled(cues: Sequence[Cue], report: CleaningReport, video: str) -> list[tuple[Cue, list[str]]]:
     """Cues with their plain lines. In rolling captions (YouTube's own) only the lines that a cue adds are its text.
 
     There each line is shown by several cues on end: as it is spoken, for a moment alone, and above the next one. A
-    file is taken for such captions where words have times, or a cue is too short to be read.
+    file is taken for such captions where words have times, a cue is too short to be read, or most cues begin with the
+    last line of the cue before.
     """
     plain = [[_plain(row) for row in cue.text] for cue in cues]
     shown = [(cue, [line for line in lines if line]) for cue, lines in zip(cues, plain, strict=True)]
@@ -233,7 +242,7 @@ def _unrolled(cues: Sequence[Cue], report: CleaningReport, video: str) -> list[t
         and cue.start - last.end <= ROLL_S
         for (last, before), (cue, lines) in pairwise(shown)
     )
-    if not rolling:
+    if not rolling and not _rolls(shown):
         return shown
     found = []
     previous: list[str] = []
@@ -246,6 +255,15 @@ def _unrolled(cues: Sequence[Cue], report: CleaningReport, video: str) -> list[t
             found.append((cue, new))
         previous, ended = lines, cue.end
     return found
+
+
+def _rolls(shown: Sequence[tuple[Cue, list[str]]]) -> bool:
+    """Whether most cues show the last line of the cue before, and something new below it."""
+    rolled = sum(
+        0 < _overlap(before, lines) < len(lines) and cue.start - last.end <= ROLL_S
+        for (last, before), (cue, lines) in pairwise(shown)
+    )
+    return rolled >= max(2, (len(shown) - 1) / 2)
 
 
 def _overlap(before: Sequence[str], lines: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -17,6 +18,7 @@ from ..errors import DataError
 from ..limits import limits
 
 _BLOCK = 2**20
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def digest(path: str | os.PathLike[str]) -> str:
@@ -29,13 +31,13 @@ def digest(path: str | os.PathLike[str]) -> str:
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
-    """The file as text, UTF-8 with or without byte-order mark; gzip is recognised by its first bytes, not its name.
+    """The file as text: UTF-8, or UTF-16 with a byte-order mark; gzip is recognised by its first bytes, not its name.
 
-    Raises DataError if it cannot be read, is not UTF-8, or is larger than ``limits`` allow.
+    Raises DataError if it cannot be read, is in another encoding, or is larger than ``limits`` allow.
     """
     try:
         data = _read_bytes(path)
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if data[:2] in _UTF_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise DataError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8.") from error

@@ -163,11 +163,6 @@ def parse_score(reply: str) -> float | None:
     text = re.sub(r"<think>.*?(?:</think>|$)", " ", reply, flags=re.IGNORECASE | re.DOTALL)
     score = next((found for said in _said_in_objects(text) if (found := _score_in(said)) is not None), None)
     if score is None:
-        # braces that hold no other braces, and are not objects after all, such as {""score"": 4}
-        score = next(
-            map(_last_said, reversed(re.findall(r"\{[^{}]*\bscore\b[^{}]*\}", text, re.IGNORECASE))), None
-        )
-    if score is None:
         bare = _BARE.fullmatch(text)
         score = _number(bare[1]) if bare else _last_said(re.sub(r"\{[^{}]*\}", " ", text))
     return score if score is not None and LOWEST <= score <= HIGHEST else None
@@ -196,22 +191,35 @@ def _said_in_objects(text: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             place += 1
     yield from reversed(found)
-    whole = text[text.find("{") : text.rfind("}") + 1]
-    for braced in (whole, *reversed(re.findall(r"\{[^{}]*\}", text))):
-        try:
-            yield ast.literal_eval(braced)
-        except _NOT_READ:
-            continue
+    # braces that hold no other braces, and are perhaps not objects after all, such as {""score"": 4}
+    for braced in (text[text.find("{") : text.rfind("}") + 1], *reversed(re.findall(r"\{[^{}]*\}", text))):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                yield parse(braced)
+                break
+            except _NOT_READ:
+                continue
+        else:
+            yield braced if braced.count("{") == 1 else None
 
 
 def _score_in(value: Any) -> float | None:
-    """The number under "score" of an object, or of an object in it; None where it has none."""
+    """The number under "score" of an object, or of an object in it; None where it has none. A text says it itself."""
+    if isinstance(value, str):
+        return _last_said(value)
     if not isinstance(value, dict):
         return None
     own = {str(key).lower(): item for key, item in value.items()}.get("score")
     if own is not None:
         return _number(own)
-    return next((score for item in value.values() if (score := _score_in(item)) is not None), None)
+    return next(
+        (
+            found
+            for item in value.values()
+            if isinstance(item, dict) and (found := _score_in(item)) is not None
+        ),
+        None,
+    )
 
 
 def _number(value: Any) -> float | None:
