@@ -157,6 +157,29 @@ def test_code_beside_a_known_type_is_not_asked_for(tmp_path):
     assert hub.read_config(tmp_path)["model_type"] == "clip"
 
 
+@pytest.mark.parametrize(
+    ("config", "without"),
+    [
+        ({"config.json": {"model_type": "clip"}}, list(hub.OF_OPEN_CLIP)),
+        ({"open_clip_config.json": {}}, None),
+    ],
+)
+def test_weights_that_are_there_twice_are_fetched_once(tmp_path, monkeypatch, config, without):
+    """Some models hold the same weights for transformers and for open_clip."""
+    for file, fields in config.items():
+        (tmp_path / file).write_text(json.dumps(fields))
+    weights(tmp_path)
+    asked = []
+
+    def download(name, *, allow_patterns, ignore_patterns):
+        asked.append((hub.WEIGHTS in allow_patterns, ignore_patterns))
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    assert hub.files("owner/both") == tmp_path
+    assert asked == [(False, None), (True, without)]
+
+
 def test_the_digest_tells_weights_apart(tmp_path):
     for name, value in (("a", 0.0), ("b", 0.0), ("c", 1.0)):
         (tmp_path / name).mkdir()

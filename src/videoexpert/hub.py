@@ -22,6 +22,9 @@ CONFIG = "config.json"
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 WEIGHTS = "*.safetensors"
 SMALL = ("*.json", "*.txt", "*.model", "*.jinja", "tokenizer*")
+OF_OPEN_CLIP = (
+    "open_clip_*.safetensors",
+)  # the same weights once more, beside those that transformers reads
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 BLOCK = 64 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -63,15 +66,17 @@ def files(name: str | Path) -> Path:
 
     Raises CheckpointError where weights are missing, cut short, or there only as a pickle.
     """
-    folder = locate(name, (*SMALL, WEIGHTS))
+    twice = read_config(name).get("model_type") != "open_clip"
+    folder = locate(name, (*SMALL, WEIGHTS), OF_OPEN_CLIP if twice else ())
     check_weights(name, folder)
     return folder
 
 
-def locate(name: str | Path, patterns: Sequence[str]) -> Path:
+def locate(name: str | Path, patterns: Sequence[str], without: Sequence[str] = ()) -> Path:
     """The folder of that name, or a snapshot of the hub model that holds the files of ``patterns``.
 
-    What is in the cache is used without a network. Raises CheckpointError with the reason the hub gave none.
+    ``without``: patterns of files that are not fetched. What is in the cache is used without a network. Raises
+    CheckpointError with the reason the hub gave none.
     """
     path, text = Path(name).expanduser(), str(name)
     try:
@@ -93,7 +98,9 @@ def locate(name: str | Path, patterns: Sequence[str]) -> Path:
     try:
         # Unlike a single file's download, a snapshot's does not try again for half a minute without a network.
         with _bars_on_terminals_only():
-            return Path(snapshot_download(text, allow_patterns=list(patterns)))
+            return Path(
+                snapshot_download(text, allow_patterns=list(patterns), ignore_patterns=list(without) or None)
+            )
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(_refusal(text, error)) from error
 
