@@ -197,6 +197,21 @@ MOMENTS = [
     ("In the 30-second clip the man starts at 3 s and stops at 7 s.", "range", [(3, 7)]),
     ("It begins at 3.2 seconds and is over by 7.", "failed", []),
     ("At 3.2 seconds, over at 7.9 seconds.", "numbers", [(3.2, 7.9)]),
+    ("From the 5-second mark to the 9-second mark.", "range", [(5, 9)]),
+    ("From the 3rd second to the 7th second.", "range", [(3, 7)]),
+    ('{"start_time": 3.5, "duration": 2}', "json", [(3.5, 5.5)]),
+    (
+        "| Event | Start | End |\n|---|---|---|\n| A | 00:03 | 00:07 |\n| B | 00:10 | 00:12 |",
+        "mm:ss",
+        [(3, 7), (10, 12)],
+    ),
+    (
+        "| # | Start (s) | End (s) |\n|---|---|---|\n| 1 | 3.5 | 7.2 |\n| 2 | 10 | 12 |",
+        "range",
+        [(3.5, 7.2), (10, 12)],
+    ),
+    ("| Start | End |\n|---|---|\n| 3.5s | 7.2s |\n| 10s | 12s |", "range", [(3.5, 7.2), (10, 12)]),
+    ("As of 2026-11-27: 3 - 7", "range", [(3, 7)]),
     # numbers that are no times
     ("The 2 men run at 3.5 s.", "failed", []),
     ("The 2 men run at 00:05.", "failed", []),

@@ -167,10 +167,10 @@ def _read_prose(text: str, json_how: str) -> tuple[list[Span], str]:
     if not clocks and (pairs := literals.bracketed(text, times)):
         return _spans(pairs), "pairs"
     pairs = literals.joined(text, clocks, comma=True) or _start_and_end(text, clocks)
-    pairs = pairs or _first_two(literals.points(text, clocks))
+    pairs = pairs or literals.in_rows(text, clocks) or _first_two(literals.points(text, clocks))
     if pairs:
         return _spans(pairs), "mm:ss"
-    pairs = literals.joined(text, times) or _worded(text, times)
+    pairs = literals.joined(text, times) or literals.in_rows(text, times) or _worded(text, times)
     if pairs:
         return _spans(pairs), "range"
     tagged = [
@@ -283,6 +283,8 @@ def _from_object(value: dict[str, Any]) -> list[Span]:
     text = next((str(keys[key]).strip() for key in _TEXTS if isinstance(keys.get(key), str)), None)
     start = next((t for key in _STARTS if (t := _time(keys.get(key))) is not None), None)
     end = next((t for key in _ENDS if (t := _time(keys.get(key))) is not None), None)
+    if start is not None and end is None and (length := _time(keys.get("duration"))) is not None:
+        end = start + length
     if start is not None and end is not None:
         return [Span(start, end, text)]
     found = []

@@ -25,6 +25,7 @@ _LITERAL = re.compile(
             (?![\d:])                                             # [HH:]MM:SS[.ff], comma as in subtitles
       | (?P<m>\d{{1,6}}) \s? (?:m|{_MINUTES}) [\s,]* (?:and\s+)? (?P<s>\d{{1,6}}(?:\.\d+)?) \s? {_SECONDS} (?!{_INSIDE})
       | (?P<number>\d+(?:_\d{{3}})*(?:\.\d+)?|(?<!\.)\.\d+) (?![.:]?\d)
+            (?: (?:st|nd|rd|th) (?=\s+seconds?\b) )?              # "the 3rd second"
             (?: [\s-]? (?: (?P<unit_ms>ms|msecs?|milliseconds?) | (?P<unit_s>{_SECONDS}) | (?P<unit_m>{_MINUTES})
                          | (?P<unit_h>{_HOURS}) ) (?!{_INSIDE})
               | (?! \s?% | \s?fps\b | \s?frames?\b | {_INSIDE} | [{_ASIAN}] ) )
@@ -40,7 +41,7 @@ _CLOSING, _OPENING = r"""[\s\])}>"'’*`]*""", r"""[\s\[({<"'‘*`]*"""
 _SIGNS = r"-{1,3}|[‐‑‒–—―−~～〜→]|-?->|\.\.\.?|…"
 _WORDS = r"to|until|till|through|bis|à|a|al|hasta|até|do|до|по"
 _ASIAN_WORDS = r"(?:から|부터)|[到至]"
-_FILLER = r"(?:(?:at|about|around|approximately|roughly|second|seconds|timestamp|mark|第|t\s?=)\s*)*"
+_FILLER = r"(?:(?:the|at|about|around|approximately|roughly|second|seconds|timestamp|mark|第|t\s?=)\s*)*"
 _BETWEEN = re.compile(
     rf"^{_CLOSING}[,.]?{_CLOSING}(?:{_SIGNS}|\b(?:{_WORDS}|and)\b|{_ASIAN_WORDS}){_OPENING}{_FILLER}{_OPENING}$",
     re.IGNORECASE,
@@ -68,6 +69,8 @@ _LENGTH_BEFORE = re.compile(
 )
 _LENGTH_BEHIND = re.compile(r"[\s-]{0,2}(?:long|later|duration|video|clip|film|footage)\b", re.IGNORECASE)
 _AS_ADJECTIVE = re.compile(r"\d-[^\W\d_]")
+_MARK_BEHIND = re.compile(r"\s+(?:mark|point|timestamp)\b", re.IGNORECASE)
+_DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 # what stands before a number that is a time though it bears no unit
 _AT = re.compile(
     r"\b(?:at|from|to|until|till|by|(?:start|begin|end|finish|stop)\w*|seconds?|times?|timestamps?|mark"
@@ -93,7 +96,7 @@ class Literal:
 
 def find(text: str) -> list[Literal]:
     """All times of the text in order; percentages, numbers of frames and numbers inside words are none."""
-    text = _with_points(text)
+    text = _with_points(_DATE.sub(lambda match: "_" * len(match[0]), text))
     found: list[Literal] = []
     frame: int | None = None  # the end of the last number that counts frames
     for match in _LITERAL.finditer(text):
@@ -178,6 +181,21 @@ def points(text: str, times: Sequence[Literal]) -> list[Literal]:
     return placed(text, measured) if measured else [time for time in times if stands_as_time(text, time)]
 
 
+def in_rows(text: str, times: Sequence[Literal]) -> list[tuple[Literal, Literal]]:
+    """A table's moments: two times in each of its rows, behind the row's number where it has one."""
+    rows, start = [], 0
+    for line in text.splitlines(keepends=True):
+        end = start + len(line)
+        own = [time for time in times if start <= time.start < end]
+        if own and "|" in line:
+            rows.append(own)
+        start = end
+    numbers = [row[0].seconds for row in rows if len(row) == 3 and row[0].unit is None]
+    if rows and numbers == list(range(1, len(rows) + 1)):
+        rows = [row[1:] for row in rows]
+    return [(row[0], row[1]) for row in rows] if all(len(row) == 2 for row in rows) else []
+
+
 def stands_as_time(text: str, time: Literal) -> bool:
     """True with a unit, and for a number behind "at", "from", "ends"..., or on its own; false for "2 men", "4/5"."""
     before = text[max(0, time.start - LONGEST_BETWEEN) : time.start]
@@ -190,8 +208,9 @@ def _is_length(text: str, time: Literal) -> bool:
     if time.unit is None:
         return False
     before = text[max(0, time.start - LONGEST_BETWEEN) : time.start]
+    adjective = _AS_ADJECTIVE.search(text[time.start : time.end]) is not None
     return (
-        _AS_ADJECTIVE.search(text[time.start : time.end]) is not None
+        (adjective and _MARK_BEHIND.match(text, time.end) is None)
         or _LENGTH_BEFORE.search(before) is not None
         or _LENGTH_BEHIND.match(text, time.end) is not None
     )
