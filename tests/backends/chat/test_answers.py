@@ -210,6 +210,11 @@ MOMENTS = [
         "range",
         [(3.5, 7.2), (10, 12)],
     ),
+    (
+        "The 2 moments:\n| 1 | 3.5 | 7.2 |\n| 2 | 10 | 12 |\nThat is all in 30 s.",
+        "range",
+        [(3.5, 7.2), (10, 12)],
+    ),
     ("| Start | End |\n|---|---|\n| 3.5s | 7.2s |\n| 10s | 12s |", "range", [(3.5, 7.2), (10, 12)]),
     ("As of 2026-11-27: 3 - 7", "range", [(3, 7)]),
     # numbers that are no times

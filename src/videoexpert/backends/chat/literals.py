@@ -182,14 +182,11 @@ def points(text: str, times: Sequence[Literal]) -> list[Literal]:
 
 
 def in_rows(text: str, times: Sequence[Literal]) -> list[tuple[Literal, Literal]]:
-    """A table's moments: two times in each of its rows, behind the row's number where it has one."""
-    rows, start = [], 0
-    for line in text.splitlines(keepends=True):
-        end = start + len(line)
-        own = [time for time in times if start <= time.start < end]
-        if own and "|" in line:
-            rows.append(own)
-        start = end
+    """Moments of a table with bars: two times in each row, behind the row's number where it has one."""
+    lines: dict[int, list[Literal]] = {}  # by where a line begins
+    for time in times:
+        lines.setdefault(text.rfind("\n", 0, time.start) + 1, []).append(time)
+    rows = [row for begin, row in lines.items() if "|" in text[begin : row[0].start]]
     numbers = [row[0].seconds for row in rows if len(row) == 3 and row[0].unit is None]
     if rows and numbers == list(range(1, len(rows) + 1)):
         rows = [row[1:] for row in rows]
