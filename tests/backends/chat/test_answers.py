@@ -217,6 +217,11 @@ MOMENTS = [
     ),
     ("| Start | End |\n|---|---|\n| 3.5s | 7.2s |\n| 10s | 12s |", "range", [(3.5, 7.2), (10, 12)]),
     ("As of 2026-11-27: 3 - 7", "range", [(3, 7)]),
+    ("From 5 seconds until the end.", "range", [(5, 30)]),
+    ("The man runs from 00:05 to the end of the video.", "range", [(5, 30)]),
+    ("He runs from the beginning of the clip until about 7 s.", "range", [(0, 7)]),
+    ("At 5 s he walks to the end of the street.", "failed", []),
+    ("From 40 seconds until the end.", "outside", []),
     # numbers that are no times
     ("The 2 men run at 3.5 s.", "failed", []),
     ("The 2 men run at 00:05.", "failed", []),

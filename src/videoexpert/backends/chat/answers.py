@@ -3,7 +3,7 @@
 1. ``<think>`` is cut, of ``<answer>`` the content is kept.
 2. JSON, fenced or bare: ``pairs`` are lists of [start, end], ``json`` are objects; times may be strings.
 3. ``mm:ss``: pairs of [HH:]MM:SS[.ff].
-4. ``range``: a - b, a to b, "starts at a ... ends at b".
+4. ``range``: a - b, a to b, "starts at a ... ends at b", "from a until the end".
 5. ``tags``: <t>a</t><t>b</t>.
 6. ``numbers``: the first two numbers, whatever words are between them; lengths ("for 2 seconds") and counts
    ("2 men") are none, and of two numbers either both bear a unit or neither does.
@@ -40,6 +40,16 @@ _END_WORD = re.compile(r"\b(?:end|finish|stop|conclud|until|to)\w*\b.{0,60}$", r
 _REFUSAL = re.compile(
     r"\b(?:does|do|did|is|are|was|were|can|could)(?:\s+not|n['’]t)\b"
     r"|\b(?:cannot|unable to|there (?:is|are|was|were) no|no such|never|nowhere)\b",
+    re.IGNORECASE,
+)
+_OF_VIDEO = r"(?:\s+of\s+the\s+(?:video|clip|footage))?"
+_TO_THE_END = re.compile(
+    rf"[^.;\n\d]{{0,30}}\b(?:until|till|to|through)\s+the\s+(?:very\s+)?end{_OF_VIDEO}\s*(?:[.,;)*]|$)",
+    re.IGNORECASE,
+)
+_FROM_THE_START = re.compile(
+    rf"\bfrom\s+the\s+(?:very\s+)?(?:beginning|start){_OF_VIDEO}\s+(?:until|till|to|through)\s+"
+    r"(?:about\s+|around\s+)?[\"'*`(<]*$",
     re.IGNORECASE,
 )
 _PROSE = frozenset({"mm:ss", "range", "numbers"})
@@ -173,6 +183,8 @@ def _read_prose(text: str, json_how: str) -> tuple[list[Span], str]:
     pairs = literals.joined(text, times) or literals.in_rows(text, times) or _worded(text, times)
     if pairs:
         return _spans(pairs), "range"
+    if half := _half_open(text, literals.points(text, times)):
+        return half, "range"
     tagged = [
         time
         for match in re.finditer(r"<t>([^<]{0,40})</t>", text, re.IGNORECASE)
@@ -199,6 +211,17 @@ def _worded(text: str, times: Sequence[literals.Literal]) -> Pairs:
     return _start_and_end(text, [time for time in said if time.unit is not None]) or _start_and_end(
         text, said
     )
+
+
+def _half_open(text: str, times: Sequence[literals.Literal]) -> list[Span]:
+    """ "from 5 s until the end", "from the beginning to 7 s": one time; the video's own end settles the other."""
+    if len(times) != 1:
+        return []
+    (time,) = times
+    if _TO_THE_END.match(text, time.end):
+        return [Span(time.seconds, math.inf)]
+    before = text[max(0, time.start - 2 * literals.LONGEST_BETWEEN) : time.start]
+    return [Span(0.0, time.seconds)] if _FROM_THE_START.search(before) else []
 
 
 def _spans(pairs: Sequence[tuple[literals.Literal, literals.Literal]]) -> list[Span]:
