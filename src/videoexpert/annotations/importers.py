@@ -44,6 +44,10 @@ def import_data(
     else:
         dataset = read_label_studio(path, fps)
     if not dataset.samples:
-        raise DataError(f"{path} holds nothing to import, expected at least one usable {format} record.")
+        counted = ", ".join(f"{kind} {count}" for kind, count in sorted(dataset.report.counts.items()))
+        raise DataError(
+            f"{path} holds nothing to import, expected at least one usable {format} record"
+            f"{f' (left out: {counted})' if counted else ''}."
+        )
     write_samples(dataset.samples, Path(out))
     return dataset
