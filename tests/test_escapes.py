@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videoexpert.escapes import printable
+from videoexpert.escapes import printable, quantity
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,12 @@ def test_anything_can_be_printed(text: str) -> None:
     shown.encode("utf-8")
     assert all(letter.isprintable() or letter in "\n\u200c\u200d" for letter in shown)
     assert printable(shown) == shown
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, "0 videos"), (1, "1 video"), (1200, "1,200 videos")])
+def test_one_is_not_many(count, shown):
+    assert quantity(count, "video") == shown
+
+
+def test_a_plural_of_its_own():
+    assert [quantity(count, "query", "queries") for count in (1, 2)] == ["1 query", "2 queries"]

@@ -1,4 +1,4 @@
-"""Text of foreign files made safe to print: no escape sequence of a file reaches a terminal."""
+"""Text made fit to print: no escape sequence of a foreign file reaches a terminal, and one is not many."""
 
 from __future__ import annotations
 
@@ -15,8 +15,13 @@ def printable(text: str) -> str:
     )
 
 
+def quantity(count: int, noun: str, plural: str = "") -> str:
+    """``1 video``, ``1,200 videos``; ``plural`` where it is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-__all__ = ["printable"]
+__all__ = ["printable", "quantity"]

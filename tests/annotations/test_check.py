@@ -145,7 +145,7 @@ def test_import_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture
     source.write_text("A 3.0 1.0##a person sits down.\nA 1.0 2.0##a person gets up.\n")
     assert main(["data", "import", "charades-sta", str(source), str(out)]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith(f"1 records written to {out}")
+    assert printed.startswith(f"1 record written to {out}")
     rows = [line.split()[:2] for line in printed.splitlines()]
     assert ["reversed_dropped", "1"] in rows
     assert main(["data", "check", "jsonl", "--annotations", str(out)]) == 0

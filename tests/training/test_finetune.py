@@ -66,7 +66,7 @@ def test_one_command_from_clips_to_a_model(clips, start, tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out == f"model in {out / 'model'}\n"
     told = printed.err.splitlines()
-    assert any(line.startswith("6 samples train; 0 of other videos") for line in told)
+    assert any(line.startswith("6 samples to train on; 0 of other videos") for line in told)
     steps = [line for line in told if line.startswith("step ")]
     assert [line.split(",")[0] for line in steps] == ["step 2 of 4", "step 4 of 4"]
     assert all(", loss " in line and line.endswith(" left") for line in steps)

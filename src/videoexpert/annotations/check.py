@@ -12,7 +12,7 @@ from typing import Any
 
 from ..columns import columns
 from ..errors import sentence
-from ..escapes import printable
+from ..escapes import printable, quantity
 from .dirty import RULES, CleaningReport
 from .readers import BENCHMARKS, read
 from .samples import Dataset
@@ -90,7 +90,9 @@ class CheckReport:
     def to_table(self) -> str:
         """The same as aligned text, broken videos cut after 20 of a kind."""
         dataset = self.dataset
-        blocks = [f"{dataset.benchmark}: {len(dataset)} samples from {', '.join(map(str, dataset.files))}"]
+        blocks = [
+            f"{dataset.benchmark}: {quantity(len(dataset), 'sample')} from {', '.join(map(str, dataset.files))}"
+        ]
         rows: list[tuple[str, ...]] = [("split", "what", "found", "published", "")]
         for count in self.counts:
             published = "-" if count.published is None else str(count.published)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..escapes import quantity
 from .terminal import complain
 
 STORE = "store"  # the store's name under --out
@@ -81,7 +82,10 @@ class Peer:
         )
         for sentence in done.failed.values():
             complain(f"Error: {sentence}")
-        complain(f"{done.videos} videos and {done.queries} queries written into {out} for {self.layout}")
+        complain(
+            f"{quantity(done.videos, 'video')} and {quantity(done.queries, 'query', 'queries')} "
+            f"written into {out} for {self.layout}"
+        )
         return bool(done.failed)
 
     def _tower(self, device: str) -> Any:

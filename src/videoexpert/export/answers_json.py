@@ -162,6 +162,10 @@ def _read_one(value: Any, where: str) -> Answers | Failed:
         raise DataError(
             f"{where}: expected an object of ground, highlight, caption or ask, got {_kind(value)}."
         )
+    if "video" not in value:
+        raise DataError(
+            f"{where} holds no answer: expected the json or jsonl of ground, highlight, caption, ask or search."
+        )
     video = text_field(value, "video", where)
     if "error" in value:
         return Failed(video, text_field(value, "error", where))

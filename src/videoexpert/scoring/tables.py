@@ -9,7 +9,7 @@ from typing import Any
 from ..annotations.readers import BENCHMARKS
 from ..columns import columns
 from ..errors import InputError
-from ..escapes import printable
+from ..escapes import printable, quantity
 from .paper import PAPER_TABLES, PaperTable
 
 FORMATS = ("table", "json", "markdown")
@@ -48,7 +48,7 @@ def render(result: dict[str, Any], style: str = "table") -> str:
 def _header(result: dict[str, Any]) -> str:
     """What was scored: benchmark, split, how much of it, and by which convention."""
     data = result["run"]["data"]
-    what = [f"{data[name]} {name}" for name in ("records", "segments", "videos") if name in data]
+    what = [quantity(data[f"{name}s"], name) for name in ("record", "segment", "video") if f"{name}s" in data]
     split = f"split {data['split']}" if data["split"] else "one file, its split unknown"
     known = ", as published" if data["published"] else ""
     title = BENCHMARKS[result["benchmark"]].title

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..config import VideoExpertConfig
 from ..errors import InputError
+from ..escapes import quantity
 from ..grounding.calibration import fit as fit_calibration
 from ..synthetic.elsewhere import elsewhere
 from ..types import Frames, VisualTokens
@@ -143,7 +144,7 @@ def learn(
     or None.
     """
     if len(videos) < LEAST:
-        log(f"familiarity: {len(videos)} videos are too few to say what the model has seen")
+        log(f"familiarity: {quantity(len(videos), 'video')} cannot say what the model has seen: too few")
         return before
     if reference:
         count = max(LEAST, min(reference, len(videos)))

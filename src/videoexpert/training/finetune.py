@@ -18,6 +18,7 @@ from ..annotations.samples import Sample
 from ..annotations.schema import read_samples, write_samples
 from ..checkpoints import folder as checkpoint
 from ..errors import DataError
+from ..escapes import quantity
 from ..features.clips import clips_of
 from ..features.encode import Summary, TokenEncoder, encode_to_store
 from ..features.store import FeatureStore
@@ -76,7 +77,10 @@ def finetune(
         write_samples(training, out / DATA / "train.jsonl")
         if held:
             write_samples(held, out / DATA / "valid.jsonl")
-        log(f"{len(training)} samples train; {len(held)} of other videos decide which checkpoint is kept")
+        log(
+            f"{quantity(len(training), 'sample')} to train on; "
+            f"{len(held)} of other videos decide which checkpoint is kept"
+        )
         return train_held(recipe, out, log=log)
 
 
@@ -104,7 +108,8 @@ def _warn_of_unlike(known: Familiarity | None, store: FeatureStore, log: Callabl
     unlike = sum(known(store[key]) < FAMILIAR for key in store)
     if unlike:
         log(
-            f"{unlike} of {len(store)} videos are unlike those that this model was trained on: it may not see what is "
+            f"{unlike} of {quantity(len(store), 'video')} {'is' if unlike == 1 else 'are'} unlike "
+            "those that this model was trained on: it may not see what is "
             "in them, and fine-tuning does not teach it to; start from a model whose vision tower knows such videos"
         )
 

@@ -14,6 +14,7 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 from .. import files
 from ..checkpoints import folder as checkpoint
 from ..errors import InputError
+from ..escapes import quantity
 from ..features.lighthouse import open_features
 from ..language.prompter import Prompter
 from ..language.words import Words
@@ -115,7 +116,9 @@ def make_trainer(
     batches = batches_of(recipe, sources, schedule.micro_batches, prompter)
     valid = validation_of(recipe, model, prompter, stores)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    log(f"{count:,} parameters in {len(names)} tensors train for {schedule.steps} steps")
+    log(
+        f"{count:,} parameters in {quantity(len(names), 'tensor')} train for {quantity(schedule.steps, 'step')}"
+    )
     trainer = VideoExpertTrainer(
         model,
         tokenizer,
@@ -264,7 +267,8 @@ def _taught_words(trainer: VideoExpertTrainer) -> list[str] | None:
 def described(source: TrainingSource) -> str:
     """One line on what a source gives and what of it was left out."""
     videos = len({(sample.video, sample.clip) for sample in source.samples})
-    text = f"{source.name}: {len(source.samples)} samples of {videos} videos, weight {source.weight:g}"
+    text = f"{source.name}: {quantity(len(source.samples), 'sample')} of {quantity(videos, 'video')}"
+    text += f", weight {source.weight:g}"
     dropped = ", ".join(f"{count} with {reason}" for reason, count in (source.left_out or {}).items())
     return f"{text}; left out: {dropped}" if dropped else text
 

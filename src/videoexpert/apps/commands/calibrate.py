@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ...escapes import quantity
 from .. import options, terminal
 from ..inputs import model_options
 from ..terminal import Format
@@ -65,7 +66,10 @@ def calibrate(
 
 def _show(document: dict[str, Any]) -> None:
     told = document["fitted_on"]
-    terminal.say(f"{document['model']}: {told['queries']} labelled queries on {told['videos']} videos")
+    terminal.say(
+        f"{document['model']}: {quantity(told['queries'], 'labelled query', 'labelled queries')} on "
+        f"{quantity(told['videos'], 'video')}"
+    )
     numbers = {
         "moment right": (told["right"], told["moments"] - told["right"], told["score_ece"]),
         "event there": (told["present_queries"], told["absent_queries"], told["presence_ece"]),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import InputError, sentence
+from ...escapes import quantity
 from ...export import Answers
 from ...export.text import clock, not_understood
 from .. import clipping, options, terminal
@@ -186,7 +187,7 @@ def _cut(chosen: list[clipping.Chosen], out: Path, exact: bool, reel: Path | Non
         terminal.complain("A copied clip begins at a key frame; --exact begins where it was asked to.")
     if reel is not None and said:
         length = sum(one.end - one.start for one in chosen)
-        terminal.say(f"{reel}   {len(chosen)} moments, {clock(length, length)}")
+        terminal.say(f"{reel}   {quantity(len(chosen), 'moment')}, {clock(length, length)}")
 
 
 def _document(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...annotations.readers import BENCHMARKS
+from ...escapes import quantity
 from .. import options, peers
 from ..terminal import Format, complain, print_json, say, table
 from ..waiting import Waiting, hours
@@ -75,8 +76,9 @@ def import_(
     if printed is Format.json:
         print_json({"records": len(dataset), "out": str(out), "dirty": dict(counts)})
         return
-    say(f"{len(dataset)} records written to {out}")
-    table(("dirty", "count", "rule"), [(k, str(n), RULES[k]) for k, n in counts.items()], left=(0, 2))
+    say(f"{quantity(len(dataset), 'record')} written to {out}")
+    if counts:
+        table(("dirty", "count", "rule"), [(k, str(n), RULES[k]) for k, n in counts.items()], left=(0, 2))
 
 
 def synth(
@@ -112,7 +114,9 @@ def synth(
         made = {"videos": videos, "level": recipe.level, "seed": seed, "out": str(out)}
         print_json({**made, "benchmarks": folders})
     else:
-        say(f"{videos} videos of level {recipe.level} in {out}, with annotations for {', '.join(folders)}")
+        say(
+            f"{quantity(videos, 'video')} of level {recipe.level} in {out}, with annotations for {', '.join(folders)}"
+        )
 
 
 def encode(
@@ -263,7 +267,7 @@ def _tell_encoded(done: Summary, out: Path, who: str, format: Format, began: flo
         print_json({"out": str(out), "encoded": done.encoded, "kept": done.kept, "failed": done.failed})
     else:
         speed = f" ({hours(done.seconds, began)})" if done.encoded else ""
-        counts = f"{done.encoded} videos encoded into {out}, {done.kept} there before"
+        counts = f"{quantity(done.encoded, 'video')} encoded into {out}, {done.kept} there before"
         say(f"{who}{counts}, {len(done.failed)} failed{speed}")
     return bool(done.failed)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...escapes import quantity
 from .. import options
 from ..clipping import NOTHING, padded
 from ..inputs import check_reel
@@ -76,13 +77,13 @@ def index(
             progress=speed.reach,
         )
     for path, reason in sorted(done.failed.items()):
-        complain(f"{path}: {reason}")
+        complain(reason if path in reason else f"{path}: {reason}")
     graph = _graph(library, encoder)
     if format is Format.json:
         print_json({"library": str(library), **asdict(done), "graph": graph})
     else:
         say(
-            f"{library}: {done.found} videos found, {done.encoded} encoded ({speed.told(done.seconds)}), "
+            f"{library}: {quantity(done.found, 'video')} found, {done.encoded} encoded ({speed.told(done.seconds)}), "
             f"{done.removed} gone, {len(done.failed)} failed"
         )
         for line in _skipped(done.skipped):
@@ -153,7 +154,8 @@ def info(library: Folder, format: options.Printed = Format.table) -> None:
         print_json(asdict(found))
         return
     say(
-        f"{found.videos} videos in {found.files} files, {found.hours:.2f} h, {found.frames} frames, "
+        f"{quantity(found.videos, 'video')} in {quantity(found.files, 'file')}, {found.hours:.2f} h, "
+        f"{quantity(found.frames, 'frame')}, "
         f"{found.bytes / 1e6:.1f} MB"
     )
     for encoder in found.encoders:
@@ -277,7 +279,10 @@ def export(
     if format is Format.json:
         print_json({"out": out, **counts})
     else:
-        say(f"{out}: {counts['videos']} videos, {counts['rows']} embeddings, {counts['texts']} texts")
+        say(
+            f"{out}: {quantity(counts['videos'], 'video')}, {quantity(counts['rows'], 'embedding')}, "
+            f"{quantity(counts['texts'], 'text')}"
+        )
 
 
 @care.command()
@@ -318,7 +323,9 @@ def reel(
         told = [{"video": video, "start": span.start_s, "end": span.end_s} for video, span in cuts]
         print_json({"out": str(out), "moments": told})
     else:
-        say(f"{out}: {len(cuts)} moments, {sum(span.end_s - span.start_s for _, span in cuts):.1f} s")
+        say(
+            f"{out}: {quantity(len(cuts), 'moment')}, {sum(span.end_s - span.start_s for _, span in cuts):.1f} s"
+        )
     if gone:
         raise typer.Exit(1)
 

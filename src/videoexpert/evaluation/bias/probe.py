@@ -20,6 +20,7 @@ from ...annotations.records import Record
 from ...annotations.videos import video_name
 from ...backends.base import Backend
 from ...errors import DataError, InputError
+from ...escapes import quantity
 from ...scoring.grounding import score_queries, window_in_answer
 from ...scoring.matching import match
 from ...scoring.outcome import Rules, means_in_percent
@@ -169,7 +170,7 @@ def _lacking(names: Sequence[str], file: Path, lengths: Path | None, videos: Pat
     table = "a fuller table" if lengths else "a table such as Charades_v1_test.csv"
     folder = "a folder that holds the rest" if videos else "the folder with the videos"
     return (
-        f"{counted(len(names), 'video', 'videos')} of {file} {'has' if len(names) == 1 else 'have'} no known "
+        f"{quantity(len(names), 'video')} of {file} {'has' if len(names) == 1 else 'have'} no known "
         f"length{''.join(f', {place}' for place in looked)} ({_some(names)}); give --lengths, {table}, "
         f"or --videos, {folder}."
     )
@@ -293,15 +294,10 @@ def _outside_notes(windows: bias.Floats) -> list[str]:
     if not wholly + partly:
         return []
     return [
-        f"outside the video: {wholly} of {counted(len(windows), 'window', 'windows')} wholly (left out of "
+        f"outside the video: {wholly} of {quantity(len(windows), 'window')} wholly (left out of "
         f"repeated, distance and bits), {partly} partly (cut at its edge); check that times are seconds and "
         "lengths right."
     ]
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """``1 query``, ``2 queries``."""
-    return f"{count} {one if count == 1 else many}"
 
 
 def _some(names: Sequence[str]) -> str:

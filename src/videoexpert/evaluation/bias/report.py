@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DataError, InputError
+from ...escapes import quantity
 from ...files import loads, read_text
 from ...scoring.predictions import digest
 from ...scoring.tables import FORMATS, Rows, aligned, markdown
-from .probe import CONDITIONS, Asked, Report, counted
+from .probe import CONDITIONS, Asked, Report
 
 JSON, TABLE, PICTURE = "bias.json", "bias.md", "bias.png"
 # shares of R1@0.5 that are left without the true video, from which on a system counts as guessing, or partly so
@@ -50,8 +51,8 @@ def render(reports: Sequence[Report], style: str = "table") -> str:
     rows: Rows = [[name, *(cell(values) for _, values in columns)] for name, cell in _ROWS]
     draw, bullet = (markdown, "- {}") if style == "markdown" else (aligned, "  {}")
     first = reports[0]
-    asked = counted(first["queries"], "query", "queries")
-    title = f"{first['benchmark']}: {asked} about {counted(first['videos'], 'video', 'videos')}"
+    asked = quantity(first["queries"], "query", "queries")
+    title = f"{first['benchmark']}: {asked} about {quantity(first['videos'], 'video')}"
     lines = [*verdicts(reports), *READING, *_notes(reports)]
     heading = f"## {title}" if style == "markdown" else title
     table = draw(["metric", *(name for name, _ in columns)], rows)
@@ -101,7 +102,7 @@ def _notes(reports: Sequence[Report]) -> list[str]:
     for name, report in zip(names(reports), reports, strict=True):
         notes += [f"{name}, {note}" for note in report["run"]["notes"]]
         if report["queries"] != first:
-            asked = counted(report["queries"], "query", "queries")
+            asked = quantity(report["queries"], "query", "queries")
             notes.append(f"{name} was asked {asked}, the first system {first}.")
         if not report["run"].get("annotation_files"):
             notes.append(f"{name} does not tell its annotations; they may be others than the first system's.")
