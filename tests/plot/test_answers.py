@@ -73,16 +73,20 @@ def test_what_signs_and_numbers_mean_and_who_answered(video, drawn, tmp_path):
     plot_grounding(video, [there, absent], 8.0, 0.0, tmp_path / "a.png", [[(1, 2)], []], "m", True)
     lines = check_layout(drawn[0]).splitlines()
     for part in (
-        *("model: m", "found, the best in full colour", "guess", "true", "chance that a frame is inside"),
+        *("model: m", "guess", "true", "chance that a frame is inside"),
         *("numbers: chance of being right", "not in this video (presence 0.10); best guess 0.0 s to 1.0 s"),
     ):
         assert part in lines
     assert lines.count("0.04") == 1  # one guess of five
+    assert lines.count("found") == 2  # beside the bar, and in the legend: there is no second-best bar
     assert "0.4 s" in lines  # under a picture of the strip
     plot_grounding(video, [there], 8.0, 0.0, tmp_path / "b.png")
     lines = check_layout(drawn[1]).splitlines()
     assert "numbers: scores, 1 is best" in lines
     assert not {"guess", "true", "numbers: chance of being right"} & set(lines)
+    two = Moments("a dog", (Moment(1.0, 2.0, 0.9), Moment(4.0, 5.0, 0.5)))
+    plot_grounding(video, [there, two], 8.0, 0.0, tmp_path / "c.png")
+    assert "found, the best in full colour" in check_layout(drawn[2]).splitlines()
 
 
 def test_an_answer_its_choices_and_its_evidence(video, drawn, tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..export import Answers
 from ..export.text import not_understood
 from ..look import BLUE, DIM, GREEN, GREY, INK, LABEL, drawable
-from ..types import Answer, Captions, Highlights, Moment, Moments
+from ..types import Answer, Captions, Highlights, Moment, Moments, worth_showing
 from .panels import (
     CALIBRATED,
     CURVE,
@@ -20,6 +20,7 @@ from .panels import (
     GUESS,
     INSIDE,
     LANE,
+    RANKED,
     SCORE,
     TRUE,
     Key,
@@ -83,7 +84,7 @@ def plot_grounding(
         panels.append(gap())
     keys = _keys(
         calibrated,
-        found=any(m.items and not (m.absent or m.cannot_tell) for m in moments),
+        found=max((_shown(m.items) for m in moments if not (m.absent or m.cannot_tell)), default=0),
         guess=any(m.items and (m.absent or m.cannot_tell) for m in moments),
         curve=any(m.curve for m in moments),
         truth=truth is not None and any(truth),
@@ -118,7 +119,10 @@ def plot_highlights(
     ]
     bars = Key(f"saliency of each clip of {highlights.clip_s:g} s", GREY if nothing else BLUE, "bar")
     there = bool(highlights.moments)
-    keys = [*_keys(calibrated, found=there and not nothing, guess=there and nothing), bars]
+    keys = [
+        *_keys(calibrated, found=0 if nothing else _shown(highlights.moments), guess=there and nothing),
+        bars,
+    ]
     badge = "" if highlights.familiar else UNFAMILIAR
     return compose(video_path, panels, start, duration, Path(out), _by(model), badge=badge, keys=keys)
 
@@ -141,7 +145,7 @@ def plot_captions(
         panels.append(gap(GAP / 2))
     if not captions:
         panels += [header("no event described"), *lanes([], start, duration)]
-    keys = _keys(calibrated, found=bool(captions) and familiar, guess=bool(captions) and not familiar)
+    keys = _keys(calibrated, found=int(bool(captions) and familiar), guess=bool(captions) and not familiar)
     badge = "" if familiar else UNFAMILIAR
     return compose(video_path, panels, start, duration, Path(out), _by(model), badge=badge, keys=keys)
 
@@ -166,7 +170,7 @@ def plot_answer(
     moments = answer.moments if answer.text else ()
     faint = not familiar or answer.guess or (bool(moments) and moments[0].score < FAINTEST)
     panels += [*(found_lanes(moments, start, duration, faint) or lanes([], start, duration)), gap()]
-    keys = _keys(calibrated, found=bool(moments) and not faint, guess=bool(moments) and faint)
+    keys = _keys(calibrated, found=0 if faint else _shown(moments), guess=bool(moments) and faint)
     badge = "" if familiar else UNFAMILIAR
     return compose(video_path, panels, start, duration, Path(out), _by(model), badge=badge, keys=keys)
 
@@ -197,23 +201,31 @@ def _choices(answer: Answer) -> Panel:
     return LANE * count, draw
 
 
+def _shown(moments: Sequence[Moment]) -> int:
+    """How many of an answer's ranked moments ``found_lanes`` draws."""
+    return len(worth_showing(moments))
+
+
 def _keys(
     calibrated: bool | None,
     *,
-    found: bool = False,
+    found: int = 0,
     guess: bool = False,
     curve: bool = False,
     truth: bool = False,
 ) -> list[Key]:
-    """What the signs in a picture mean, of those that are in it. Guesses alone have no calibrated scores."""
+    """What the signs in a picture mean, of those that are in it. Guesses alone have no calibrated scores.
+
+    ``found``: the most moments that one answer shows.
+    """
     number = CALIBRATED if calibrated and found else SCORE
     inside = INSIDE if found or not guess else Key(INSIDE.text, GREY, "line")
     wanted: Iterable[tuple[Key, bool]] = (
-        (FOUND, found),
+        (RANKED if found > 1 else FOUND, found > 0),
         (GUESS, guess),
         (TRUE, truth),
         (inside, curve),
-        (number, found or guess),
+        (number, found > 0 or guess),
     )
     return [key for key, there in wanted if there]
 

@@ -64,7 +64,8 @@ class Key:
     sign: str = ""
 
 
-FOUND = Key("found, the best in full colour", ORANGE, "bar")
+FOUND = Key("found", ORANGE, "bar")
+RANKED = Key("found, the best in full colour", ORANGE, "bar")
 GUESS = Key("guess", GREY, "bar")
 TRUE = Key("true", GREEN, "bar")
 INSIDE = Key("chance that a frame is inside", BLUE, "line")

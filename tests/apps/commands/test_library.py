@@ -15,7 +15,7 @@ def test_index_search_and_look_after(tmp_path, capsys):
     shutil.copy(SHIPPED_VIDEO, folder / "demo.mp4")
     (folder / "demo.srt").write_text("1\n00:00:03,000 --> 00:00:05,000\nlook at the door\n")
     assert main(["index", str(folder), "--library", library]) == 0, capsys.readouterr().err
-    assert "1 videos found, 1 encoded" in capsys.readouterr().out
+    assert "1 video found, 1 encoded" in capsys.readouterr().out
     sentence = "the purple triangle moves right"
     assert main(["search", library, sentence, "--method", "rerank"]) == 0
     assert sentence in capsys.readouterr().out
@@ -29,7 +29,7 @@ def test_index_search_and_look_after(tmp_path, capsys):
     assert main(["search", library, "--like", f"{SHIPPED_VIDEO}@0:16", "--format", "json"]) == 0
     assert "demo.mp4" in capsys.readouterr().out
     assert main(["library", "info", library]) == 0
-    assert "1 videos in 1 files" in capsys.readouterr().out
+    assert "1 video in 1 file" in capsys.readouterr().out
     assert main(["library", "verify", library]) == 0
     assert main(["library", "duplicates", library]) == 0
     assert main(["library", "remove", library, str(folder / "demo.mp4")]) == 0

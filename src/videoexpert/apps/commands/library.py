@@ -234,6 +234,8 @@ def duplicates(
         return
     for group in groups:
         say("\n   ".join(group))
+    if not groups:
+        say("no two videos show the same")
 
 
 def moments_of(
