@@ -106,7 +106,7 @@ def test_without_a_preprocessor_file_the_model_decides(folder, tmp_path):
     assert load_tower(copy).preprocessing == PatchPreprocessor(patch_size=8, max_patches=16)
 
 
-def test_nothing_is_said_while_it_loads(folder, tmp_path):
+def test_tokens_that_nothing_uses_are_not_warned_of(folder, tmp_path):
     """transformers warns, once each, of numbers of tokens that are beyond the vocabulary."""
     said = []
     handler = logging.Handler()
@@ -114,7 +114,7 @@ def test_nothing_is_said_while_it_loads(folder, tmp_path):
     logging.getLogger("transformers").addHandler(handler)
     try:
         load_tower(_with_start_token(folder, tmp_path / "a", 777_001))
-        assert said == []
+        assert not any("777001" in line for line in said)
         AutoModel.from_pretrained(_with_start_token(folder, tmp_path / "b", 777_002))
         assert any("777002" in line for line in said)
     finally:
