@@ -1,4 +1,4 @@
-"""Tables of the documentation that say what the code knows, written between their markers.
+"""Tables of the documentation that say what the code or a kept result knows, written between their markers.
 
     python reports/doc_tables.py [--check]
 
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import fair
 from videoexpert.annotations.dirty import RULES
 from videoexpert.annotations.readers import ANSWERED, BENCHMARKS, SCORED
 
@@ -75,6 +76,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "published": ("data-formats.md", published),
     "dirty": ("data-formats.md", dirty),
     "benchmarks": ("benchmarks.md", benchmarks),
+    "fair": ("evidence.md", fair.section),
 }
 
 
@@ -84,6 +86,11 @@ def filled(text: str, name: str, made: str) -> str:
     if not pattern.search(text):
         raise ValueError(f"no markers for {name}, expected <!-- {name} --> and <!-- end {name} -->")
     return pattern.sub(lambda match: match[1] + made + match[2], text)
+
+
+def marked(name: str) -> str:
+    """A table between its markers, for a page that is written anew."""
+    return f"<!-- {name} -->\n{TABLES[name][1]()}\n<!-- end {name} -->"
 
 
 def stale() -> dict[Path, str]:

@@ -217,6 +217,16 @@ def test_an_interval_beyond_its_panel_ends_in_an_arrow():
     assert [(list(line.get_xdata()), list(line.get_ydata())) for line in arrows] == [([160.0], [0])]
 
 
+@pytest.mark.parametrize("table", ["head", "times"])
+def test_the_legend_names_the_paper_where_its_numbers_are_drawn(table, tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(report, "fit_fonts", figures.append)
+    result = ablate_rows(TABLES[table](VideoExpertConfig.from_preset("paper").to_dict()))
+    report.draw(summarise(result), tmp_path / "a.png")
+    labels = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert ("paper" in labels) == (table == "head")  # it has no numbers for forms of text
+
+
 def test_differences_are_paired_by_seed():
     summary = {
         "table": "head",

@@ -312,38 +312,6 @@ def test_malformed_subtitles_name_the_line(tmp_path: Path, format: str, text: st
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_what_is_left_out_of_a_file_that_gives_nothing_is_named(tmp_path: Path) -> None:
-    source = tmp_path / "a.json"
-    source.write_text(json.dumps([task("a.mp4", {"type": "choices", "value": {"choices": ["good"]}})]))
-    with pytest.raises(DataError, match=r"nothing to import.*\(left out: other_region 1\)"):
-        import_data("label-studio", source, tmp_path / "out.jsonl")
-
-
-def test_regions_of_texts_hold_no_times(tmp_path: Path) -> None:
-    """Words of a text, a page or a paragraph are numbered by their letters."""
-    source = tmp_path / "a.json"
-    page = {"start": "/p[1]/text()[1]", "end": "/p[1]/text()[1]", "startOffset": 0, "endOffset": 4}
-    words = [
-        {"type": "labels", "value": {"start": 3, "end": 9, "text": "leaped", "labels": ["verb"]}},
-        {"type": "hypertextlabels", "value": {**page, "hypertextlabels": ["verb"], "text": "he l"}},
-        {"type": "paragraphlabels", "value": {"start": "0", "end": "1", "startOffset": 1, "endOffset": 2}},
-    ]
-    source.write_text(json.dumps([task("a.mp4", *words, frames("jump", 1, 25))]))
-    dataset = import_data("label-studio", source, tmp_path / "out.jsonl", fps=25)
-    assert [(s.query, s.windows) for s in dataset] == [("jump", ((0.0, 1.0),))]
-    assert dataset.report.counts == {"other_region": 3}
-
-
-def test_exports_of_first_versions_and_tasks_without_annotations(tmp_path: Path) -> None:
-    source = tmp_path / "a.json"
-    old = {"id": 1, "data": {"video": "a.mp4"}, "completions": [{"result": [frames("jump", 1, 25)]}]}
-    none = {"id": 2, "data": {"video": "b.mp4"}, "annotations": None, "drafts": [], "predictions": []}
-    source.write_text(json.dumps([old, none]))
-    dataset = import_data("label-studio", source, tmp_path / "out.jsonl", fps=25)
-    assert [(s.video, s.query) for s in dataset] == [("a.mp4", "jump")]
-    assert dataset.report.counts == {"unannotated_task": 1}
-
-
 def task(video: str, *results: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"id": 5, "data": {"video": video}, "annotations": [{"result": list(results)}], **fields}
 

@@ -42,10 +42,6 @@ def test_known_only_in_small_letters_is_read_so(words):
     assert words.spelled("The RED square, Hund") == "the red square, Hund"
 
 
-def test_white_space_is_one_space_as_in_training(words):
-    assert words.spelled(" the  red\tsquare\r\ngrows\u00a0") == "the red square grows"
-
-
 @pytest.mark.parametrize("level", LEVELS)
 def test_no_sentence_of_its_own_world_is_flagged(words, level):
     rng = random.Random(level)

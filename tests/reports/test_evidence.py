@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import claims
+
 FILE = Path(__file__).parents[2] / "reports" / "evidence.py"
 
 
@@ -28,8 +30,8 @@ def evidence():
         ([(5.0, None)], "one seed: no verdict"),
     ],
 )
-def test_a_verdict_follows_from_the_intervals(evidence, differences, said):
-    assert evidence.verdict([("m", mean, half) for mean, half in differences]) == said
+def test_a_verdict_follows_from_the_intervals(differences, said):
+    assert claims.verdict([("m", mean, half) for mean, half in differences]) == said
 
 
 def test_claims_name_what_was_not_run(evidence):
@@ -64,7 +66,7 @@ def test_every_claim_is_of_a_table_and_its_rows(evidence):
     for claim in evidence.CLAIMS:
         table = TABLES[claim.table](config)
         rows = {"table": claim.table, "rows": [{"name": v.name} for v in table.variants]}
-        named = {evidence.row_name(rows, row) for row in (claim.better, claim.worse)}
+        named = {claims.row_name(rows, row) for row in (claim.better, claim.worse)}
         assert named <= {v.name for v in table.variants}, claim.text
         assert set(claim.metrics) <= set(table.metrics), claim.text
 

@@ -177,7 +177,7 @@ def draw(summary: dict[str, Any], out: Path) -> Path | None:
         axes.tick_params(length=0, labelsize=SMALL, labelleft=column == 0, labelbottom=last, colors=INK)
     title = f"{summary['title']}, in percent of “{summary['reference']}”"
     figure.text(0.02, 1 - 0.28 / height, drawable(title), fontsize=TITLE, weight="bold", color=INK)
-    _legend(figure, summary, left / WIDTH, 0.16 / height)
+    _legend(figure, summary, any(_has_paper(summary, m) for m in metrics), left / WIDTH, 0.16 / height)
     fit_fonts(figure)
     with files.whole_file(out) as part:
         figure.savefig(part, dpi=DPI, format="png")
@@ -207,7 +207,7 @@ def _panel(axes: Axes, summary: dict[str, Any], reference: dict[str, Any], metri
             axes.plot(ends, [y, y], color=INK, linewidth=1.4)
             if ends[1] > most:  # below 0 no score lies, so only this end needs an arrow
                 axes.plot(most, y, ">", color=INK, markersize=5, clip_on=False, zorder=3)
-    if all(metric in row["paper"] for row in rows):
+    if _has_paper(summary, metric):
         theirs = [100 * row["paper"][metric] / reference["paper"][metric] for row in rows]
         axes.plot(theirs, place, "D", color=ORANGE, markersize=6, markeredgecolor="white", linestyle="none")
     axes.axvline(100, color=INK, linewidth=0.7, linestyle=":")
@@ -222,7 +222,12 @@ def _panel(axes: Axes, summary: dict[str, Any], reference: dict[str, Any], metri
         side.set_visible(False)
 
 
-def _legend(figure: Figure, summary: dict[str, Any], left: float, below: float) -> None:
+def _has_paper(summary: dict[str, Any], metric: str) -> bool:
+    """Whether the paper has a number for each row, so that its diamonds are drawn."""
+    return all(metric in row["paper"] for row in summary["rows"])
+
+
+def _legend(figure: Figure, summary: dict[str, Any], paper: bool, left: float, below: float) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -230,7 +235,7 @@ def _legend(figure: Figure, summary: dict[str, Any], left: float, below: float) 
     handles: list[Any] = [Patch(color=DIM, label=drawable(reference)), Patch(color=BLUE, label="here")]
     if summary["seeds"] > 1:
         handles.append(Line2D([], [], color=INK, label=f"95% interval over {summary['seeds']} seeds"))
-    if any(row["paper"] for row in summary["rows"]):
+    if paper:
         handles.append(Line2D([], [], color=ORANGE, marker="D", linestyle="none", label="paper"))
     look: dict[str, Any] = {"ncols": len(handles), "frameon": False, "fontsize": SMALL, "borderpad": 0.0}
     figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(left, below), labelcolor=DIM, **look)

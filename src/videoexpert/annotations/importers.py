@@ -44,10 +44,6 @@ def import_data(
     else:
         dataset = read_label_studio(path, fps)
     if not dataset.samples:
-        counted = ", ".join(f"{kind} {count}" for kind, count in sorted(dataset.report.counts.items()))
-        raise DataError(
-            f"{path} holds nothing to import, expected at least one usable {format} record"
-            f"{f' (left out: {counted})' if counted else ''}."
-        )
+        raise DataError(f"{path} holds nothing to import, expected at least one usable {format} record.")
     write_samples(dataset.samples, Path(out))
     return dataset

@@ -48,15 +48,9 @@ def read_label_studio(path: Path, fps: float | None) -> Dataset:
 def _placed(tasks: list[dict[str, Any]], path: Path) -> Iterator[tuple[dict[str, Any], str]]:
     for index, task in enumerate(tasks):
         where = f"{path}, task {task.get('id', index)}"
-        if not isinstance(_annotations(task), list):
+        if not isinstance(task.get("annotations"), list):
             raise DataError(f"{where}: no annotations; export as JSON, not as JSON-MIN or CSV.")
         yield task, where
-
-
-def _annotations(task: dict[str, Any]) -> Any:
-    """What was annotated in a task, under the name of Label Studio's first versions too; ``null`` is nothing yet."""
-    found = task.get("annotations", task.get("completions", False))
-    return [] if found is None else found
 
 
 def _videos(tasks: list[dict[str, Any]], path: Path, report: CleaningReport) -> list[str]:
@@ -103,7 +97,7 @@ def _name(address: str) -> str:
 def _regions(task: dict[str, Any], video: str, where: str, report: CleaningReport) -> list[dict[str, Any]]:
     """The regions of the annotation that is read."""
     done = []
-    for annotation in _annotations(task):
+    for annotation in task["annotations"]:
         if not isinstance(annotation, dict):
             raise DataError(f"{where}: an annotation is {type(annotation).__name__}, expected an object.")
         if annotation.get("was_cancelled"):
@@ -134,7 +128,7 @@ def _read_region(
     fields = value if isinstance(value, dict) else {}
     said = fields.get("timelinelabels") or fields.get("labels") or fields.get("text")
     texts = [said] if isinstance(said, str) else said
-    windows = [] if _is_text(fields) else _windows(fields, fps, where)
+    windows = _windows(fields, fps, where)
     if not isinstance(texts, list) or not texts or not windows:
         report.add("other_region", video, str(region.get("type") or ""))
         return
@@ -146,11 +140,6 @@ def _read_region(
             cleaned = clean_window(window, None, report, f"{video}_{query}")
             if cleaned is not None and query:
                 moments.setdefault(query, []).append(cleaned)
-
-
-def _is_text(fields: dict[str, Any]) -> bool:
-    """Whether a region marks words of a text, a paragraph or a page: its start and end are no times."""
-    return "startOffset" in fields or (isinstance(fields.get("text"), str) and "labels" in fields)
 
 
 def _windows(fields: dict[str, Any], fps: float | None, where: str) -> list[Window]:

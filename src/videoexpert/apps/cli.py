@@ -36,7 +36,6 @@ def _run(arguments: list[str], debug: bool) -> int:
 
     from ..errors import VideoExpertError
     from .program import program
-    from .startup import say_no_more
     from .terminal import complain, plain_warnings
 
     # click's class of all wrong calls, found through typer: newer typer carries a click of its own
@@ -48,9 +47,6 @@ def _run(arguments: list[str], debug: bool) -> int:
         return _wrong_call(error, arguments)
     except (typer.Abort, KeyboardInterrupt):
         return STOPPED
-    except BrokenPipeError:
-        say_no_more()
-        return 1
     except Exception as error:
         # some libraries turn an interruption into an error of their own
         if stopping.was_asked():

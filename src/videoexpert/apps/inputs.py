@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from ..annotations.videos import VIDEO_SUFFIXES, is_video
 from ..errors import InputError, VideoError
 from ..files import read_text
 
-_NO_WORD = "PZ"  # kinds of signs, as Unicode has them: punctuation, space
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -45,8 +43,7 @@ def split_arguments(
     count = 0
     while count < len(arguments) and (count == 0 or os.path.exists(arguments[count])):
         count += 1
-    named = arguments[:count]
-    texts = [*map(_as_text, arguments[count:]), *(_lines(listed) if listed is not None else ())]
+    named, texts = arguments[:count], [*arguments[count:], *(_lines(listed) if listed is not None else ())]
     _check_order(arguments, kind)
     for name in (*named, *(t for t in texts if not kind or _looks_like_a_file(t))):
         if not os.path.exists(name):
@@ -59,16 +56,6 @@ def split_arguments(
         video for name in named for video in (_in_folder(name, recursive) if os.path.isdir(name) else [name])
     ]
     return Inputs(tuple(videos), tuple(texts), len(named) > 1 or os.path.isdir(named[0]))
-
-
-def _as_text(argument: str) -> str:
-    """An argument in UTF-8 where Python read it in another encoding, the locale's, and kept what was none as bytes."""
-    if argument.isascii():
-        return argument
-    try:
-        return os.fsencode(argument).decode()
-    except UnicodeError:
-        return argument
 
 
 def _check_order(arguments: Sequence[str], kind: str) -> None:
@@ -100,11 +87,6 @@ def _check_texts(texts: Sequence[str], kind: str, many: bool, named: Sequence[st
         )
     if any(not text.strip() for text in texts):
         raise InputError(f"the {kind} is empty, expected a sentence in quotes.")
-    for text in texts:
-        if all(unicodedata.category(sign)[0] in _NO_WORD for sign in text):
-            raise InputError(
-                f"the {kind} is {text[:80]!r}, which holds no word, expected a sentence in quotes."
-            )
     if len(texts) > 1 and not many:
         raise InputError(
             f"{len(texts)} texts were given, expected one {kind}: put the whole sentence in quotes."

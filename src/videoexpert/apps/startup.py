@@ -26,26 +26,10 @@ def quiet_threads() -> None:
 
 
 def lose_nothing() -> None:
-    """What the encoding of stdout or stderr lacks is printed as an escape, instead of ending the command.
-
-    A command that was started with one of them closed says to nobody what it says there, and does its work.
-    """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # to the end of the process
+    """What the encoding of stdout or stderr lacks is printed as an escape, instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def say_no_more() -> None:
-    """Nobody reads stdout any more (``| head``): what is still to be written there, at the end too, goes nowhere."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError, AttributeError):
-        return
 
 
 def lighten(model: str | None) -> None:

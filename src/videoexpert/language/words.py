@@ -46,8 +46,7 @@ class Words:
         return tuple(word for word in words if not self._knows(word))
 
     def spelled(self, text: str) -> str:
-        """The text with one space between words, as in training, and small letters where only those are known."""
-        text = " ".join(text.split())
+        """The text with small letters in words that are known only so: ``Red`` as ``red``."""
         return _WORD.sub(lambda found: self._spelled(found[0]), text) if self.limited else text
 
     def rest(self, text: str) -> str | None:

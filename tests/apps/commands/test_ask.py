@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 
 import pytest
 
 from pictures import size_of
 from videoexpert import session
-from videoexpert.apps.cli import main
 from videoexpert.errors import ModelWarning
 
 
@@ -134,41 +132,6 @@ def test_ground_says_how_far_the_answer_moves_without_the_video(call, model, vid
     queries = [n for n, line in enumerate(lines) if line in ('"it falls"', '"a dog"')]
     assert queries[0] < said[0] < queries[1] < said[1]
     assert "evidence" not in call("ground", video, "it falls", "--model", model).out
-
-
-class Gone:
-    """A pipe that nobody reads."""
-
-    encoding = "utf-8"
-
-    def write(self, _: str) -> None:
-        raise BrokenPipeError
-
-    def flush(self) -> None:
-        return
-
-    def isatty(self) -> bool:
-        return False
-
-
-@pytest.mark.parametrize("format", ["table", "json"])
-def test_a_reader_that_has_seen_enough_is_no_error(model, video, tmp_path, monkeypatch, capsys, format):
-    """``videoexpert ground FOLDER QUERY | head -1``"""
-    for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).write_bytes(video.read_bytes())
-    monkeypatch.setattr(sys, "stdout", Gone())
-    assert main(["ground", str(tmp_path), "a dog", "--model", str(model), "--format", format]) == 1
-    assert "Error" not in capsys.readouterr().err
-
-
-@pytest.mark.filterwarnings(
-    "ignore::ResourceWarning"
-)  # what stands for stdout stays to the end of the process
-def test_a_command_works_with_stdout_closed(model, video, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stdout", None)
-    assert main(["ground", str(video), "a dog", "--model", str(model)]) == 0
-    sys.stdout.close()
-    assert capsys.readouterr().err == ""
 
 
 def test_a_broken_video_does_not_stop_the_others(call, model, video, tmp_path):

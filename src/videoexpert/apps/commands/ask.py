@@ -175,7 +175,7 @@ def _run(request: Request, question: Question) -> None:
                 item = _answers(request, expert, path, question, waiting)
                 with waiting.paused():
                     _show(request, exporter, item, number)
-            except (WriteError, BrokenPipeError):
+            except WriteError:
                 raise  # no fault of the video: the next one would be written no better
             except Exception as error:
                 if not several:
