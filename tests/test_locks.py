@@ -10,6 +10,7 @@ import warnings
 
 import pytest
 
+from videoexpert.apps.cli import main
 from videoexpert.errors import InputError, ResumeWarning, WriteError
 from videoexpert.files import is_unfinished
 from videoexpert.locks import LOCK, held
@@ -107,3 +108,38 @@ def test_a_file_system_without_links(tmp_path, monkeypatch):
         with held(tmp_path), pytest.raises(InputError, match="in use"), held(tmp_path):
             pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x80",
+        b"[" * 100_000,
+        b'{"process": "no number"}',
+        b'{"process": "here:-1"}',
+        b'{"process": "' + process_name().rpartition(":")[0].encode() + b":" + b"9" * 400 + b'"}',
+        b'{"process": "x:y", "birth": {"a": NaN}}',
+    ],
+)
+def test_a_lock_of_garbage_ends_in_a_sentence_or_is_taken_over(tmp_path, content):
+    (tmp_path / LOCK).write_bytes(content)
+    name = json.loads(content)["process"] if content.startswith(b'{"process": "') else ""
+    foreign = name.startswith(("here:", "x:")) or name == "no number"
+    told = pytest.raises(InputError, match=r"delete .*\.lock") if foreign else pytest.warns(ResumeWarning)
+    with told, held(tmp_path):
+        pass
+    assert (tmp_path / LOCK).exists() == foreign
+
+
+def test_a_folder_in_a_locks_place(tmp_path):
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(InputError, match=r"delete .*\.lock"), held(tmp_path):
+        pass
+
+
+def test_two_ablations_do_not_share_a_folder(tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    with held(out):
+        assert main(["ablate", "fusion", "--recipe", "ablation", "--out", str(out)]) == 2
+    assert f"in use by process {os.getpid()}" in capsys.readouterr().err

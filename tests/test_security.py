@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ast
+import gzip
+import io
+import pickle
+import pickletools
 import re
 import subprocess
 import zipfile
+import zlib
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import videoexpert
 from videoexpert.limits import Limits, table
@@ -20,15 +28,37 @@ PICKLES = (".pkl", ".pickle", ".bin", ".pt", ".pth", ".ckpt", ".joblib", ".npy",
 
 
 def is_pickle(file: Path) -> bool:
-    """By its name, or by how it begins: a pickle of protocol 2 or above, or torch's archive of one."""
-    with file.open("rb") as stream:
-        head = stream.read(4)
-    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        return True
-    archived = head == b"PK\x03\x04" and any(
-        name.endswith("data.pkl") for name in zipfile.ZipFile(file).namelist()
-    )
-    return file.suffix.lower() in PICKLES or archived
+    """By its name, or by its content, packed or not: a pickle of any protocol, torch's archive, an array of objects."""
+    return file.suffix.lower() in PICKLES or holds_pickle(file.read_bytes())
+
+
+def holds_pickle(data: bytes) -> bool:
+    unpack = {
+        b"\x1f\x8b": gzip.decompress,
+        **dict.fromkeys((b"x\x01", b"x^", b"x\x9c", b"x\xda"), zlib.decompress),
+    }
+    if data[:2] in unpack:
+        with suppress(OSError, EOFError, zlib.error):  # begins so, and is none
+            return holds_pickle(unpack[data[:2]](data))
+    if data[:4] == b"PK\x03\x04":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return any(
+                name.endswith(".pkl") or holds_pickle(archive.read(name)) for name in archive.namelist()
+            )
+    if data[:6] == b"\x93NUMPY":
+        return b"'|O'" in data[:256]
+    return (data[:1] == b"\x80" and data[1:2] in b"\x02\x03\x04\x05") or runs_as_pickle(data)
+
+
+def runs_as_pickle(data: bytes) -> bool:
+    """The older protocols have no mark at the beginning: their instructions are read, not run, to the last one."""
+    if data[-1:] != b".":
+        return False
+    try:
+        *_, (last, _, place) = pickletools.genops(data)
+    except (ValueError, IndexError, OverflowError, MemoryError):
+        return False
+    return last.name == "STOP" and place == len(data) - 1
 
 
 def test_the_tree_holds_no_pickle():
@@ -43,20 +73,33 @@ def test_the_tree_holds_no_pickle():
 
 
 def test_pickles_are_recognised(tmp_path):
-    import pickle
-
-    import torch
-
-    (tmp_path / "a.json").write_bytes(pickle.dumps({"a": 1}))
-    torch.save({"a": torch.zeros(1)}, tmp_path / "b.dat")
-    (tmp_path / "c.bin").write_bytes(b"")
-    (tmp_path / "d.json").write_text("{}")
-    assert [is_pickle(tmp_path / name) for name in ("a.json", "b.dat", "c.bin", "d.json")] == [
-        True,
-        True,
-        True,
-        False,
-    ]
+    """By name or by content: disguised names, text pickles, arrays of objects, joblib's packed ones."""
+    tensors, plain = io.BytesIO(), {"a": 1}
+    torch.save({"a": torch.zeros(1)}, tensors)
+    old = io.BytesIO()
+    torch.save({"a": torch.zeros(1)}, old, _use_new_zipfile_serialization=False)
+    objects = io.BytesIO()
+    np.save(objects, np.array([plain], dtype=object), allow_pickle=True)
+    archive = io.BytesIO()
+    np.savez(archive, a=np.array([plain], dtype=object))
+    refused = {
+        **{f"named{ending}": b"" for ending in PICKLES},
+        "UPPER.PKL": b"",
+        "notes.json": pickle.dumps(plain),
+        "old.txt": pickle.dumps(plain, protocol=1),
+        "text.md": pickle.dumps(plain, protocol=0),
+        "weights.dat": tensors.getvalue(),
+        "legacy.dat": old.getvalue(),
+        "picture.png": objects.getvalue(),
+        "film.mp4": archive.getvalue(),
+        "packed.gz": gzip.compress(pickle.dumps(plain)),
+        "joblib.z": zlib.compress(pickle.dumps(plain)),
+    }
+    sound = {"d.json": b"{}", "e.gz": gzip.compress(b"{}"), "f": b"", "g.txt": b"(c) 2024, (d) and so on."}
+    for name, data in {**refused, **sound}.items():
+        (tmp_path / name).write_bytes(data)
+    assert {name for name in refused if not is_pickle(tmp_path / name)} == set()
+    assert {name for name in sound if is_pickle(tmp_path / name)} == set()
 
 
 def calls() -> list[tuple[str, ast.Call]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, ResumeWarning
+from .files import loads
 from .files.write import beside, writing
 from .runtime import process_name, process_runs
 
@@ -90,11 +91,16 @@ def _create(lock: Path) -> bool:
 def _holder(lock: Path) -> dict[str, Any] | None:
     """The lock's content; {} if it is empty (a full disk, a kill), None if it no longer exists."""
     try:
-        found = json.loads(lock.read_text(encoding="utf-8", errors="replace"))
+        found = loads(lock.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         return None
     except ValueError:
         return {}
+    except OSError as error:
+        raise InputError(
+            f"{lock} cannot be read ({error.strerror}), so that nobody knows whether {lock.parent} is in use: delete "
+            f"{lock} if no run of this folder is left."
+        ) from error
     return found if isinstance(found, dict) else {}
 
 

@@ -49,16 +49,23 @@ def process_name() -> str:
     return f"{platform.node()}:{os.getpid()}"
 
 
+_LONGEST_NUMBER = 18  # digits of a process's
+
+
 def process_runs(name: str) -> bool | None:
     """Whether the process of a ``process_name`` still runs; None for a process of another machine, or of none."""
     machine, _, number = name.rpartition(":")
-    if machine != platform.node() or not number.isdigit():
+    if machine != platform.node() or not (number.isascii() and number.isdigit()):
         return None
+    if len(number) > _LONGEST_NUMBER:
+        return False
     try:
         os.kill(int(number), 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, OverflowError):
+    except OverflowError:  # no process has such a number
+        return False
+    except PermissionError:
         pass
     return True
 

@@ -306,3 +306,25 @@ def test_json_is_whole_whatever_stdout_can_hold(encoding):
 
 def test_json_stays_readable_where_it_can():
     assert "caf\u00e9".encode() in written("utf-8", ["caf\u00e9"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii", "no such"])
+def test_json_steers_no_terminal_and_keeps_its_value(encoding):
+    said = {"query": "\x9b31m\u202e \u00e9 \u65e5 \x7f \x1b[2J", "\ud800": 1}
+    for value in (said, {"query": said["query"]}):
+        text = terminal.json_for(
+            SimpleNamespace(encoding=encoding), json.dumps(value, ensure_ascii=False, indent=2)
+        )
+        assert json.loads(text) == value
+        assert all(sign.isprintable() or sign == "\n" for sign in text)
+
+
+def test_a_file_on_stdout_is_itself_in_a_pipe_and_escaped_on_a_terminal(monkeypatch):
+    text = "start\tend\r\n1\t2 \x1b[2J\n"
+    for is_terminal, shown in ((False, text), (True, "start\tend\n1\t2 \\x1b[2J\n")):
+        stream = io.StringIO(newline="")
+        stream.isatty = lambda is_terminal=is_terminal: is_terminal
+        monkeypatch.setattr(sys, "stdout", stream)
+        terminal.print_file(text, False)
+        monkeypatch.undo()
+        assert stream.getvalue() == shown

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -144,3 +146,22 @@ def test_the_fault_of_a_text_is_named(text, said):
     with pytest.raises(DataError) as caught:
         files.parse_json(text, "it")
     assert said in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_read_if_something_writes_into_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="a pipe into which nothing writes"):
+        files.read_text(tmp_path / "pipe")
+    read, write = os.pipe()
+    os.write(write, b'{"a": 1}')
+    os.close(write)
+    assert files.load_json(Path(f"/dev/fd/{read}")) == {"a": 1}
+    os.close(read)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "{", "", "9" * 5000])
+def test_loads_raises_one_kind_of_error(text):
+    with pytest.raises(ValueError):  # whatever its words
+        files.loads(text)
+    assert files.loads("[NaN]")[0] != 0

@@ -86,7 +86,8 @@ class Known:
     def probabilities(self, temporal: Tensor, spatial: Tensor) -> Tensor:
         """That videos are some of these, in [0, 1]; shapes as in ``scores``."""
         logits = self.scores(temporal, spatial).double() / self.temperature + self.bias
-        return logits.clamp(-60.0, 60.0).sigmoid()
+        # what is beyond all numbers is nothing like the training
+        return logits.nan_to_num(-60.0).clamp(-60.0, 60.0).sigmoid()
 
 
 @dataclass(frozen=True)
