@@ -86,6 +86,21 @@ def test_two_encoders_stand_side_by_side_and_an_unknown_one_is_refused(videos, t
     assert Manifest(library).encoder({"name": "b"}) == 2
 
 
+def test_rolling_captions_are_heard_once(videos, tmp_path):
+    """A video site's own captions show each line three times."""
+    (videos / "red.pt-BR.forced.vtt").write_text(
+        "WEBVTT\nKind: captions\nLanguage: pt\n\n"
+        "00:00:00.469 --> 00:00:01.169 align:start\n \nopen<00:00:00.900><c> the</c><00:00:01.100><c> door</c>\n\n"
+        "00:00:01.169 --> 00:00:01.179 align:start position:0%\nopen the door\n \n\n"
+        "00:00:01.179 --> 00:00:02.100 align:start position:0%\nopen the door\nand<00:00:01.500><c> leave</c>\n"
+    )
+    index([videos], tmp_path / "lib", Colours())
+    manifest = Manifest(tmp_path / "lib")
+    found = [(text.start, text.end, text.words) for text, _ in manifest.search_texts("door")]
+    assert found == [(0.469, 1.169, "open the door")]
+    assert [text.words for text, _ in manifest.search_texts("leave")] == ["and leave"]
+
+
 def test_transcripts_beside_a_video_are_read(videos, tmp_path):
     (videos / "red.srt").write_text("1\n00:00:01,000 --> 00:00:02,500\nthe red door\n")
     (videos / "mixed.en.vtt").write_text("WEBVTT\n\n00:00.500 --> 00:01.500\na green hill\n")

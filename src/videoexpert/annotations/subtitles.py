@@ -86,6 +86,31 @@ def read_subtitles(path: Path, format: str) -> Dataset:
     return Dataset(format, tuple(samples), report, files=tuple(found))
 
 
+def read_cues(file: Path) -> list[tuple[float, float, str]]:
+    """(start, end, words) of each cue of one file, seconds; empty cues, and what rolling captions repeat, left out.
+
+    Raises DataError that names the first fault.
+    """
+    format = next(
+        (format for format, ending in ENDINGS.items() if _bare(file.name).lower().endswith(ending)), "srt"
+    )
+    report = CleaningReport()
+    cues, faults = parse_cues(files.read_text(file), format, report, file.name)
+    if faults:
+        more = f" ({len(faults) - 1} more like it)" if len(faults) > 1 else ""
+        raise DataError(f"{file}, {faults[0].rstrip('.')}{more}; mend it or take it away.")
+    said = [
+        (max(cue.start, 0.0), cue.end, " ".join(" ".join(lines).split()))
+        for cue, lines in _unrolled(cues, report, file.name)
+    ]
+    return [cue for cue in said if cue[2] and cue[1] > cue[0]]
+
+
+def is_language(name: str) -> bool:
+    """Whether the part of a name between a video's and the ending is a language, as in ``clip.pt-BR.forced.srt``."""
+    return _LANGUAGE.fullmatch(f".{name}") is not None
+
+
 def _files(path: Path, format: str) -> list[Path]:
     if not path.is_dir():
         return [path]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from .. import files
-from ..errors import DataError, DependencyError, VideoError
+from ..annotations.subtitles import is_language, read_cues
+from ..errors import DataError, VideoError
 from ..files import remote
 from .cues import Transcript
 
@@ -41,8 +41,8 @@ def belongs(file: Path, video: Path) -> bool:
     if file.suffix.lower() not in SUFFIXES or not file.name.startswith(f"{video.stem}."):
         return False
     middle = file.name[len(video.stem) : -len(file.suffix)].strip(".")
-    language = len(middle) <= 8 and middle.replace("-", "").isalpha()
-    return middle in ("", video.suffix.strip(".")) or language
+    spelled_out = len(middle) <= 8 and middle.replace("-", "").isalpha()  # name.English.srt
+    return middle in ("", video.suffix.strip(".")) or spelled_out or is_language(middle)
 
 
 def of_videos(files_: Iterable[str], videos: Iterable[str]) -> dict[str, list[str]]:
@@ -74,20 +74,7 @@ def read(transcript: str) -> list[tuple[float, float, str]]:
 def _read(file: Path) -> list[tuple[float, float, str]]:
     if file.suffix.lower() == ".json":
         return _read_whisper(file)
-    try:
-        import pysubs2
-    except ImportError as error:
-        raise DependencyError("transcripts need pysubs2; run pip install 'videoexpert[library]'.") from error
-    try:
-        events = pysubs2.SSAFile.from_string(files.read_text(file), format_=file.suffix.lower()[1:])
-    except (pysubs2.Pysubs2Error, ValueError) as error:
-        raise DataError(f"{file} cannot be read as subtitles ({error}); mend it or take it away.") from error
-    cues = [
-        (e.start / 1000, e.end / 1000, " ".join(html.unescape(e.plaintext).split()))
-        for e in events
-        if not e.is_comment
-    ]
-    return [cue for cue in cues if cue[2]]
+    return read_cues(file)
 
 
 def _read_whisper(file: Path) -> list[tuple[float, float, str]]:
