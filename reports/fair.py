@@ -64,9 +64,10 @@ def section() -> str:
     )
     for name, summary in tables.items():
         rows_of_ours = [{**row, "paper": {}} for row in summary["rows"]]  # the paper's stand further up
-        parts.append(to_markdown({**summary, "rows": rows_of_ours}).rstrip())
+        title = f"{summary['title']} (a base that has only read)"
+        parts.append(to_markdown({**summary, "title": title, "rows": rows_of_ours}).rstrip())
         if kept(name).with_suffix(".png").exists():
-            parts.append(f"![{summary['title']}]({KEPT.name}/fair-{name}.png)")
+            parts.append(f"![{title}]({KEPT.name}/fair-{name}.png)")
     parts.append(NEEDS)
     return "\n\n".join(parts)
 
