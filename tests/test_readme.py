@@ -28,6 +28,21 @@ def test_the_python_lines_print_what_stands_below_them(monkeypatch):
     assert said.getvalue() == blocks[0][1]
 
 
+def test_extras_that_are_named_exist_and_readme_names_all():
+    table = (ROOT / "pyproject.toml").read_text().split("[project.optional-dependencies]")[1].split("\n[")[0]
+    extras = set(re.findall(r"^(\w+) = \[", table, re.MULTILINE))
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "src").rglob("*.py"), ROOT / "README.md"]
+    named = {
+        extra
+        for page in pages
+        for found in re.findall(r"videoexpert\[([a-z0-9,]+)\]", page.read_text())
+        for extra in found.split(",")
+    }
+    assert named <= extras, named - extras
+    listed = README.split("Extras:")[1].split(". It needs")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == extras - {"remote"}  # which the stores' own bring
+
+
 def test_every_command_that_is_named_exists():
     known = set(re.findall(r"^\s*│ (\w+) ", _help(), re.MULTILINE))
     assert {"ground", "train", "score"} <= known
