@@ -175,7 +175,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read_predictions(broken)
     binary = tmp_path / "binary"
-    binary.write_bytes(b"\xff\xfe\x00\x80")
+    binary.write_bytes(b"\x80\xff\x00\xfe")
     with pytest.raises(DataError, match="not UTF-8"):
         read_predictions(binary)
 
