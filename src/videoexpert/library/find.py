@@ -43,6 +43,7 @@ class Hit:
 
     copies      paths of near-duplicates that would have answered the same
     text        the words that matched, where words did
+    familiar    False where the expert that looked was never shown videos like this one; None where none looked
     """
 
     path: str
@@ -53,6 +54,7 @@ class Hit:
     content: str
     copies: tuple[str, ...] = ()
     text: str | None = None
+    familiar: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,8 @@ class Library:
             for moment in answer[:1]:
                 score = moment.score * answer.presence
                 if owner.content not in best or score > best[owner.content].score:
-                    best[owner.content] = replace(owner, start=moment.start, end=moment.end, score=score)
+                    told = {"start": moment.start, "end": moment.end, "score": score}
+                    best[owner.content] = replace(owner, **told, familiar=answer.familiar)
         return sorted(best.values(), key=lambda hit: (-hit.score, hit.path))
 
     def _text(self, snapshot: Snapshot, query: str, filter: Filter) -> list[Hit]:
@@ -269,7 +272,8 @@ def fuse(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
             for i in own:
                 other, weights = merged[i]
                 if iou((other.start, other.end), (hit.start, hit.end)) > 0:
-                    merged[i] = (replace(other, text=other.text or hit.text), weights)
+                    known = hit.familiar if other.familiar is None else other.familiar
+                    merged[i] = (replace(other, text=other.text or hit.text, familiar=known), weights)
                     # of several hits of one list the best counts: the first
                     weights.setdefault(number, weight)
                     break

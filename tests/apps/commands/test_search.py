@@ -29,6 +29,18 @@ def test_the_json_that_is_printed_is_the_json_that_is_written(call, library, tmp
     assert json.loads((tmp_path / "hits.json").read_text()) == printed.json
 
 
+def test_moments_of_videos_unlike_any_that_the_model_was_shown_are_guesses(call, library):
+    hits = call("search", library, SENTENCE, "--format", "json").json["queries"][0]["results"]
+    known = {os.path.basename(hit["path"]): hit["familiar"] for hit in hits}
+    assert known == {"demo.mp4": True, "other.mp4": False}
+    said = "are guesses: the model was never shown videos like these"
+    assert f"1 of {len(hits)} {said}" in call("search", library, SENTENCE).out
+    assert f"all {said}" in call("search", library, SENTENCE, "--in", "*other*").out
+    assert said not in call("search", library, SENTENCE, "--in", "*demo*").out
+    unlooked = call("search", library, SENTENCE, "--method", "recall", "--format", "json").json
+    assert {hit["familiar"] for hit in unlooked["queries"][0]["results"]} == {None}
+
+
 def test_hits_go_into_tables_and_editors(call, library, tmp_path):
     hits = call("search", library, SENTENCE, "--format", "json").json["queries"][0]["results"]
     table = call("search", library, SENTENCE, "--format", "csv")
@@ -105,7 +117,9 @@ def test_the_folder_of_long_paths_is_told_once(call, library):
     hits = call("search", library, SENTENCE, "--format", "json").json["queries"][0]["results"]
     folder = lines[1].strip().removeprefix("in ")
     assert [os.path.dirname(hit["path"]) for hit in hits] == [folder] * len(hits)
-    assert [line.split()[-1] for line in lines[3:]] == [os.path.basename(hit["path"]) for hit in hits]
+    assert [line.split()[-1] for line in lines[3 : 3 + len(hits)]] == [
+        os.path.basename(hit["path"]) for hit in hits
+    ]
     assert under(["/a/b/c.mp4", "/a/d.mp4"]) == ("/a", ["b/c.mp4", "d.mp4"])
     assert under(["/a/c.mp4", "/b/d.mp4"]) == ("", ["/a/c.mp4", "/b/d.mp4"])
     assert under(["/ab/c.mp4", "/a/d.mp4"]) == ("", ["/ab/c.mp4", "/a/d.mp4"])

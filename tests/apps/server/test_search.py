@@ -31,6 +31,7 @@ def test_hits_are_videos_that_can_be_opened_and_played(tmp_path, expert):
         found = client.post("/v1/search", json={"query": "the purple triangle moves right"}).json()
         hit = found["results"][0]
         assert 14 < hit["start"] < hit["end"] < 19
+        assert hit["familiar"] is True
         assert client.get(f"/v1/videos/{hit['video']['id']}/file").status_code == 200
         assert client.get(f"/v1/videos/{hit['video']['id']}/thumbnail").status_code == 200
         assert found["left_out"] == 0

@@ -158,6 +158,10 @@ def _show(page: Page, like: str) -> None:
         for hit, name in zip(page.hits, names, strict=True)
     ]
     table(("score", "start", "end", "video", "words"), rows, left=(3, 4))
+    guessed = sum(hit.familiar is False for hit in page.hits)
+    if guessed:
+        these = "all" if guessed == len(page.hits) else f"{guessed} of {len(page.hits)}"
+        say(f"   {these} are guesses: the model was never shown videos like these", ABSENT)
 
 
 def under(paths: Sequence[str]) -> tuple[str, list[str]]:

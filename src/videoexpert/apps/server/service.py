@@ -172,10 +172,13 @@ class Service:
             path = Path(hit.path)
             if path.is_file():
                 opened = self.state.add_video(path, safe_name(path.name), hit.duration, 0.0)
-                told = {"start": round(hit.start, 3), "end": round(hit.end, 3), "score": round(hit.score, 4)}
-                results.append(
-                    {"video": opened.to_json(), **told, "text": hit.text, "copies": len(hit.copies)}
-                )
+                told: dict[str, Any] = {
+                    "start": round(hit.start, 3),
+                    "end": round(hit.end, 3),
+                    "score": round(hit.score, 4),
+                }
+                told |= {"text": hit.text, "copies": len(hit.copies), "familiar": hit.familiar}
+                results.append({"video": opened.to_json(), **told})
         left_out = len(page.hits) - len(results)
         return {**page.head, "results": results, "left_out": left_out, "cursor": page.cursor}
 

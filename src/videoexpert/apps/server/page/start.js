@@ -116,7 +116,8 @@ export class Start {
         type: "button", className: "play", onclick: () => this.open(hit.video, hit.start, [query]),
       }, h("img", { src: thumbnail(hit.video.id, (hit.start + hit.end) / 2), alt: "", loading: "lazy" }),
       h("span", {}, h("span", { className: "time" }, `${clock(hit.start)} – ${clock(hit.end)}`),
-        h("span", { className: "text" }, hit.video.name), h("span", { className: "score" }, `score ${percent(hit.score)}`)))));
+        h("span", { className: "text" }, hit.video.name), h("span", { className: "score" },
+          hit.familiar === false ? "a guess: the model was never shown videos like this one" : `score ${percent(hit.score)}`)))));
       if (found.unknown_words) items.unshift(h("li", {}, unknown(found)));
       if (found.left_out) items.push(h("li", { className: "absent" }, `${found.left_out} more in videos that cannot be opened here: gone, or in an object store.`));
       $("library-results").replaceChildren(...(items.length ? items : [h("li", { className: "absent" }, "Nothing like this in the library.")]));
