@@ -89,6 +89,13 @@ DOORS: dict[str, tuple[str, dict[str, str]]] = {
             "locks.py": "a lock, made whole by a link",
         },
     ),
+    "folders are made": (
+        r".*\.mkdir|os\.makedirs",
+        {
+            "files/write.py": "the door",
+            "training/trainer.py": "a run's own checkpoint, inside the folder of the run",
+        },
+    ),
 }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def use_model(name: str) -> Path:
     A folder is kept by its absolute path: commands run elsewhere find it too.
     """
     file = settings_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(file.parent)
     files.write_json(file, {"model": whole_name(name)})
     return file
 

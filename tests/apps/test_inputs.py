@@ -89,7 +89,8 @@ def test_times_are_seconds_or_clock(text, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "1:", "1:60", "1:-3", "-1:30", "1:2:3:4", "1.5:00", "nan:10", "1:nan"]
+    "text",
+    ["", "a", "1:", "1:60", "1:-3", "-1:30", "1:2:3:4", "1.5:00", "nan:10", "1:nan", "nan", "inf", "1e400"],
 )
 def test_what_is_no_time(text):
     with pytest.raises(InputError, match="expected seconds or h:mm:ss"):

@@ -86,7 +86,7 @@ def run(bench: Bench, variant: Variant, seed: int, folder: Path) -> Scores:
     file = folder / "scores.json"
     if file.exists():
         return dict(files.load_json(file))
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     scores = bench.score(bench.train(variant.fields, seed, folder), folder)
     files.write_json(file, scores)
     return scores

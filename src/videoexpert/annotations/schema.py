@@ -60,6 +60,8 @@ def read_samples(path: Path) -> list[Sample]:
             faults.add([f"line {number}: id {id!r} is also that of line {ids[id]}, expected unique ids"])
         ids[id] = number
         records.append((id, record))
+    if not (records or faults):
+        raise DataError(f"{path} is empty, expected one JSON object a line (docs/own-data.md).")
     if faults:
         raise DataError(f"{path} has {faults.counted} (docs/own-data.md):{faults.listed}")
     return [to_sample(record, id) for id, record in records]

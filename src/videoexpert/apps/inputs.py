@@ -119,6 +119,8 @@ def as_seconds(text: str) -> float:
         clock = len(parts) <= 3 and all(0 <= part < 60 for part in rest)
         if rest and not (clock and first >= 0 and all(part.strip().isdigit() for part in parts[:-1])):
             raise ValueError
+        if not math.isfinite(first):
+            raise ValueError
     except ValueError:
         raise InputError(
             f"a time is {text!r}, expected seconds or h:mm:ss, for instance 90 or 1:30."

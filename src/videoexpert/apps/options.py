@@ -25,9 +25,12 @@ TABLE = "table"
 def seconds(text: str | float) -> float:
     """A time of the command line, or a default. Raises typer.BadParameter."""
     try:
-        return as_seconds(str(text))
+        found = as_seconds(str(text))
     except InputError as error:
         raise typer.BadParameter(str(error)) from error
+    if found < 0:
+        raise typer.BadParameter(f"a time is {found:g} s, expected 0 or more seconds.")
+    return found
 
 
 def _known_format(name: str | None) -> str | None:

@@ -5,7 +5,8 @@ Each command lives in a module of ``commands``, imported when it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -60,7 +61,30 @@ def program(arguments: Sequence[str] = ()) -> Any:
     """``build`` as the command that runs, whose help names the kinds of values in words."""
     command = typer.main.get_command(build(arguments))
     _name_values(command)
+    _refuse_nothing(command)
     return command
+
+
+def _refuse_nothing(command: Any) -> None:
+    """Options, and arguments that are paths, take no empty value: it is what a shell makes of a variable not set.
+
+    As a path it would be the folder in which the command was started.
+    """
+    for parameter in command.params:
+        described = getattr(parameter, "type_descriptor", None)
+        kinds = (described.annotation, *get_args(described.annotation)) if described is not None else ()
+        if parameter.param_type_name == "option" or Path in kinds:
+            parameter.process_value = partial(_given, parameter, parameter.process_value)
+    for inner in getattr(command, "commands", {}).values():
+        _refuse_nothing(inner)
+
+
+def _given(parameter: Any, process: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    """The value of a parameter as ``process`` makes it. Raises typer.BadParameter for an empty text."""
+    if "" in (value if isinstance(value, list | tuple) else (value,)):
+        leave = "give a value" if parameter.required else "give a value, or leave it out"
+        raise typer.BadParameter(f"it is empty; {leave}.", ctx=ctx, param=parameter)
+    return process(ctx, value)
 
 
 def _name_values(command: Any) -> None:

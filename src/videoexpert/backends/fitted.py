@@ -149,7 +149,7 @@ def keep(fit: Fit, identified: dict[str, Any], name: str, model: str | Path | No
     for place in places:
         try:
             found = _read(place) if place.is_file() else {}
-            place.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(place.parent)
             files.write_json(place, {"format": FORMAT, "fits": {**found, key_of(identified): stored}})
         except (WriteError, OSError):
             if place == users:

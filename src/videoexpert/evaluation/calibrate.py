@@ -217,7 +217,7 @@ def _work_folder(who: dict[str, Any], asked: Sequence[Sample]) -> Path:
     """Where the answers to these questions by this model are gathered: always the same folder."""
     questions = [[s.id, s.video, s.query, s.clip, s.windows] for s in asked]
     folder = settings.config_folder() / WORK / key_of({"model": who, "asked": questions})
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     return folder
 
 

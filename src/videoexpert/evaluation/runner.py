@@ -78,8 +78,7 @@ def evaluate(
     dataset = read(benchmark, annotations, split=split)
     samples = (sentences_as_queries(dataset.samples) if sentences else list(dataset.samples))[:limit]
     folder = Path(out)
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     run = describe_run(benchmark, system, dataset, limit, len(samples))
     run |= {"task": "grounding"} if sentences else {}
     asked, unasked = _askable(samples)

@@ -128,7 +128,7 @@ class FeatureStore(Mapping[str, VisualTokens]):
         path = Path(folder)
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file, expected a folder for the feature store.")
-        path.mkdir(parents=True, exist_ok=True)
+        files.make_folder(path)
         foreign = [n for n in sorted(os.listdir(path)) if not _is_ours(n)]
         if foreign:
             raise InputError(

@@ -37,6 +37,7 @@ from .records import (
 )
 from .write import (
     is_unfinished,
+    make_folder,
     publish,
     whole_file,
     whole_folder,
@@ -64,6 +65,7 @@ __all__ = [
     "load_json",
     "loads",
     "locate",
+    "make_folder",
     "number",
     "pair",
     "parse_json",

@@ -115,6 +115,8 @@ def loads(text: str | bytes) -> Any:
 
 def parse_json(text: str, where: str) -> Any:
     """Parsed JSON; NaN and Infinity are refused. Raises DataError that begins with ``where``."""
+    if not text.strip():
+        raise DataError(f"{where} is empty, expected JSON.")
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:

@@ -25,7 +25,9 @@ def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        header = next(reader, [])
+        header = next(reader, None)
+        if header is None:
+            raise DataError(f"{path} is empty, expected a header that holds {', '.join(columns)}.")
         missing = [name for name in columns if name not in header]
         if missing:
             raise DataError(

@@ -162,6 +162,12 @@ def _writing(path: Path, target: str | os.PathLike[str]) -> Iterator[None]:
         raise WriteError(f"{os.fspath(target)} cannot be written: {cause}.") from error
 
 
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """The folder, with those above it, unless it is there. Raises WriteError, also where a file has its name."""
+    with writing(folder):
+        Path(folder).mkdir(exist_ok=True)
+
+
 def _error_number(error: Exception) -> int | None:
     """The system's number of an error; safetensors, which is not Python's, names it in its message."""
     if isinstance(error, OSError):

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import DataError, WriteError
-from ..files import remote
+from ..files import make_folder, remote
 from ..runtime import process_name, process_runs
 from . import cues
 from .cues import Text, Transcript
@@ -79,7 +79,7 @@ class Manifest:
         if not create and not self.file.is_file():
             raise DataError(f"{str(folder)!r} holds no library; make one with `videoexpert index`.")
         if create:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         self._lock = threading.RLock()
         try:
             self._db, self.writable = self._opened(create)

@@ -60,7 +60,7 @@ def write_shard(path: Path, shard: Shard) -> int:
         tensors["spatial"] = torch.stack([t.spatial for t in shard.tokens]).to("cpu", torch.float16)
         spans = [(t.start_s, t.duration_s) for t in shard.tokens]
         tensors["windows"] = torch.tensor(spans, dtype=torch.float64)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     with files.whole_file(path) as part:
         save_file(tensors, part, metadata={"duration": repr(shard.duration)})
     return path.stat().st_size

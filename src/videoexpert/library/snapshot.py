@@ -223,8 +223,7 @@ def _write(folder: Path, place: Path, name: str, encoder: int, videos: dict[str,
 
     Raises WriteError.
     """
-    with files.writing(place):
-        place.mkdir(parents=True, exist_ok=True)
+    files.make_folder(place)
     old, listed = _latest(place, encoder, videos)
     new = [content for content in videos if content not in {c for c, _ in listed}]
     shards = {content: read_embeddings(shard_path(folder, content, encoder)) for content in new}

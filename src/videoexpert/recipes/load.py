@@ -74,7 +74,7 @@ def save_recipe(recipe: BaseModel, file: Path) -> None:
 
 def claim(recipe: BaseModel, out: Path) -> None:
     """Save the resolved recipe as ``out/recipe.yaml``; raises InputError for an ``out`` that another recipe began."""
-    out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(out)
     if not (out / RECIPE).exists():
         save_recipe(recipe, out / RECIPE)
     elif load_recipe(out / RECIPE) != recipe:

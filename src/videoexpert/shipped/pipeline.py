@@ -45,8 +45,7 @@ def train_shipped(recipe: ShippedRecipe, out: Path, log: Log = print) -> Path:
 
     Raises InputError for an ``out`` that another recipe began, or in which another process trains.
     """
-    with files.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(out)
     with locks.held(out):
         claim(recipe, out)
         return _train(recipe, out, log)

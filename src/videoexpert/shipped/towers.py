@@ -245,7 +245,7 @@ def train_tower(
         found = model.losses(batch, SHARPER if step >= recipe.places_first > 0 else 1.0)
         return sum(found.values(), torch.zeros(())), found
 
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     run_stage(
         {"model": model},
         recipe.steps,

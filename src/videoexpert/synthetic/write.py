@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import write_text
+from ..files import make_folder, write_text
 from ..runtime import clean_start
 from ..windows import CLIP_S, shared_s
 from .language import ABSENT_QUERIES, WORDINGS, Wording, absent_query, caption_of
@@ -106,7 +106,7 @@ def write_world(
     world = out / "world.json"
     if world.exists() and world.read_text() != files["world.json"]:
         raise InputError(f"{out} holds another synthetic world; choose an empty folder or the same options.")
-    (out / "videos").mkdir(parents=True, exist_ok=True)
+    make_folder(out / "videos")
     for name, text in files.items():
         write_text(out / name, text)
     missing = [s for s in scripts if not (out / "videos" / f"{s.id}.mp4").exists()]

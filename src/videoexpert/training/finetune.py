@@ -62,8 +62,7 @@ def finetune(
     training, held = split(samples, seed)
     width = loaded.language.get_input_embeddings().weight.shape[1]
     recipe = make_recipe(start, out, len(training), held, width, seed, overrides)
-    with files.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(out)
     with locks.held(out):
         begin(recipe, out)
         clips = clips_of(videos, annotations, "jsonl")

@@ -75,8 +75,7 @@ def train(
     """
     if rank_of_process()[0] != 0:
         return train_held(recipe, out, stores, _silent)
-    with files.writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(out)
     with held(out):
         begin(recipe, out)
         return train_held(recipe, out, stores, log)
@@ -137,7 +136,7 @@ def make_trainer(
 
 def begin(recipe: Recipe, out: Path) -> None:
     """Take ``out`` for this recipe: clean up after a killed process, refuse another recipe's run."""
-    out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(out)
     clean(out)
     if not (out / RECIPE).exists() and any(entry.name not in (DATA, LOCK) for entry in out.iterdir()):
         raise InputError(f"{out} holds other files, expected a new folder or a run to go on with.")

@@ -366,14 +366,14 @@ def _write_trained(model: VideoExpertModel, tokenizer: Any, tensors: dict[str, T
         checkpoint.save(model, tokenizer, folder, adapter_only=True, tensors=tensors)
         return
     # a model that names no bases: the checkpoint serves to resume only
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, folder / WEIGHTS)
 
 
 def _discard(folder: Path) -> None:
     """Delete a checkpoint so that no half of it can be taken for a whole one."""
     doomed = folder.parent / UNFINISHED / f"old-{folder.name}"
-    doomed.parent.mkdir(exist_ok=True)
+    files.make_folder(doomed.parent)
     folder.rename(doomed)
     shutil.rmtree(doomed)
 

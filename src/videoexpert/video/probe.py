@@ -13,7 +13,7 @@ import numpy as np
 from ..types import Hole
 from .colour import TRANSFERS
 from .container import OpenFile, open_video
-from .decode import Sampling, choose
+from .decode import Sampling, check_request, choose
 from .media import EVEN_S
 from .packets import read_packets
 from .pictures import Measured, measure
@@ -75,8 +75,9 @@ class VideoInfo:
         """(N,) seconds: the times of the frames ``read_frames`` would give.
 
         Raises:
-            InputError: the clip is not inside the video.
+            InputError: the clip is not inside the video, or so many frames are looked at in no pass.
         """
+        check_request(num_frames, sampling)
         choice = choose(self.timeline, num_frames, start_s, end_s, sampling, self.path)
         return self.timeline.seconds(self.timeline.ticks[choice.indices])
 

@@ -217,7 +217,7 @@ def test_caption_table_and_picture(call, model, video, tmp_path, monkeypatch):
         (["ground", "a.mp4"], 2, "there is no query after 'a.mp4', expected"),
         (["ground", "a.mp4", "q", "--start", "99"], 2, "expected a clip within its 8.00 s"),
         (["ground", "a.mp4", "q", "--start", "5", "--end", "2"], 2, "expected the end after the start"),
-        (["ground", "a.mp4", "q", "--start", "-1"], 2, "--start is -1 s, expected"),
+        (["ground", "a.mp4", "q", "--start", "-1"], 2, "a time is -1 s, expected 0 or more"),
         (
             ["ground", "a.mp4", "q", "--model", "no/such/model"],
             1,

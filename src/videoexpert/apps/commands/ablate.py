@@ -36,14 +36,13 @@ def ablate(
     from ...ablation.benches import open_bench
     from ...ablation.report import write_report
     from ...ablation.run import ablate as run
-    from ...files import writing
+    from ...files import make_folder
     from ...locks import held
     from ...recipes import load_recipe
     from ..terminal import complain, say
 
     found = load_recipe(recipe, overrides or [])
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with held(out):
         bench = open_bench(found, out, log=complain)
         summary = write_report(run(table, bench, seeds, out, log=complain), out)

@@ -72,7 +72,7 @@ def panels(
         seed=seed or 0,
         most=queries,
     )
-    out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(out)
     rows: list[dict[str, Any]] = []
     failed = 0
     with Waiting("drawing", len(selection.videos)) as waiting, plain_warnings(FEW):

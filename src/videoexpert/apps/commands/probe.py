@@ -10,6 +10,7 @@ import typer
 from ... import files
 from ...annotations.readers import PROBED
 from ...errors import InputError
+from ...files import make_folder
 from .. import options, terminal
 from ..inputs import model_options
 
@@ -89,7 +90,7 @@ def bias(
         raise InputError("a model needs --videos, the folder with the videos; or give --predictions.")
     asked = bias_probe.read_asked(benchmark, annotations, split, lengths, videos, limit)
     others = [bias_report.read_report(file, asked) for file in compare or ()]
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     failed: dict[str, str] = {}
     weights = None
     if not files:

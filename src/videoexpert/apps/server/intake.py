@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ... import files
 from ...annotations.videos import VIDEO_SUFFIXES, is_video
 from ...errors import InputError, VideoError
 from ...video.probe import probe_safely
@@ -53,7 +54,7 @@ class Intake:
     def __init__(self, settings: ServerSettings, state: State) -> None:
         self.settings, self.state = settings, state
         self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="videoexpert-intake")
-        settings.uploads.mkdir(parents=True, exist_ok=True)
+        files.make_folder(settings.uploads)
 
     async def aside(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """What work on a file gives, done by one of LOOKERS threads: files that take long hold up no other request."""

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ... import files
 from ...assets import SHIPPED_QUERIES, SHIPPED_VIDEO
 from ...backends.base import Backend
 from ...errors import InputError, UnsupportedError, VideoExpertError
@@ -68,7 +69,7 @@ class Service:
         self.library = None if settings.library is None else open_library(settings.library, backend)
         # a library answers one search at a time: its matrix is made anew by the first after a change
         self._searching = threading.Lock()
-        settings.clips.mkdir(parents=True, exist_ok=True)
+        files.make_folder(settings.clips)
         self._cutters = ThreadPoolExecutor(1, thread_name_prefix="videoexpert-clips")
         # each drives one child process: the pool in which files are decoded for people to look at
         self._lookers = ThreadPoolExecutor(DECODERS, thread_name_prefix="videoexpert-thumbnails")

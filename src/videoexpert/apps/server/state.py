@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ... import files
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS videos (
     id TEXT PRIMARY KEY, path TEXT NOT NULL UNIQUE, name TEXT NOT NULL, uploaded INTEGER NOT NULL,
@@ -83,7 +85,7 @@ class State:
     """The registry. Every method is one transaction; safe to call from several threads."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(folder)
         self._lock = threading.Lock()
         self._db = sqlite3.connect(folder / "server.sqlite", check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")

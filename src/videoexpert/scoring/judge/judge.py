@@ -294,7 +294,7 @@ class _State:
                 self.tokens_out += tokens[1]
                 if score is not None:
                     self.scores[key] = score
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.log.parent)
         if self.log.exists() and self.log.read_bytes()[-1:] not in (b"", b"\n"):
             self._append("\n")
 
