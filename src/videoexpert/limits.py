@@ -15,6 +15,8 @@ from typing import Any
 from .errors import InputError, VideoExpertError
 
 PREFIX = "VIDEOEXPERT_MAX_"
+# seeds that random, numpy, torch and transformers all take; not to be moved
+MOST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -112,4 +114,4 @@ def limits() -> Limits:
     return Limits(**found)
 
 
-__all__ = ["Limits", "limits", "table", "variable"]
+__all__ = ["MOST_SEED", "Limits", "limits", "table", "variable"]

@@ -67,7 +67,7 @@ def _wrong_call(error: Any, arguments: list[str]) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return 2
-    said = " ".join(error.format_message().split()).rstrip(".")
+    said = " ".join(error.format_message().split()).rstrip(".").replace(": Value error, ", ": ")
     context = getattr(error, "ctx", None)
     help_of = f" See {context.command_path} --help." if context is not None else ""
     from .terminal import complain

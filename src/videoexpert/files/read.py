@@ -18,6 +18,7 @@ from ..errors import DataError
 from ..limits import limits
 
 _BLOCK = 2**20
+_TOO_DEEP = "lists or objects are nested too deep"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -110,7 +111,7 @@ def loads(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise ValueError("lists or objects are nested too deep") from error
+        raise ValueError(_TOO_DEEP) from error
 
 
 def parse_json(text: str, where: str) -> Any:
@@ -124,7 +125,9 @@ def parse_json(text: str, where: str) -> Any:
         raise DataError(
             f"{where}{line}: not valid JSON ({json_fault(error)}, column {error.colno})."
         ) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise DataError(f"{where}: not valid JSON ({_TOO_DEEP}).") from error
+    except ValueError as error:
         raise DataError(f"{where}: not valid JSON ({error}).") from error
 
 

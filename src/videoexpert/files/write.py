@@ -154,6 +154,10 @@ def _writing(path: Path, target: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except VideoExpertError:
         raise
+    except UnicodeEncodeError as error:  # of a library that writes to names in UTF-8 alone
+        raise WriteError(
+            f"{os.fspath(target)} cannot be written: its name is not UTF-8; choose another."
+        ) from error
     except Exception as error:
         code = _error_number(error)
         if code is None and not isinstance(error, OSError):

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import make_folder, write_text
+from ..limits import MOST_SEED
 from ..runtime import clean_start
 from ..windows import CLIP_S, shared_s
 from .language import ABSENT_QUERIES, WORDINGS, Wording, absent_query, caption_of
@@ -29,6 +30,7 @@ from .samples import true_queries
 from .world import LEVELS, SHIPPED_LEVEL, Script, frame_times, sample_script
 
 CLIP = int(CLIP_S)  # QVHighlights writes its windows as whole seconds
+MOST_VIDEOS = 100_000  # their names count in five digits
 CHUNK = 256  # frames that are rendered at once
 NEXT_COLUMNS = (
     "frame_count",
@@ -57,8 +59,10 @@ class WorldRecipe:
     wording: str = "plain"
 
     def __post_init__(self) -> None:
-        if self.videos < 1:
-            raise InputError(f"videos is {self.videos}, expected at least 1.")
+        if not 1 <= self.videos <= MOST_VIDEOS:
+            raise InputError(f"videos is {str(self.videos)[:20]}, expected 1 to {MOST_VIDEOS:,}.")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise InputError(f"seed is {str(self.seed)[:20]}, expected 0 to {MOST_SEED:,}.")
         if self.level not in LEVELS:
             raise InputError(f"level is {self.level}, expected one of {', '.join(map(str, LEVELS))}.")
         if not 32 <= self.size <= 1024 or self.size % 2:

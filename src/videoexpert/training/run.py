@@ -137,6 +137,8 @@ def make_trainer(
 def begin(recipe: Recipe, out: Path) -> None:
     """Take ``out`` for this recipe: clean up after a killed process, refuse another recipe's run."""
     files.make_folder(out)
+    with files.writing(out):  # before hours of work: TensorBoard, for one, writes to names in UTF-8 alone
+        str(out).encode()
     clean(out)
     if not (out / RECIPE).exists() and any(entry.name not in (DATA, LOCK) for entry in out.iterdir()):
         raise InputError(f"{out} holds other files, expected a new folder or a run to go on with.")

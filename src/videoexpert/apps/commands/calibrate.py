@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ...escapes import quantity
+from ...limits import MOST_SEED
 from .. import options, terminal
 from ..inputs import model_options
 from ..terminal import Format
@@ -26,7 +27,9 @@ def calibrate(
     ] = "jsonl",
     split: Annotated[str | None, typer.Option(help="Part of an annotation folder.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many labelled queries.")] = None,
-    seed: Annotated[int, typer.Option(help="Draws the queries that are asked of other videos.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, help="Draws the queries that are asked of other videos.")
+    ] = 0,
     format: Annotated[Format, typer.Option(help="How to print.")] = Format.table,
 ) -> None:
     """Fit a model's scores, and when it says that an event is absent, on labelled videos.

@@ -11,6 +11,7 @@ import typer
 
 from ...annotations.readers import BENCHMARKS
 from ...escapes import quantity
+from ...limits import MOST_SEED
 from .. import options, peers
 from ..terminal import Format, complain, print_json, say, table
 from ..waiting import Waiting, hours
@@ -84,7 +85,9 @@ def import_(
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder to write: videos, annotations and world.json.")],
     videos: Annotated[int, typer.Option(min=1, help="How many videos.")] = 40,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes of annotation and same pixels.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, help="Same seed, same bytes of annotation and same pixels.")
+    ] = 0,
     level: Annotated[
         int | None,
         typer.Option(

@@ -11,6 +11,7 @@ import typer
 from ... import files
 from ...annotations.readers import DRAWN
 from ...errors import InputError, VideoExpertError
+from ...limits import MOST_SEED
 from .. import options
 from ..terminal import FEW, Format, complain, plain_warnings, print_json, say
 from ..waiting import Waiting
@@ -45,7 +46,9 @@ def panels(
     count: Annotated[
         int | None, typer.Option(min=1, help="How many videos to draw by lot (default: 6).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the lot (default: 0).")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the lot (default: 0).")
+    ] = None,
     queries: Annotated[int, typer.Option(min=1, help="Most queries of a video, the first in the file.")] = 4,
     format: options.Printed = Format.table,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +65,10 @@ def score(
     if format not in FORMATS:
         raise InputError(f"format is {format!r}, expected one of {', '.join(FORMATS)}.")
     judge = None
+    if (judge_log is not None or judge_prices is not None) and not judge_url:
+        raise InputError(
+            "--judge-log and --judge-prices belong to --judge-url; leave them out, or name a judge."
+        )
     if judge_url or judge_model:
         judge = _judge(
             judge_url, judge_model, judge_key, judge_log or Path(f"{predictions}.judged.jsonl"), judge_prices
@@ -95,6 +100,8 @@ def _judge(
 
     if not (url and model):
         raise InputError("a judge needs both --judge-url and --judge-model.")
+    if not all(0 <= price < math.inf for price in prices or ()):
+        raise InputError(f"--judge-prices are {prices}, expected two numbers from 0 up.")
     price_in, price_out = prices or (None, None)
     variable = None if key.lower() == "none" else key
     endpoint = Endpoint(url, model, key_variable=variable, price_in=price_in, price_out=price_out)

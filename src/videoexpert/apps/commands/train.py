@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ...limits import MOST_SEED
 from .. import options, terminal
 from ..terminal import Format
 from ..waiting import Waiting
@@ -109,7 +110,7 @@ def finetune(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="e.g. training.steps=100")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Split, order and wording.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Split, order and wording.")] = 0,
     format: options.Printed = Format.table,
 ) -> None:
     """Teach a model your own clips; the finished folder is OUT/model."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,9 +13,11 @@ from videoexpert.apps.program import program
 
 SURROGATE = "\udcff"
 NUMBERS = ("", "x", "nan", "inf", "-1", "0", "1" + 400 * "0", "1e400", SURROGATE)
-WORDS = ("", SURROGATE)
+WORDS = ("", "no-such", SURROGATE)
 FILES = ("empty", "latin", "deep", "folder", "missing")
 PLACES = ("full", "below a file")
+WRITTEN = ("--out", "--plot", "--reel", "--judge-log", "--state", "--store")
+READ = ("--videos", "--like")  # paths or addresses, which the program keeps as text
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Parameter:
 
     name: str
     kind: str
-    place: int | None = None
+    pair: bool = False
 
 
 def make_files(folder: Path) -> dict[str, str]:
@@ -34,13 +36,35 @@ def make_files(folder: Path) -> dict[str, str]:
     (folder / "deep").write_text(100_000 * "[")
     (folder / "folder").mkdir()
     found = {name: str(folder / name) for name in FILES}
-    return {
-        **found,
-        "full": "/dev/full",
-        "below a file": str(folder / "empty" / "x"),
-        "": "",
-        SURROGATE: SURROGATE,
-    }
+    return {**found, "full": "/dev/full", "below a file": str(folder / "empty" / "x")}
+
+
+def values_of(kind: str) -> tuple[str, ...]:
+    """Wrong values for a parameter, files by their names in ``make_files``."""
+    if kind == "number":
+        return NUMBERS
+    return WORDS if kind == "text" else (*FILES, *(PLACES if kind == "out" else ()), "", SURROGATE)
+
+
+def cases(
+    name: str, command: Any, base: tuple[list[str], list[tuple[str, str]]], paths: dict[str, str]
+) -> Iterator[tuple[str, str, list[str]]]:
+    """(parameter, value, arguments of the call) for every wrong value of every option and argument of a command."""
+    given, placed = base
+    words, texts = name.split(), [text for text, _ in placed]
+    for parameter in options(command):
+        for value in values_of(parameter.kind):
+            text = value if parameter.kind == "text" else paths.get(value, value)
+            option = [parameter.name, text, text] if parameter.pair else [f"{parameter.name}={text}"]
+            yield parameter.name, value, [*words, *given, *option, *(["--", *texts] if texts else [])]
+    for place, (_, kind) in enumerate(placed):
+        for value in values_of(kind):
+            text = value if kind == "text" else paths.get(value, value)
+            yield (
+                f"argument {place + 1}",
+                value,
+                [*words, *given, "--", *texts[:place], text, *texts[place + 1 :]],
+            )
 
 
 def commands() -> dict[str, Any]:
@@ -60,19 +84,19 @@ def options(command: Any) -> Iterator[Parameter]:
     """The options of a command that take a value."""
     for found in command.params:
         if found.param_type_name == "option" and not found.is_flag:
-            yield Parameter(found.opts[0], kind_of(found))
+            yield Parameter(found.opts[0], kind_of(found), found.nargs == 2)
 
 
 def kind_of(parameter: Any) -> str:
-    """path, number, choice or text: of lists and pairs that of their members."""
+    """path, out (a path to write to), number or text: of lists and pairs that of their members."""
     annotation = parameter.type_descriptor.annotation
     while get_args(annotation):
         annotation = get_args(annotation)[0]
-    if issubclass(annotation, Path):
-        return "path"
-    if issubclass(annotation, Enum):
-        return "choice"
-    return "number" if issubclass(annotation, int | float) else "text"
+    if issubclass(annotation, int | float):
+        return "number"
+    if parameter.opts[0] in WRITTEN:
+        return "out"
+    return "path" if issubclass(annotation, Path) or parameter.opts[0] in READ else "text"
 
 
 def bases(world: Path, library: Path, out: Path) -> dict[str, tuple[list[str], list[tuple[str, str]]]]:
@@ -100,7 +124,7 @@ def bases(world: Path, library: Path, out: Path) -> dict[str, tuple[list[str], l
         "clip": ([model, f"--out={out / 'clips'}"], asked),
         "export peft": ([], [(str(world / "model"), "path"), made]),
         "export answer": ([], [(str(world / "answer.json"), "path")]),
-        "watch": ([model], asked),
+        "watch": ([model, "--idle=0.1"], asked),
         "index": ([f"--library={out / 'lib'}", "--model=shipped"], [(videos, "path")]),
         "search": ([], [lib, ("a circle", "text")]),
         "library info": ([], [lib]),
@@ -161,3 +185,58 @@ ANSWER = {
 def write_answer(world: Path) -> None:
     """A saved answer about the first video of the world."""
     (world / "answer.json").write_text(json.dumps({**ANSWER, "video": str(world / "videos" / "a.mp4")}))
+
+
+@dataclass(frozen=True)
+class Fine:
+    """Values that may be right: the commands and parameters by pattern, the values, and why."""
+
+    commands: str
+    parameter: str
+    values: tuple[str, ...]
+    why: str
+
+    def of(self, name: str, parameter: str, value: str) -> bool:
+        """Whether this is about that case."""
+        return bool(
+            re.fullmatch(self.commands, name)
+            and re.fullmatch(self.parameter, parameter)
+            and value in self.values
+        )
+
+
+BIG = "1" + 400 * "0"
+NEW = ("folder", "missing", SURROGATE)
+LATE = ("no-such", SURROGATE)
+FINE = (
+    Fine(
+        ".*",
+        "--(start|overlap|idle|pad|min-duration|min-score|keep|above|seed|port|test-share)",
+        ("0",),
+        "zero",
+    ),
+    Fine(".*", "--(out|state|plot|reel)", NEW, "a new place, or an empty folder"),
+    Fine("index", "--library", NEW, "a new place, or an empty folder"),
+    Fine("synth", "argument 1", NEW, "a new place, or an empty folder"),
+    Fine("export peft|convert", "argument 2", NEW, "a new place, or an empty folder"),
+    Fine("data import", "argument 3", (*FILES, SURROGATE), "a file that is written anew"),
+    Fine("ground|highlight|ask|clip|watch|search|library reel", "argument 2", ("no-such",), "a sentence"),
+    Fine("search", "--in", LATE, "a pattern that fits no name"),
+    Fine("panels|probe bias", "--name", LATE, "any name"),
+    Fine("serve", "--allow-host", LATE, "any name"),
+    Fine("score", "--judge-key", LATE, "no judge is asked"),
+    Fine("mcp", "--(model|verify|device)", LATE, "the model is loaded for the first question"),
+    Fine("mcp", "--root", ("folder",), "videos may come to it"),
+    Fine("serve|index", "argument 1", ("folder",), "videos may come to it"),
+    Fine("data check", "--videos", ("folder",), "the table says which are missing"),
+    Fine("serve", "--(max-upload|queue)", (BIG,), "as many as there are"),
+    Fine(".*", "--(count|queries|limit|batch-size|workers)", (BIG,), "as many as there are"),
+    Fine(
+        "library remove", "argument 2", (*FILES, "", SURROGATE), "what is not in the library is not removed"
+    ),
+)
+
+
+def reason(name: str, parameter: str, value: str) -> str | None:
+    """Why a command may take this value; None where it is wrong."""
+    return next((entry.why for entry in FINE if entry.of(name, parameter, value)), None)
