@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ import yaml
 from matplotlib.figure import Figure
 from safetensors.torch import load_file
 
+from toy_ablation import RECIPE, TOY
 from training_world import make_recipe
 from videoexpert.ablation import report
 from videoexpert.ablation import world as ablation_world
@@ -36,16 +36,6 @@ from videoexpert.evaluation.runner import Outcome
 from videoexpert.features.encode import TokenEncoder
 from videoexpert.features.store import STORE, TOKEN_FIELDS
 from videoexpert.recipes import EvaluationRecipe, load_recipe
-
-RECIPE = Path(__file__).parents[2] / "recipes" / "ablation.yaml"
-STAGE = ["steps=1", "videos=2", "questions=2"]
-TOY = [
-    *(f"{stage}.{part}" for stage in ("warm_start", "base", "variant") for part in STAGE),
-    *("model.num_frames=8", "model.tokens_per_group=3", "model.key_tokens=2", "model.head_width=16"),
-    *("model.temporal_rank=4", "model.spatial_rank=4", "videos=2", "calibration_videos=2", "test_videos=2"),
-    *("language.hidden_size=32", "language.intermediate_size=48", "language.num_hidden_layers=1"),
-    *("render_size=64", "variant.train_language=false"),
-]
 
 
 class Counting:
