@@ -107,9 +107,6 @@ def test_clips_that_no_video_has():
     check_clip(0.0, 1.0)
     check_clip(3.0, None)
     for start, end, message in (
-        (-1.0, None, "--start is -1 s"),
-        (None, float("nan"), "--end is nan s"),
-        (float("inf"), None, "--start is inf s"),
         (5.0, 2.0, "--end is 2 s and --start 5 s"),
         (2.0, 2.0, "expected the end after the start"),
         (None, 0.0, "--end is 0 s and --start 0 s"),

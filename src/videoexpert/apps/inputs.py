@@ -157,10 +157,7 @@ def verifier(name: str | None, given: Sequence[str] | None) -> dict[str, Any]:
 
 
 def check_clip(start: float | None, end: float | None) -> None:
-    """Raises InputError for a part that no video has; a video's own length is checked once it is open."""
-    for name, value in (("start", start), ("end", end)):
-        if value is not None and (not math.isfinite(value) or value < 0):
-            raise InputError(f"--{name} is {value:g} s, expected 0 or more seconds.")
+    """Raises InputError for an end before the start; a video's own length is checked once it is open."""
     if end is not None and end <= (start or 0.0):
         raise InputError(
             f"--end is {end:g} s and --start {start or 0.0:g} s, expected the end after the start."

@@ -143,7 +143,7 @@ def test_of_several_videos_a_broken_one_is_told(call, model, video, tmp_path, fi
         (["--from", "a.json", "--frames", "4"], "--from asks no model: leave --model"),
         (["a.mp4", "q", "--reel", "reel.avi"], "expected a file name that ends in .mp4"),
         (["a.mp4", "q", "--out", "file"], "--out is 'file', which is a file, expected a folder"),
-        (["a.mp4", "q", "--pad", "inf"], "--pad is inf s"),
+        (["a.mp4", "q", "--pad", "inf"], "a time is 'inf'"),
         (["a.mp4", "q", "--start", "5", "--end", "2"], "expected the end after the start"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,7 +70,7 @@ def clip(
 
     Exit code 3: the sentence is not in the video, and no file is written.
     """
-    _check(out, reel, pad)
+    _check(out, reel)
     check_clip(start, end)
     if saved is not None:
         if arguments:
@@ -104,9 +103,7 @@ def clip(
         raise typer.Exit(1)
 
 
-def _check(out: Path, reel: Path | None, pad: float) -> None:
-    if not (math.isfinite(pad) and pad >= 0):
-        raise InputError(f"--pad is {pad} s, expected 0 or more seconds.")
+def _check(out: Path, reel: Path | None) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"--out is {str(out)!r}, which is a file, expected a folder for the clips.")
     if reel is not None:
