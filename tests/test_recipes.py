@@ -233,3 +233,10 @@ def test_the_wheel_holds_every_page_and_recipe():
     data = (root / "pyproject.toml").read_text().split("[tool.setuptools.data-files]")[1].split("\n[")[0]
     held = {file for pattern in re.findall(r'\["(.*?)"\]', data) for file in root.glob(pattern)}
     assert held == {*root.glob("docs/*.md"), *root.glob("recipes/**/*.yaml")}
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32)])
+@pytest.mark.parametrize("name", ["pretrain", "ablation", "shipped"])
+def test_a_seed_is_one_that_every_library_takes(name, seed):
+    with pytest.raises(DataError, match="seed"):
+        load_recipe(Path(name), [f"seed={seed}"])

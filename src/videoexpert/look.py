@@ -63,12 +63,11 @@ def drawable(text: str) -> str:
 
 
 def fit_fonts(figure: Figure) -> None:
-    """Gives every text of the figure the fonts that have its letters; those that none has become words."""
+    """Gives every text of the figure the fonts that have its letters."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
-        text.set_text(drawable(text.get_text()))
         missing = _lacking(text.get_text())
         if missing:
             text.set_fontfamily([USUAL, *_fonts_for(frozenset(missing))])

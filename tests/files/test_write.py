@@ -197,3 +197,19 @@ def test_a_running_writer_is_left_alone(tmp_path, monkeypatch):
 def test_the_error_is_one_of_ours():
     assert issubclass(WriteError, VideoExpertError)
     assert WriteError.exit_code == 1
+
+
+def test_a_folder_is_made_unless_a_file_is_in_the_way(tmp_path):
+    for _ in range(2):
+        files.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        with pytest.raises(WriteError, match="a file is in the way where a folder is expected"):
+            files.make_folder(tmp_path / place)
+
+
+def test_a_name_that_a_library_cannot_write_is_said(tmp_path):
+    place = tmp_path / "\udcff"
+    with pytest.raises(WriteError, match="its name is not UTF-8"), files.writing(place):
+        str(place).encode()

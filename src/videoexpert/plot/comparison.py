@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..evaluation.voices import Item, Voice
 from ..export.text import clock
-from ..look import DIM, GREEN, GREY, INK, SYSTEMS
+from ..look import DIM, GREEN, GREY, INK, SYSTEMS, drawable
 from ..look import RED as WRONG
 from ..types import worth_showing
 from .panels import (
@@ -136,4 +136,5 @@ def _remark(name: str, text: str) -> Panel:
 
 
 def _short(name: str) -> str:
+    name = drawable(name)
     return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
