@@ -59,7 +59,7 @@ def test_numbers(tmp_path: Path, benchmark: str, number: str, place: int) -> Non
 @pytest.mark.parametrize("benchmark", [*NUMBERS, "video-chatgpt", "instruction", "timeit"])
 def test_deep_nesting(tmp_path: Path, benchmark: str) -> None:
     path = written(tmp_path, benchmark, "[" * 200_000)
-    with pytest.raises(VideoExpertError, match="recursion"):
+    with pytest.raises(VideoExpertError, match="nested too deep"):
         readers.read(benchmark, path)
 
 
