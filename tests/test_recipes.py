@@ -240,3 +240,6 @@ def test_the_wheel_holds_every_page_and_recipe():
 def test_a_seed_is_one_that_every_library_takes(name, seed):
     with pytest.raises(DataError, match="seed"):
         load_recipe(Path(name), [f"seed={seed}"])
+    if name == "shipped":
+        with pytest.raises(DataError, match="seed"):
+            load_recipe(Path(name), [f"tower.seed={seed}"])

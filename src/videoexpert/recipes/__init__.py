@@ -3,6 +3,7 @@
 training.py    what trains on what
 shipped.py     the stages of the model in the package
 ablation.py    the variants of the paper's tables, on the synthetic world
+fields.py      kinds of values that they share
 load.py        YAML with overrides to a recipe, and back
 """
 

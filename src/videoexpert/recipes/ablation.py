@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from ..limits import MOST_SEED
+from .fields import Seed
 from .shipped import BaseRecipe
 
 
@@ -19,7 +19,7 @@ class TextBaseRecipe:
     texts: int = 32  # a step
     questions: int = 3  # about each
     learning_rate: float = 2e-3
-    seed: int = Field(1, ge=0, le=MOST_SEED)
+    seed: Seed = 1
 
 
 class AblationRecipe(BaseModel):
@@ -32,7 +32,7 @@ class AblationRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: Literal["ablation"]
-    seed: int = Field(ge=0, le=MOST_SEED)
+    seed: Seed
     level: int
     model: dict[str, Any]
     language: dict[str, Any]

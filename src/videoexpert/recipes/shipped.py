@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from ..limits import MOST_SEED
+from .fields import Seed
 
 
 @dataclass
@@ -25,7 +25,7 @@ class TowerRecipe:
     scripts: int = 42  # per step
     frames: int = 6  # of each script
     learning_rate: float = 3e-3
-    seed: int = Field(1, ge=0, le=MOST_SEED)
+    seed: Seed = 1
     places_first: int = 0  # steps after which shapes, angles and details weigh SHARPER times as much
     at_most: dict[str, float] = field(
         default_factory=dict
@@ -46,7 +46,7 @@ class TextRecipe:
     steps: int = 2000
     batch: int = 256  # frames and texts a step
     learning_rate: float = 2e-3
-    seed: int = Field(1, ge=0, le=MOST_SEED)
+    seed: Seed = 1
     probe: int = 1000  # held-out videos among which the finished tower looks for one
 
 
@@ -65,7 +65,7 @@ class BaseRecipe:
     frames: tuple[int, ...] = ()  # of a batch's videos, one of these by lot; () for all that the source gives
     read_questions: bool = False  # content: what a sentence says is read out at its end, too
     train_experts: bool = False  # with the language model also the LoRAs; without it they always train
-    seed: int = Field(1, ge=0, le=MOST_SEED)
+    seed: Seed = 1
 
 
 class ShippedRecipe(BaseModel):
@@ -74,7 +74,7 @@ class ShippedRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: str
-    seed: int = Field(ge=0, le=MOST_SEED)
+    seed: Seed
     levels: list[int]  # of the training videos, drawn evenly; a level may be repeated
     tower: TowerRecipe
     text: TextRecipe

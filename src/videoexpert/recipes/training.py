@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..annotations.readers import BENCHMARKS
 from ..config import PRESETS, VideoExpertConfig
 from ..errors import InputError
-from ..limits import MOST_SEED
+from .fields import Seed
 
 # Fields of VideoExpertConfig that the base models or the tokenizer decide.
 DERIVED = (
@@ -89,7 +89,7 @@ class Recipe(_Part):
     """A training run."""
 
     kind: Literal["train"]
-    seed: int = Field(0, ge=0, le=MOST_SEED)
+    seed: Seed = 0
     model: ModelRecipe
     data: list[SourceRecipe] = Field(min_length=1)
     validation: list[SourceRecipe] = Field(default_factory=list)
