@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def test_extras_that_are_named_exist_and_readme_names_all():
     assert named <= extras, named - extras
     listed = README.split("Extras:")[1].split(". It needs")[0]
     assert set(re.findall(r"`(\w+)`", listed)) == extras - {"remote"}  # which the stores' own bring
+
+
+def test_what_is_pinned_runs_on_the_python_that_is_promised():
+    from packaging.specifiers import SpecifierSet
+
+    promised = re.search(r'requires-python = ">=(3\.\d+)"', (ROOT / "pyproject.toml").read_text())[1]
+    assert f"Python {promised} or newer" in README
+    pinned = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    installed = {d.metadata["Name"].lower(): d for d in distributions()}
+    known = [installed[name.lower()] for name, _ in pinned if name.lower() in installed]
+    assert len(known) > 50
+    needs = {d.name: d.metadata.get("Requires-Python") or "" for d in known}
+    assert [name for name, need in needs.items() if f"{promised}.0" not in SpecifierSet(need)] == []
 
 
 def test_every_command_that_is_named_exists():

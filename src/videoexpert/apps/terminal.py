@@ -9,7 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from typing import Any, TextIO
 
 from ..errors import LibraryWarning, ModelWarning, ResumeWarning, VideoWarning
@@ -20,7 +20,7 @@ FEW = 3  # warnings of a kind that are printed in work on many videos
 HEADING, ABSENT, WRONG = "bold", "yellow", "bold red"
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How a report is printed."""
 
     table = "table"

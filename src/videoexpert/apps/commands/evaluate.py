@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     app.command("eval")(evaluate)
 
 
-class Baseline(str, Enum):
+class Baseline(StrEnum):
     """Guesses that need no model."""
 
     random = "random"
@@ -33,7 +33,7 @@ class Baseline(str, Enum):
     clip = "clip"
 
 
-class Control(str, Enum):
+class Control(StrEnum):
     """The model shown something else than the video."""
 
     shuffled = "shuffled"
