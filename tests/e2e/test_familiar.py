@@ -67,6 +67,7 @@ def test_every_real_video(shared, capsys, verb):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*the model was trained on videos of about")  # level 5 has longer ones
 def test_its_own_world_is_familiar(tmp_path):
     expert = videoexpert.load(device="cpu")
     unknown = []

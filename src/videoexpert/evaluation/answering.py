@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from .. import files
 from ..annotations.samples import Sample
@@ -258,7 +258,13 @@ def _worker(
 
 
 class Ranks:
-    """This process among those that torchrun started; they share the videos. Alone without torchrun."""
+    """This process among those that torchrun started; they share the videos. Alone without torchrun.
+
+    The group ends with the context: a process that still holds one when the interpreter goes is often aborted there,
+    and torchrun then takes the job for failed.
+    """
+
+    _made = False
 
     def __init__(self) -> None:
         self.rank, self.world = rank_of_process()
@@ -268,6 +274,17 @@ class Ranks:
             if not distributed.is_initialized():
                 # one may have much more to do than another
                 distributed.init_process_group("gloo", timeout=timedelta(days=30))
+                self._made = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._made:
+            from torch import distributed
+
+            distributed.destroy_process_group()
+            self._made = False
 
     @property
     def first(self) -> bool:

@@ -97,9 +97,10 @@ def calibrate(
     who = identity(backend)
     work = _work_folder(who, asked)
     answers = work / PREDICTIONS
-    failed = answer_all(
-        BackendSystem(backend, TOP_K), asked, VideoFolder(Path(videos)).require, answers, Ranks(), progress
-    )
+    with Ranks() as ranks:
+        failed = answer_all(
+            BackendSystem(backend, TOP_K), asked, VideoFolder(Path(videos)).require, answers, ranks, progress
+        )
     rows = {row["id"]: row for row in map(files.loads, files.whole_lines(answers))}
     scores, presence = evidence(asked, rows)
     made = Fit(

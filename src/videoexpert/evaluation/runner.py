@@ -83,8 +83,7 @@ def evaluate(
     run |= {"task": "grounding"} if sentences else {}
     asked, unasked = _askable(samples)
     equipped = None if make is None else partial(_equipped, make, videos)
-    ranks = Ranks()
-    with held(folder) if ranks.first else nullcontext():
+    with Ranks() as ranks, held(folder) if ranks.first else nullcontext():
         if ranks.first:
             _begin(folder / RUN, run)
         failed = unasked | answer_all(
