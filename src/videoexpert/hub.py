@@ -22,9 +22,8 @@ CONFIG = "config.json"
 OPEN_CLIP_CONFIG = "open_clip_config.json"
 WEIGHTS = "*.safetensors"
 SMALL = ("*.json", "*.txt", "*.model", "*.jinja", "tokenizer*")
-OF_OPEN_CLIP = (
-    "open_clip_*.safetensors",
-)  # the same weights once more, beside those that transformers reads
+# The same weights once more, beside those that transformers reads.
+OF_OPEN_CLIP = ("open_clip_*.safetensors",)
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 BLOCK = 64 * 1024
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

@@ -132,6 +132,20 @@ def _with_start_token(folder, copy, number):
 def test_wrong_settings():
     with pytest.raises(InputError, match="max_patches is 0"):
         PatchPreprocessor(max_patches=0)
+    with pytest.raises(InputError, match="expected 1 to 65,536"):
+        PatchPreprocessor(patch_size=1, max_patches=10**9)
+    with pytest.raises(InputError, match="VIDEOEXPERT_MAX_PICTURE_PIXELS"):
+        PatchPreprocessor(patch_size=60_000, max_patches=60_000)
+    for stored in (
+        {"max_num_patches": "many"},
+        {"patch_size": 1e400},
+        {"image_mean": 0.5},
+        {"image_std": [0.5, 0.0, 0.5]},
+        {"image_mean": [0.5, float("nan"), 0.5]},
+        {"image_mean": ["a", "b", "c"]},
+    ):
+        with pytest.raises(CheckpointError, match=r"p\.json does not say how pictures are prepared"):
+            PatchPreprocessor.from_stored(stored, "p.json")
     with pytest.raises(CheckpointError, match="resample 5, expected 2"):
         PatchPreprocessor.from_stored({"resample": 5}, "p.json")
     with pytest.raises(InputError, match="uint8"):

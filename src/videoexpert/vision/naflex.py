@@ -17,9 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CheckpointError, InputError
-from .preprocess import FILTERS, PILLOW, check_frame, check_pixels, normalised, resample
+from ..limits import limits
+from .preprocess import FILTERS, PILLOW, check_frame, check_pixels, check_scaling, normalised, resample
 
 _HALF = (0.5, 0.5, 0.5)
+_MOST = 65_536  # patches of a picture, and pixels a side of a patch
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,13 @@ class PatchPreprocessor:
 
     def __post_init__(self) -> None:
         for name in ("patch_size", "max_patches"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1.")
+            if not 1 <= getattr(self, name) <= _MOST:
+                raise InputError(f"{name} is {getattr(self, name)}, expected 1 to {_MOST:,}.")
+        pixels = self.max_patches * self.patch_size**2
+        limits().check(
+            "picture_pixels", pixels, f"{self.max_patches:,} patches of {self.patch_size:,} pixels a side"
+        )
+        check_scaling(self.mean, self.std)
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
         """Height and width in pixels of what becomes of a picture."""
@@ -83,17 +90,23 @@ class PatchPreprocessor:
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any], path: str) -> PatchPreprocessor:
         """From the picture processor's settings in a model folder. Raises CheckpointError."""
-        if stored.get("resample", 2) not in FILTERS:
+        if stored.get("resample", 2) not in tuple(FILTERS):
             raise CheckpointError(
                 f"{path} has resample {stored['resample']}, expected 2 (bilinear) or 3 (bicubic)."
             )
-        return cls(
-            patch_size=int(stored.get("patch_size", 16)),
-            max_patches=int(stored.get("max_num_patches", 256)),
-            mean=tuple(stored.get("image_mean") or _HALF),
-            std=tuple(stored.get("image_std") or _HALF),
-            interpolation=FILTERS[stored.get("resample", 2)],
-        )
+        try:
+            return cls(
+                patch_size=int(stored.get("patch_size", 16)),
+                max_patches=int(stored.get("max_num_patches", 256)),
+                mean=tuple(stored.get("image_mean") or _HALF),
+                std=tuple(stored.get("image_std") or _HALF),
+                interpolation=FILTERS[stored.get("resample", 2)],
+            )
+        except (TypeError, ValueError, OverflowError, InputError) as error:
+            said = str(error).rstrip(".")
+            raise CheckpointError(
+                f"{path} does not say how pictures are prepared ({said}); copy it again."
+            ) from error
 
 
 @lru_cache(maxsize=256)

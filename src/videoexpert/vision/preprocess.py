@@ -60,12 +60,7 @@ class Preprocessor:
             size * size,
             f"image_size is {size:,}, so that a picture has {size * size:,} pixels",
         )
-        sound = all(abs(value) <= _MOST for value in (*self.mean, *self.std))  # which NaN is not
-        if len(self.mean) != 3 or len(self.std) != 3 or not sound or min(self.std) < 1 / _MOST:
-            raise InputError(
-                f"mean {self.mean} and std {self.std} must hold three RGB values each of at most {_MOST:,.0f}, "
-                "std above 0."
-            )
+        check_scaling(self.mean, self.std)
         if self.interpolation not in FILTERS.values():
             raise InputError(
                 f"interpolation is {self.interpolation!r}, expected one of {', '.join(FILTERS.values())}."
@@ -174,6 +169,15 @@ def check_pixels(pixels: torch.Tensor) -> None:
     """Raises InputError unless pictures are (..., h, w) uint8 and not empty."""
     if pixels.dtype != torch.uint8 or pixels.ndim < 2 or 0 in pixels.shape[-2:]:
         raise InputError(f"pixels must be (..., h, w) uint8, got {tuple(pixels.shape)} {pixels.dtype}.")
+
+
+def check_scaling(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    """Raises InputError unless both hold three finite values per RGB channel, and std is above 0."""
+    sound = all(abs(value) <= _MOST for value in (*mean, *std))  # which NaN is not
+    if len(mean) != 3 or len(std) != 3 or not sound or min(std) < 1 / _MOST:
+        raise InputError(
+            f"mean {mean} and std {std} must hold three RGB values each of at most {_MOST:,.0f}, std above 0."
+        )
 
 
 def normalised(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:

@@ -117,6 +117,9 @@ def test_pickled_weights_are_written_again(call, video, tmp_path):
     }
     assert call(*asked, tmp_path / "again").json["queries"] == before
     assert call("convert", folder, tmp_path / "again").code == 2  # it exists
+    for option in (("--fusion", "add"), ("--verbose",), ("--stage1", folder / "config.json")):
+        refused = call("convert", folder, tmp_path / "b", *option)  # they mean the authors' checkpoint
+        assert (refused.code, "give --language and --vision" in refused.err) == (2, True)
     assert "cannot be reached" in call("convert", "owner/model", tmp_path / "b").err
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch it_ran'\ntR.")
     assert call("convert", folder, tmp_path / "b").code == 1

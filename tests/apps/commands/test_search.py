@@ -117,9 +117,7 @@ def test_the_folder_of_long_paths_is_told_once(call, library):
     hits = call("search", library, SENTENCE, "--format", "json").json["queries"][0]["results"]
     folder = lines[1].strip().removeprefix("in ")
     assert [os.path.dirname(hit["path"]) for hit in hits] == [folder] * len(hits)
-    assert [line.split()[-1] for line in lines[3 : 3 + len(hits)]] == [
-        os.path.basename(hit["path"]) for hit in hits
-    ]
+    assert [line.split()[-1] for line in lines[3:-1]] == [os.path.basename(hit["path"]) for hit in hits]
     assert under(["/a/b/c.mp4", "/a/d.mp4"]) == ("/a", ["b/c.mp4", "d.mp4"])
     assert under(["/a/c.mp4", "/b/d.mp4"]) == ("", ["/a/c.mp4", "/b/d.mp4"])
     assert under(["/ab/c.mp4", "/a/d.mp4"]) == ("", ["/ab/c.mp4", "/a/d.mp4"])

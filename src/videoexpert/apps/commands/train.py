@@ -169,7 +169,8 @@ def convert(
 
     if format not in ("table", "json"):
         raise InputError(f"format is {format!r}, expected table or json.")
-    if language is None and vision is None:
+    of_authors = (stage1, stage2, fusion, verbose or None)
+    if language is None and vision is None and not any(given is not None for given in of_authors):
         _rewrite(source, out, format)
         return
     if language is None or vision is None:
