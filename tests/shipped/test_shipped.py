@@ -227,8 +227,10 @@ def test_the_two_minute_variant_learns(tmp_path):
         assert warm_start[-1][name] < 0.99 * warm_start[0][name], name
     for name in ("now", "asked"):  # pixels in place of perfect vision: what was known is found again
         assert joint[-1][name] < 0.6 * joint[0][name], name
-    for name in ("text", "giou"):  # forty steps at a low rate, of which a batch more or less tells
-        assert experts[-1][name] < 1.1 * experts[0][name], name
+    for name in ("l1", "giou"):
+        assert experts[-1][name] < experts[0][name], name
+    # words are known by then: forty steps of the experts keep what the stage before taught of them
+    assert experts[-1]["text"] < joint[0]["text"]
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
