@@ -241,6 +241,16 @@ def test_another_video_begins_with_an_empty_sentence(page, known):
     assert page.input_value("#question") == ""
 
 
+def test_a_picture_that_cannot_be_had_leaves_its_place_empty(page, known):
+    page.route("**/thumbnail*", lambda route: route.fulfill(status=422))
+    page.goto(known.url)
+    page.click("#home")
+    page.locator("#recent img").first.wait_for(state="attached")
+    page.wait_for_function(
+        "![...document.querySelectorAll('#recent img')].some((img) => img.hasAttribute('src'))"
+    )
+
+
 def test_a_file_name_is_never_markup(page, known, clip):
     name = "<img src=x onerror=document.title='owned'>.mp4"
     page.goto(known.url)

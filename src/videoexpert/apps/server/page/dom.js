@@ -13,6 +13,11 @@ export function h(tag, properties = {}, ...children) {
   return made;
 }
 
+/** A picture of a video. One that cannot be had, as of a file that has changed, leaves its place empty. */
+export function still(src, properties = {}) {
+  return h("img", { src, alt: "", loading: "lazy", onerror: (event) => event.target.removeAttribute("src"), ...properties });
+}
+
 export function svg(tag, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);

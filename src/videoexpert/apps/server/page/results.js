@@ -1,7 +1,7 @@
 // The list beside the video: ranked moments of each sentence, chapters, an answer with its choices.
 
 import { thumbnail } from "./api.js";
-import { clock, h, icon, percent } from "./dom.js";
+import { clock, h, icon, percent, still } from "./dom.js";
 import { TONES } from "./timeline.js";
 
 /** One row; `actions` are {play, share, clip}. */
@@ -9,7 +9,7 @@ function row(video, moment, actions) {
   const words = moment.text ? h("span", { className: "text" }, moment.text) : null;
   const item = h("li", { className: "moment" },
     h("button", { type: "button", className: "play", onclick: () => actions.play(moment) },
-      h("img", { src: thumbnail(video.id, (moment.start + moment.end) / 2), alt: "", loading: "lazy", width: 96, height: 54 }),
+      still(thumbnail(video.id, (moment.start + moment.end) / 2), { width: 96, height: 54 }),
       h("span", {}, h("span", { className: "time" }, `${clock(moment.start)} – ${clock(moment.end)}`), words,
         h("span", { className: "score" }, `score ${percent(moment.score)}`))),
     h("span", { className: "more" },

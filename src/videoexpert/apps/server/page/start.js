@@ -1,7 +1,7 @@
 // The first screen: drop or choose a video, pick one that is registered, walk the server's folders, search its library.
 
 import { get, post, thumbnail, upload } from "./api.js";
-import { $, clock, h, icon, megabytes, notice, percent } from "./dom.js";
+import { $, clock, h, icon, megabytes, notice, percent, still } from "./dom.js";
 import { unknown } from "./results.js";
 
 export class Start {
@@ -38,7 +38,7 @@ export class Start {
 
   recent(videos) {
     const items = videos.slice(0, 30).map((video) => h("li", {}, h("button", { type: "button", onclick: () => this.open(video) },
-      h("img", { src: thumbnail(video.id, video.duration / 3, 160), alt: "", loading: "lazy" }),
+      still(thumbnail(video.id, video.duration / 3, 160)),
       h("span", { className: "name" }, video.name),
       h("span", { className: "faint" }, clock(video.duration, false)))));
     $("recent").replaceChildren(...(items.length ? items : [h("li", { className: "faint" }, "No video yet.")]));
@@ -114,7 +114,7 @@ export class Start {
       const found = await post("/search", { query });
       const items = found.results.map((hit) => h("li", { className: "moment" }, h("button", {
         type: "button", className: "play", onclick: () => this.open(hit.video, hit.start, [query]),
-      }, h("img", { src: thumbnail(hit.video.id, (hit.start + hit.end) / 2), alt: "", loading: "lazy" }),
+      }, still(thumbnail(hit.video.id, (hit.start + hit.end) / 2)),
       h("span", {}, h("span", { className: "time" }, `${clock(hit.start)} – ${clock(hit.end)}`),
         h("span", { className: "text" }, hit.video.name), h("span", { className: "score" },
           hit.familiar === false ? "a guess: the model was never shown videos like this one" : `score ${percent(hit.score)}`)))));
